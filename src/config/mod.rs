@@ -1,0 +1,193 @@
+//! The configuration, valid by construction: what the rest of the program reads.
+//!
+//! A file, the environment and the flags are merged into the tree of [`raw`]; [`valid`] turns
+//! that tree into a [`Config`] or into every error that it finds.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::id::UpstreamId;
+
+/// Everything that an operator decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `[process]`
+    pub process: Process,
+    /// `admin.bind`; `None` for `"off"`.
+    pub admin: Option<SocketAddr>,
+    /// `[access_log]`
+    pub access_log: AccessLog,
+    /// What all relays together may hold.
+    pub memory: RelayMemory,
+    /// `[listeners.NAME]`, sorted by name.
+    pub listeners: Vec<Listener>,
+    /// `[upstreams.NAME]`, sorted by name.
+    pub upstreams: Vec<Upstream>,
+}
+
+/// `[process]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// `process.workers`
+    pub workers: Workers,
+    /// `process.connections_max`: client connections at once, all workers together. `None` for
+    /// `"auto"`: as many as the descriptor limit allows.
+    pub connections_max: Option<NonZeroUsize>,
+    /// `process.drain_grace`: how long listening goes on after readiness turned 503.
+    pub drain_grace: Duration,
+    /// `process.drain_timeout`: how long connections may go on after listening ended.
+    pub drain_timeout: Duration,
+}
+
+/// How many worker threads carry traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// One for each CPU that the process may use (affinity mask and cgroup quota).
+    Auto,
+    /// That many.
+    Count(NonZeroUsize),
+}
+
+/// `[access_log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    /// `access_log.path`
+    pub target: LogTarget,
+    /// `access_log.format`
+    pub format: LogFormat,
+}
+
+/// Where access log lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A file, appended to and reopened on USR1.
+    File(PathBuf),
+}
+
+/// What an access log line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// Close to the combined log format that log analysers know.
+    Combined,
+}
+
+/// Bounds of the memory that all relays of the process hold together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelayMemory {
+    /// `relay.pipe_memory`, in bytes: the capacity of all pipes.
+    pub pipe_memory_max: u64,
+    /// `relay.buffer_memory`, in bytes: what was read and could not be written yet, where a flow
+    /// is copied. Past it reads shrink to 4 KiB.
+    pub buffer_memory_max: u64,
+}
+
+/// `[listeners.NAME]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The name in the config, used as a label.
+    pub name: String,
+    /// `bind`, at least one.
+    pub bind: Vec<Address>,
+    /// `backlog`: connections that the kernel has completed and nobody has accepted yet. The
+    /// kernel caps it at `net.core.somaxconn`.
+    pub backlog: u32,
+    /// `protocol`
+    pub protocol: Protocol,
+    /// `upstream`
+    pub upstream: UpstreamId,
+    /// `[relay]`, with what `[listeners.NAME.relay]` overrides.
+    pub relay: Relay,
+    /// `[timeouts]`, with what `[listeners.NAME.timeouts]` overrides.
+    pub timeouts: Timeouts,
+    /// `[keepalive]`, with what `[listeners.NAME.keepalive]` overrides; `None` when switched off.
+    pub keepalive: Option<Keepalive>,
+}
+
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Bytes, whatever they mean.
+    Tcp,
+}
+
+/// How the bytes of a listener's connections travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Relay {
+    /// `relay.mode`
+    pub mode: RelayMode,
+    /// `relay.pipe_size`, in bytes: the capacity asked of the kernel for each pipe.
+    pub pipe_size: u32,
+}
+
+/// `relay.mode`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelayMode {
+    /// Kernel pipes from the first byte; copying only where splice cannot be had.
+    Splice,
+    /// Never a pipe.
+    Copy,
+    /// Each direction of each flow by itself: copying while messages are small, splice in bulk.
+    Auto,
+}
+
+impl RelayMode {
+    /// As written in the config.
+    pub fn label(self) -> &'static str {
+        match self {
+            RelayMode::Splice => "splice",
+            RelayMode::Copy => "copy",
+            RelayMode::Auto => "auto",
+        }
+    }
+}
+
+/// `[timeouts]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// `connect`: for each attempt to connect to a server.
+    pub connect: Duration,
+    /// `idle`: no byte in either direction for that long ends the connection.
+    pub idle: Duration,
+    /// `half_closed`: the same once one side has said that it is done.
+    pub half_closed: Duration,
+}
+
+/// `[keepalive]`: when the kernel asks a silent peer whether it is still there (tcp(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalive {
+    /// `idle`: silence before the first question (`TCP_KEEPIDLE`, whole seconds).
+    pub idle: Duration,
+    /// `interval`: between questions (`TCP_KEEPINTVL`, whole seconds).
+    pub interval: Duration,
+    /// `probes`: questions without an answer before the peer counts as gone (`TCP_KEEPCNT`).
+    pub probes: u32,
+}
+
+/// `[upstreams.NAME]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// The name in the config, used as a label.
+    pub name: String,
+    /// `balance`
+    pub balance: Balance,
+    /// `servers`, at least one.
+    pub servers: Vec<Address>,
+}
+
+/// `balance`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// Each server in its turn.
+    RoundRobin,
+}

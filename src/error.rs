@@ -1,0 +1,351 @@
+//! What can go wrong with a connection, said once: whose side, at which stage, of which kind.
+//!
+//! [`CloseReason`] is at the same time the label of `spliceway_connections_closed_total`, the
+//! `reason` field of the access log and what a session ends with, so the three never disagree.
+
+use std::fmt;
+use std::io;
+
+/// One of the two sockets of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// The socket that a listener accepted.
+    Client,
+    /// The socket that the proxy connected.
+    Upstream,
+}
+
+impl Side {
+    /// The socket at the other end of the relay.
+    pub fn peer(self) -> Side {
+        match self {
+            Side::Client => Side::Upstream,
+            Side::Upstream => Side::Client,
+        }
+    }
+}
+
+/// The way in which bytes travel: the label `direction` of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// From the client to the upstream server.
+    Upstream,
+    /// From the upstream server to the client.
+    Downstream,
+}
+
+impl Direction {
+    /// Both directions, in the order in which arrays indexed by direction hold them.
+    pub const ALL: [Direction; 2] = [Direction::Upstream, Direction::Downstream];
+
+    /// The direction in which bytes that are read from `side` travel.
+    pub fn from_source(side: Side) -> Direction {
+        match side {
+            Side::Client => Direction::Upstream,
+            Side::Upstream => Direction::Downstream,
+        }
+    }
+
+    /// The side that bytes of this direction are read from.
+    pub fn source(self) -> Side {
+        match self {
+            Direction::Upstream => Side::Client,
+            Direction::Downstream => Side::Upstream,
+        }
+    }
+
+    /// The side that bytes of this direction are written to.
+    pub fn sink(self) -> Side {
+        self.source().peer()
+    }
+
+    /// Where arrays indexed by direction keep this one.
+    pub fn index(self) -> usize {
+        match self {
+            Direction::Upstream => 0,
+            Direction::Downstream => 1,
+        }
+    }
+
+    /// The label of the metrics and the prefix of the fields in the access log.
+    pub fn label(self) -> &'static str {
+        match self {
+            Direction::Upstream => "upstream",
+            Direction::Downstream => "downstream",
+        }
+    }
+}
+
+/// Whether bytes entered userspace on their way: the label `path` of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Path {
+    /// Through a kernel pipe, by `splice(2)`.
+    Splice,
+    /// Through a buffer of the process, by `recv(2)` and `send(2)`.
+    Copy,
+}
+
+impl Path {
+    /// Both paths, in the order in which arrays indexed by path hold them.
+    pub const ALL: [Path; 2] = [Path::Splice, Path::Copy];
+
+    /// Where arrays indexed by path keep this one.
+    pub fn index(self) -> usize {
+        match self {
+            Path::Splice => 0,
+            Path::Copy => 1,
+        }
+    }
+
+    /// The label of the metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Path::Splice => "splice",
+            Path::Copy => "copy",
+        }
+    }
+}
+
+/// What happened to a socket, as far as a relay has to tell cases apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// The peer reset the connection, or is gone (`ECONNRESET`, `EPIPE`, `ECONNABORTED`).
+    Reset,
+    /// The network gave up on the peer (`ETIMEDOUT`: keepalive or retransmissions unanswered).
+    TimedOut,
+    /// Nothing listens there (`ECONNREFUSED`, or `ENOENT` for a unix socket).
+    Refused,
+    /// No way leads there (`EHOSTUNREACH`, `ENETUNREACH`, `ENETDOWN`, `EHOSTDOWN`).
+    Unreachable,
+    /// This machine lacks something to go on (descriptors, memory, local ports).
+    Exhausted,
+    /// Anything else that the kernel reports.
+    Other,
+}
+
+impl FaultKind {
+    /// Sorts an error of a socket operation. `EAGAIN` and `EINTR` are no faults and must be
+    /// handled before.
+    pub fn of(error: &io::Error) -> FaultKind {
+        use io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted => FaultKind::Reset,
+            Kind::TimedOut => FaultKind::TimedOut,
+            Kind::ConnectionRefused | Kind::NotFound => FaultKind::Refused,
+            Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => {
+                FaultKind::Unreachable
+            }
+            Kind::AddrNotAvailable | Kind::OutOfMemory => FaultKind::Exhausted,
+            // EMFILE and ENFILE have no stable `ErrorKind` yet.
+            _ if error.raw_os_error().is_some_and(is_exhaustion) => FaultKind::Exhausted,
+            _ => FaultKind::Other,
+        }
+    }
+
+    /// The label `reason` of `spliceway_upstream_errors_total`.
+    pub fn label(self) -> &'static str {
+        match self {
+            FaultKind::Reset => "reset",
+            FaultKind::TimedOut => "timed_out",
+            FaultKind::Refused => "refused",
+            FaultKind::Unreachable => "unreachable",
+            FaultKind::Exhausted => "exhausted",
+            FaultKind::Other => "other",
+        }
+    }
+}
+
+/// `EMFILE`, `ENFILE`, `ENOBUFS` and `ENOMEM`: this machine has run out of something, which says
+/// nothing about the peer. The numbers are those of every Linux architecture that Rust supports
+/// but for `ENOBUFS` on MIPS; they stand here because rank 0 uses no libc.
+pub fn is_exhaustion(errno: i32) -> bool {
+    const ENOMEM: i32 = 12;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    const ENOBUFS: i32 = 105;
+    matches!(errno, ENOMEM | ENFILE | EMFILE | ENOBUFS)
+}
+
+/// Why a connection ended. Every accepted connection ends exactly once, with exactly one of
+/// these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CloseReason {
+    /// Both sides said that they were done, and every byte was delivered.
+    Completed,
+    /// The client reset the connection.
+    ClientReset,
+    /// The upstream server reset the connection.
+    UpstreamReset,
+    /// The client's socket failed in another way than by a reset.
+    ClientError,
+    /// The upstream server's socket failed in another way than by a reset.
+    UpstreamError,
+    /// No server of the upstream accepted the connection.
+    ConnectRefused,
+    /// No server of the upstream answered within `timeouts.connect`.
+    ConnectTimeout,
+    /// No way leads to any server of the upstream.
+    ConnectUnreachable,
+    /// Connecting failed for want of descriptors, memory or local ports on this machine, or for
+    /// a reason that has no name of its own.
+    ConnectFailed,
+    /// No byte moved for `timeouts.idle`.
+    IdleTimeout,
+    /// One side had said that it was done, and the other moved no byte for
+    /// `timeouts.half_closed`.
+    HalfClosedTimeout,
+    /// The process was told to end, and the connection was not done by `process.drain_timeout`.
+    DrainTimeout,
+}
+
+impl CloseReason {
+    /// Every reason, in the order in which arrays indexed by reason hold them.
+    pub const ALL: [CloseReason; 12] = [
+        CloseReason::Completed,
+        CloseReason::ClientReset,
+        CloseReason::UpstreamReset,
+        CloseReason::ClientError,
+        CloseReason::UpstreamError,
+        CloseReason::ConnectRefused,
+        CloseReason::ConnectTimeout,
+        CloseReason::ConnectUnreachable,
+        CloseReason::ConnectFailed,
+        CloseReason::IdleTimeout,
+        CloseReason::HalfClosedTimeout,
+        CloseReason::DrainTimeout,
+    ];
+
+    /// Where arrays indexed by reason keep this one: the order of the declaration, which
+    /// [`CloseReason::ALL`] repeats.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The label of the metric and the field of the access log.
+    pub fn label(self) -> &'static str {
+        match self {
+            CloseReason::Completed => "completed",
+            CloseReason::ClientReset => "client_reset",
+            CloseReason::UpstreamReset => "upstream_reset",
+            CloseReason::ClientError => "client_error",
+            CloseReason::UpstreamError => "upstream_error",
+            CloseReason::ConnectRefused => "connect_refused",
+            CloseReason::ConnectTimeout => "connect_timeout",
+            CloseReason::ConnectUnreachable => "connect_unreachable",
+            CloseReason::ConnectFailed => "connect_failed",
+            CloseReason::IdleTimeout => "idle_timeout",
+            CloseReason::HalfClosedTimeout => "half_closed_timeout",
+            CloseReason::DrainTimeout => "drain_timeout",
+        }
+    }
+
+    /// The reason for an established connection that ended because `side` failed with `kind`.
+    pub fn of_fault(side: Side, kind: FaultKind) -> CloseReason {
+        match (side, kind) {
+            (Side::Client, FaultKind::Reset) => CloseReason::ClientReset,
+            (Side::Client, _) => CloseReason::ClientError,
+            (Side::Upstream, FaultKind::Reset) => CloseReason::UpstreamReset,
+            (Side::Upstream, _) => CloseReason::UpstreamError,
+        }
+    }
+
+    /// The reason for a connection whose last attempt to connect failed with `kind`.
+    pub fn of_connect(kind: FaultKind) -> CloseReason {
+        match kind {
+            FaultKind::Refused | FaultKind::Reset => CloseReason::ConnectRefused,
+            FaultKind::TimedOut => CloseReason::ConnectTimeout,
+            FaultKind::Unreachable => CloseReason::ConnectUnreachable,
+            FaultKind::Exhausted | FaultKind::Other => CloseReason::ConnectFailed,
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+/// Why bytes of a flow were copied although splice was asked for: the label `reason` of
+/// `spliceway_relay_fallbacks_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FallbackReason {
+    /// The kernel or a seccomp filter refuses `splice(2)` for the whole process
+    /// (`ENOSYS`, `EPERM`).
+    Unavailable,
+    /// The kernel refuses to splice this socket (`EINVAL`).
+    Refused,
+    /// `relay.pipe_memory` is spent.
+    PipeMemory,
+    /// No descriptor was left for a pipe (`EMFILE`, `ENFILE`).
+    Descriptors,
+    /// The kernel gave a pipe of less than 64 KiB (`fs.pipe-user-pages-soft`), which costs more
+    /// than it saves.
+    PipeTooSmall,
+    /// The flow was woken again and again and splice moved nothing.
+    NoProgress,
+}
+
+impl FallbackReason {
+    /// Every reason, in the order in which arrays indexed by reason hold them.
+    pub const ALL: [FallbackReason; 6] = [
+        FallbackReason::Unavailable,
+        FallbackReason::Refused,
+        FallbackReason::PipeMemory,
+        FallbackReason::Descriptors,
+        FallbackReason::PipeTooSmall,
+        FallbackReason::NoProgress,
+    ];
+
+    /// Where arrays indexed by reason keep this one: the order of the declaration, which
+    /// [`FallbackReason::ALL`] repeats.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The label of the metric and the field of the access log.
+    pub fn label(self) -> &'static str {
+        match self {
+            FallbackReason::Unavailable => "unavailable",
+            FallbackReason::Refused => "refused",
+            FallbackReason::PipeMemory => "pipe_memory",
+            FallbackReason::Descriptors => "descriptors",
+            FallbackReason::PipeTooSmall => "pipe_too_small",
+            FallbackReason::NoProgress => "no_progress",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_stands_where_its_index_says() {
+        for (index, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), index, "{reason}");
+        }
+        for (index, reason) in FallbackReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), index, "{}", reason.label());
+        }
+    }
+
+    #[test]
+    fn faults_are_sorted_by_errno() {
+        let check = |errno: i32, expected: FaultKind| {
+            let error = io::Error::from_raw_os_error(errno);
+            assert_eq!(FaultKind::of(&error), expected, "{error}");
+        };
+        check(104, FaultKind::Reset); // ECONNRESET
+        check(32, FaultKind::Reset); // EPIPE
+        check(110, FaultKind::TimedOut); // ETIMEDOUT
+        check(111, FaultKind::Refused); // ECONNREFUSED
+        check(2, FaultKind::Refused); // ENOENT
+        check(113, FaultKind::Unreachable); // EHOSTUNREACH
+        check(101, FaultKind::Unreachable); // ENETUNREACH
+        check(99, FaultKind::Exhausted); // EADDRNOTAVAIL
+        check(24, FaultKind::Exhausted); // EMFILE
+        check(105, FaultKind::Exhausted); // ENOBUFS
+        check(71, FaultKind::Other); // EPROTO
+    }
+}

@@ -1,0 +1,8 @@
+//! Spliceway: a TCP reverse proxy for Linux that moves bytes through kernel pipes.
+
+pub mod address;
+pub mod capacity;
+pub mod config;
+pub mod error;
+pub mod id;
+pub mod snapshot;

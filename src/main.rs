@@ -1,0 +1,3 @@
+//! Command line -> config -> run; exit codes only.
+
+fn main() {}
