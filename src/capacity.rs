@@ -23,3 +23,32 @@ pub struct Machine {
     /// `RLIMIT_NOFILE` after it was raised to its hard limit.
     pub descriptors_max: u64,
 }
+
+/// What the process will use: the answer of [`plan`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Worker threads.
+    pub workers: usize,
+    /// Client connections at once, all workers together.
+    pub connections_max: usize,
+    /// Capacity of the pipes of one worker, in bytes; its share of what all may have.
+    pub pipe_memory_per_worker: u64,
+    /// Bytes that one worker may hold in buffers before its reads shrink.
+    pub buffer_memory_per_worker: u64,
+    /// One for each listener of the config, in its order.
+    pub listeners: Vec<ListenerPlan>,
+    /// Sentences for the operator: each thing that the proxy decided otherwise than the config
+    /// asked, and why. Empty on a machine that offers what the config asks for.
+    pub notes: Vec<String>,
+}
+
+/// How the bytes of one listener will travel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerPlan {
+    /// The mode in force: that of the config, or `Copy` where splice cannot be had.
+    pub mode: crate::config::RelayMode,
+    /// The capacity to ask of the kernel for each pipe, in bytes; already within its limits.
+    pub pipe_size: u32,
+    /// Why it is so, in a sentence.
+    pub reason: String,
+}
