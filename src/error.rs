@@ -59,6 +59,14 @@ impl Direction {
         self.source().peer()
     }
 
+    /// The other direction.
+    pub fn opposite(self) -> Direction {
+        match self {
+            Direction::Upstream => Direction::Downstream,
+            Direction::Downstream => Direction::Upstream,
+        }
+    }
+
     /// Where arrays indexed by direction keep this one.
     pub fn index(self) -> usize {
         match self {

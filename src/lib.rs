@@ -5,4 +5,6 @@ pub mod capacity;
 pub mod config;
 pub mod error;
 pub mod id;
+pub mod relay;
+pub mod session;
 pub mod snapshot;

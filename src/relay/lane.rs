@@ -1,0 +1,458 @@
+//! One direction of a relay, without any I/O: it says what to do next, is told what happened, and
+//! alone decides what a "would block" means.
+//!
+//! ```text
+//!            next()                                     told
+//!   ┌─▶ Fill ────────────▶ recv / splice into a conduit ──▶ filled()  ─┐
+//!   │   Drain ───────────▶ send / splice out of it ───────▶ drained() ─┤
+//!   │   ShutdownWrite ───▶ shutdown(sink, SHUT_WR) ───────▶ shut_down()┤
+//!   │   Wait ────────────▶ nothing until on_readable() or on_writable()│
+//!   │   Done                                                           │
+//!   └──────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! DESIGN speaks of one `apply()`; three functions with an argument of their own each make it
+//! impossible to report the end of a stream for a write.
+//!
+//! Two decisions carry the kernel's quirks:
+//!
+//! - A conduit is filled only when it is empty. So "would block" from the source can only mean
+//!   that the source is dry, never that the pipe is full by slots; a FIN behind a burst is found
+//!   by the read after the drain; and what was read first goes out first whichever way it
+//!   travels. Should an interpreter report "would block" for a conduit that does hold bytes, the
+//!   source stays marked readable.
+//! - Readiness is edge-triggered, so a mark is cleared only on proof: on "would block", and on a
+//!   copying read or write that moved less than it was asked to (epoll(7), "The proof that the
+//!   file is drained"). After a splice the length proves nothing, since slots fill, not bytes.
+
+use crate::config::RelayMode;
+use crate::error::{FallbackReason, FaultKind, Path};
+use crate::relay::choice::{Choice, Fallbacks};
+
+/// So many wake-ups in a row that moved nothing demote a flow from splice to copying.
+pub const BARREN_WAKES_MAX: u8 = 64;
+
+/// What a lane wants to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Read from the source into the empty conduit, if possible by this path.
+    Fill(Path),
+    /// Write what the conduit holds to the sink.
+    Drain,
+    /// Tell the sink that nothing more will come.
+    ShutdownWrite,
+    /// Nothing, until the source is readable or the sink writable.
+    Wait {
+        /// An edge of the source would help.
+        readable: bool,
+        /// An edge of the sink would help.
+        writable: bool,
+    },
+    /// Nothing ever again.
+    Done,
+}
+
+/// What came of [`Step::Fill`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// So many bytes (at least one) are in the conduit now.
+    Moved {
+        /// How many.
+        bytes: usize,
+        /// Which kind of conduit took them.
+        path: Path,
+        /// The path was `Copy` and less came than was asked for: the source is dry.
+        dry: bool,
+    },
+    /// The source has nothing at the moment.
+    WouldBlock,
+    /// The source will never have anything again.
+    Eof,
+    /// The source is broken.
+    Failed(FaultKind),
+}
+
+/// What came of [`Step::Drain`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// So many bytes were taken by the sink.
+    Moved(usize),
+    /// The sink takes nothing at the moment.
+    WouldBlock,
+    /// The sink is broken.
+    Failed(FaultKind),
+}
+
+/// ```text
+/// Open ──end of stream──▶ Ended
+///   └────failure───────▶ Failed
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Open {
+        /// A read might bring something.
+        readable: bool,
+    },
+    Ended,
+    Failed(FaultKind),
+}
+
+/// ```text
+/// Open ──SHUT_WR──▶ ShutDown
+///   └────failure──▶ Failed
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sink {
+    Open {
+        /// A write might be taken.
+        writable: bool,
+    },
+    ShutDown,
+    Failed(FaultKind),
+}
+
+/// Bytes that a lane has accounted for.
+///
+/// `read == delivered + held + discarded`, at every step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Taken from the source.
+    pub read: u64,
+    /// Taken by the sink, by [`Path::index`].
+    pub delivered: [u64; 2],
+    /// Lost because the sink broke while they were held.
+    pub discarded: u64,
+}
+
+/// One direction of a relay.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    source: Source,
+    sink: Sink,
+    /// Bytes in the conduit.
+    held: usize,
+    /// The kind of conduit that holds them.
+    held_by: Path,
+    choice: Choice,
+    /// A short read proves nothing for this source: something stands behind what was read (a
+    /// FIN, an urgent mark, a passed descriptor) for which no further edge may come.
+    read_until_would_block: bool,
+    /// The source broke in a way that only a write to it has seen. What it still has is read, but
+    /// its end is not an orderly one.
+    doomed: Option<FaultKind>,
+    barren_wakes: u8,
+    totals: Totals,
+}
+
+impl Lane {
+    /// A lane between two open sockets, the source of which is not known to be readable, while
+    /// the sink is taken to be writable, as a new socket is.
+    pub fn new(mode: RelayMode) -> Lane {
+        Lane {
+            source: Source::Open { readable: false },
+            sink: Sink::Open { writable: true },
+            held: 0,
+            held_by: Path::Copy,
+            choice: Choice::new(mode),
+            read_until_would_block: false,
+            doomed: None,
+            barren_wakes: 0,
+            totals: Totals::default(),
+        }
+    }
+
+    /// What to do next.
+    pub fn next(&self) -> Step {
+        match (self.held, self.source, self.sink) {
+            (_, _, Sink::Failed(_) | Sink::ShutDown) => Step::Done,
+            (1.., _, Sink::Open { writable: true }) => Step::Drain,
+            (1.., _, Sink::Open { writable: false }) => {
+                Step::Wait { readable: false, writable: true }
+            }
+            (0, Source::Open { readable: true }, _) => Step::Fill(self.choice.path()),
+            (0, Source::Open { readable: false }, _) => {
+                Step::Wait { readable: true, writable: false }
+            }
+            (0, Source::Ended, _) => Step::ShutdownWrite,
+            (0, Source::Failed(_), _) => Step::Done,
+        }
+    }
+
+    /// The source may have become readable. `behind` says that an end of stream or an urgent mark
+    /// stands behind the bytes, for which no further edge will come.
+    pub fn on_readable(&mut self, behind: bool) {
+        self.read_until_would_block |= behind;
+        if let Source::Open { readable } = &mut self.source {
+            *readable = true;
+        }
+    }
+
+    /// The sink may have become writable.
+    pub fn on_writable(&mut self) {
+        if let Sink::Open { writable } = &mut self.sink {
+            *writable = true;
+        }
+    }
+
+    /// Short reads prove nothing for this source: a unix socket ends a read where a descriptor
+    /// was passed.
+    pub fn read_until_would_block(&mut self) {
+        self.read_until_would_block = true;
+    }
+
+    /// What came of a [`Step::Fill`]. Returns the reason if the flow was demoted by it.
+    pub fn filled(&mut self, outcome: Filled) -> Option<FallbackReason> {
+        match outcome {
+            Filled::Moved { bytes, path, dry } => {
+                debug_assert!(bytes > 0 && self.held == 0);
+                self.barren_wakes = 0;
+                self.held = bytes;
+                self.held_by = path;
+                self.totals.read += bytes as u64;
+                self.choice.observe(bytes);
+                if dry && !self.read_until_would_block && self.doomed.is_none() {
+                    self.source = Source::Open { readable: false };
+                }
+                None
+            }
+            Filled::WouldBlock if self.held > 0 => None,
+            Filled::WouldBlock => {
+                self.source = Source::Open { readable: false };
+                self.count_barren_wake()
+            }
+            Filled::Eof => {
+                self.source = match self.doomed {
+                    Some(kind) => Source::Failed(kind),
+                    None => Source::Ended,
+                };
+                None
+            }
+            Filled::Failed(kind) => {
+                self.source = Source::Failed(kind);
+                None
+            }
+        }
+    }
+
+    fn count_barren_wake(&mut self) -> Option<FallbackReason> {
+        self.barren_wakes = self.barren_wakes.saturating_add(1);
+        let demoted = self.barren_wakes >= BARREN_WAKES_MAX && self.choice.path() == Path::Splice;
+        (demoted && self.fall_back(FallbackReason::NoProgress))
+            .then_some(FallbackReason::NoProgress)
+    }
+
+    /// What came of a [`Step::Drain`].
+    pub fn drained(&mut self, outcome: Drained) {
+        match outcome {
+            Drained::Moved(bytes) => {
+                debug_assert!(bytes <= self.held);
+                self.held -= bytes;
+                self.totals.delivered[self.held_by.index()] += bytes as u64;
+                // Both kinds of write go on until the sink refuses more, so a short one proves
+                // that it is full, and the kernel has noted that somebody waits for room.
+                if self.held > 0 {
+                    self.sink = Sink::Open { writable: false };
+                }
+            }
+            Drained::WouldBlock => self.sink = Sink::Open { writable: false },
+            Drained::Failed(kind) => self.fail_sink(kind),
+        }
+    }
+
+    /// What came of a [`Step::ShutdownWrite`]. A sink that cannot be told is gone, which the lane
+    /// in the other direction finds out; nothing was left to deliver to it.
+    pub fn shut_down(&mut self) {
+        debug_assert!(self.held == 0 && self.source == Source::Ended);
+        self.sink = Sink::ShutDown;
+    }
+
+    /// The bytes held in a pipe were moved into a buffer, because the sink cannot be spliced to.
+    pub fn rescued(&mut self) {
+        self.held_by = Path::Copy;
+    }
+
+    /// Splice could not be had. Says whether this lane meets the reason for the first time.
+    pub fn fall_back(&mut self, reason: FallbackReason) -> bool {
+        self.choice.fall_back(reason)
+    }
+
+    /// The sink is broken; what is held for it is lost.
+    pub fn fail_sink(&mut self, kind: FaultKind) {
+        if matches!(self.sink, Sink::Open { .. }) {
+            self.totals.discarded += self.held as u64;
+            self.held = 0;
+            self.sink = Sink::Failed(kind);
+        }
+    }
+
+    /// A write to the socket that is this lane's source has failed. The kernel reports such an
+    /// error once, to whoever asks first, and ends reads with 0 afterwards; so the end of this
+    /// source is a failure from now on. What it has queued is still to be read.
+    pub fn doom_source(&mut self, kind: FaultKind) {
+        if let Source::Open { readable } = &mut self.source {
+            *readable = true;
+            self.doomed = Some(kind);
+        }
+    }
+
+    /// Whether nothing will ever move on this lane again.
+    pub fn is_done(&self) -> bool {
+        self.next() == Step::Done
+    }
+
+    /// Whether the source said, in order, that nothing more comes.
+    pub fn source_has_ended(&self) -> bool {
+        self.source == Source::Ended
+    }
+
+    /// How the source failed, if it did.
+    pub fn source_fault(&self) -> Option<FaultKind> {
+        match self.source {
+            Source::Failed(kind) => Some(kind),
+            Source::Open { .. } | Source::Ended => None,
+        }
+    }
+
+    /// How the sink failed, if it did.
+    pub fn sink_fault(&self) -> Option<FaultKind> {
+        match self.sink {
+            Sink::Failed(kind) => Some(kind),
+            Sink::Open { .. } | Sink::ShutDown => None,
+        }
+    }
+
+    /// Bytes in the conduit.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Bytes accounted for so far.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Why this lane copied although splice was chosen.
+    pub fn fallbacks(&self) -> Fallbacks {
+        self.choice.fallbacks()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READABLE: Step = Step::Wait { readable: true, writable: false };
+    const WRITABLE: Step = Step::Wait { readable: false, writable: true };
+
+    fn spliced(bytes: usize) -> Filled {
+        Filled::Moved { bytes, path: Path::Splice, dry: false }
+    }
+
+    fn readable_lane(mode: RelayMode) -> Lane {
+        let mut lane = Lane::new(mode);
+        assert_eq!(lane.next(), READABLE);
+        lane.on_readable(false);
+        lane
+    }
+
+    #[test]
+    fn bytes_go_in_and_out_and_the_end_follows_them() {
+        let mut lane = readable_lane(RelayMode::Splice);
+        assert_eq!(lane.next(), Step::Fill(Path::Splice));
+        lane.filled(spliced(10));
+        assert_eq!(lane.next(), Step::Drain);
+        lane.drained(Drained::Moved(10));
+        assert_eq!(lane.next(), Step::Fill(Path::Splice), "a spliced length proves nothing");
+        lane.filled(Filled::Eof);
+        assert_eq!(lane.next(), Step::ShutdownWrite);
+        lane.shut_down();
+        assert!(lane.is_done());
+        assert_eq!(lane.totals().delivered, [10, 0]);
+    }
+
+    #[test]
+    fn a_full_sink_keeps_the_source_marked() {
+        let mut lane = readable_lane(RelayMode::Splice);
+        lane.filled(spliced(100));
+        lane.drained(Drained::Moved(30));
+        assert_eq!(lane.next(), WRITABLE, "a short write proves that the sink is full");
+        lane.on_writable();
+        lane.drained(Drained::WouldBlock);
+        assert_eq!(lane.next(), WRITABLE);
+        lane.on_writable();
+        lane.drained(Drained::Moved(70));
+        assert_eq!(lane.next(), Step::Fill(Path::Splice), "tried again after the drain");
+    }
+
+    #[test]
+    fn would_block_with_bytes_held_does_not_clear_the_mark() {
+        let mut lane = readable_lane(RelayMode::Splice);
+        lane.filled(spliced(100));
+        lane.filled(Filled::WouldBlock);
+        lane.drained(Drained::Moved(100));
+        assert_eq!(lane.next(), Step::Fill(Path::Splice));
+    }
+
+    #[test]
+    fn a_short_copying_read_saves_the_next_one_unless_something_stands_behind() {
+        let short = Filled::Moved { bytes: 10, path: Path::Copy, dry: true };
+        let mut lane = readable_lane(RelayMode::Copy);
+        lane.filled(short);
+        lane.drained(Drained::Moved(10));
+        assert_eq!(lane.next(), READABLE);
+
+        lane.on_readable(true);
+        lane.filled(short);
+        lane.drained(Drained::Moved(10));
+        assert_eq!(lane.next(), Step::Fill(Path::Copy), "the FIN is still to be found");
+    }
+
+    #[test]
+    fn a_failed_source_is_drained_before_the_lane_is_done() {
+        let mut lane = readable_lane(RelayMode::Splice);
+        lane.filled(spliced(5));
+        lane.drained(Drained::WouldBlock);
+        lane.on_readable(true);
+        assert_eq!(lane.next(), WRITABLE, "the error waits behind the bytes");
+        lane.on_writable();
+        lane.drained(Drained::Moved(5));
+        lane.filled(Filled::Failed(FaultKind::Reset));
+        assert!(lane.is_done());
+        assert_eq!(lane.source_fault(), Some(FaultKind::Reset));
+    }
+
+    #[test]
+    fn a_doomed_source_ends_in_a_failure_and_not_in_a_shutdown() {
+        let mut lane = Lane::new(RelayMode::Copy);
+        lane.doom_source(FaultKind::Reset);
+        assert_eq!(lane.next(), Step::Fill(Path::Copy), "no event will come, so look at once");
+        lane.filled(Filled::Moved { bytes: 3, path: Path::Copy, dry: true });
+        lane.drained(Drained::Moved(3));
+        lane.filled(Filled::Eof);
+        assert!(lane.is_done());
+        assert_eq!(lane.source_fault(), Some(FaultKind::Reset));
+    }
+
+    #[test]
+    fn a_broken_sink_loses_what_is_held_and_says_how_much() {
+        let mut lane = readable_lane(RelayMode::Splice);
+        lane.filled(spliced(8));
+        lane.drained(Drained::Failed(FaultKind::Reset));
+        assert!(lane.is_done());
+        assert_eq!((lane.held(), lane.totals().discarded), (0, 8));
+    }
+
+    #[test]
+    fn barren_wakes_demote_a_splicing_lane_once() {
+        let mut lane = Lane::new(RelayMode::Splice);
+        let demotions = (0..200)
+            .filter_map(|_| {
+                lane.on_readable(false);
+                lane.filled(Filled::WouldBlock)
+            })
+            .collect::<Vec<_>>();
+        assert_eq!(demotions, [FallbackReason::NoProgress]);
+        lane.on_readable(false);
+        assert_eq!(lane.next(), Step::Fill(Path::Copy));
+    }
+}

@@ -1,0 +1,249 @@
+//! Two lanes and what holds between them: half-close, and what the failure of one socket means
+//! for both directions.
+//!
+//! ```text
+//!            ┌───── lane upstream ─────▶┐
+//!   client ──┤                          ├── upstream server
+//!            └◀──── lane downstream ────┘
+//! ```
+//!
+//! A socket that broke is dead in both directions. The lane that reads from it still delivers
+//! what the kernel had queued before the failure; the lane that writes to it ends at once. Only
+//! then does the relay report the fault, so that the other side sees every byte before it sees
+//! the reset.
+
+pub mod choice;
+pub mod lane;
+
+use crate::config::RelayMode;
+use crate::error::{Direction, FaultKind, Side};
+use crate::relay::choice::Fallbacks;
+use crate::relay::lane::{Drained, Filled, Lane, Step};
+
+/// What an event says about a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Readiness {
+    /// A read may bring bytes, the end of the stream or an error.
+    pub readable: bool,
+    /// A write may be taken, or bring an error.
+    pub writable: bool,
+    /// An end of stream, an error or urgent data stands behind the bytes to read
+    /// (`EPOLLRDHUP`, `EPOLLHUP`, `EPOLLERR`, `EPOLLPRI`).
+    pub behind: bool,
+    /// The socket is broken or closed in both directions (`EPOLLHUP`, `EPOLLERR`).
+    pub broken: bool,
+}
+
+/// How far a relay is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Bytes may still move in both directions.
+    Open,
+    /// One direction has ended in order, the other goes on.
+    HalfClosed,
+    /// A socket has failed; what it had sent is still being delivered.
+    Failing,
+    /// Both directions have ended in order.
+    Completed,
+    /// The socket of `side` has failed, and all that it had sent is with the other side's kernel.
+    Faulted {
+        /// Whose socket.
+        side: Side,
+        /// How.
+        kind: FaultKind,
+    },
+}
+
+/// Both directions of one connection.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    lanes: [Lane; 2],
+    fault: Option<(Side, FaultKind)>,
+}
+
+impl Relay {
+    /// A relay between two open sockets.
+    pub fn new(mode: RelayMode) -> Relay {
+        Relay { lanes: [Lane::new(mode), Lane::new(mode)], fault: None }
+    }
+
+    /// The lane of one direction.
+    pub fn lane(&self, direction: Direction) -> &Lane {
+        &self.lanes[direction.index()]
+    }
+
+    /// The lane of one direction, for what concerns only that lane.
+    pub fn lane_mut(&mut self, direction: Direction) -> &mut Lane {
+        &mut self.lanes[direction.index()]
+    }
+
+    /// The socket of `side` became ready.
+    pub fn on_ready(&mut self, side: Side, readiness: Readiness) {
+        let from = Direction::from_source(side);
+        let to = Direction::from_source(side.peer());
+        if readiness.readable || readiness.behind {
+            self.lane_mut(from).on_readable(readiness.behind);
+        }
+        if readiness.writable || readiness.broken {
+            self.lane_mut(to).on_writable();
+        }
+        // Nobody reads from a source that has ended, so nobody would find its failure before the
+        // next write to it, which may never come. The kernel keeps the errno to itself until
+        // asked; what breaks a half-closed connection is a reset in nearly every case.
+        if readiness.broken && self.lane(from).source_has_ended() && !self.lane(to).is_done() {
+            self.fail(side, FaultKind::Reset);
+            self.lane_mut(to).fail_sink(FaultKind::Reset);
+        }
+    }
+
+    /// What the lane of `direction` wants to be done.
+    ///
+    /// The last end of stream is not passed on by a shutdown of its own: both sockets are closed
+    /// next, which says the same with one system call less.
+    pub fn next(&mut self, direction: Direction) -> Step {
+        let step = self.lane(direction).next();
+        let other = self.lane(direction.opposite());
+        if step == Step::ShutdownWrite && self.fault.is_none() && other.is_done() {
+            self.lane_mut(direction).shut_down();
+            return Step::Done;
+        }
+        step
+    }
+
+    /// What came of filling; see [`Lane::filled`].
+    pub fn filled(
+        &mut self,
+        direction: Direction,
+        outcome: Filled,
+    ) -> Option<crate::error::FallbackReason> {
+        let demoted = self.lane_mut(direction).filled(outcome);
+        if let Some(kind) = self.lane(direction).source_fault() {
+            self.fail(direction.source(), kind);
+            self.lane_mut(direction.opposite()).fail_sink(kind);
+        }
+        demoted
+    }
+
+    /// What came of draining; see [`Lane::drained`].
+    pub fn drained(&mut self, direction: Direction, outcome: Drained) {
+        self.lane_mut(direction).drained(outcome);
+        if let Drained::Failed(kind) = outcome {
+            self.fail(direction.sink(), kind);
+            self.lane_mut(direction.opposite()).doom_source(kind);
+        }
+    }
+
+    /// The sink of `direction` has been told that nothing more comes.
+    pub fn shut_down(&mut self, direction: Direction) {
+        self.lane_mut(direction).shut_down();
+    }
+
+    fn fail(&mut self, side: Side, kind: FaultKind) {
+        self.fault.get_or_insert((side, kind));
+    }
+
+    /// How far the relay is.
+    pub fn progress(&self) -> Progress {
+        let [upstream, downstream] = [self.lanes[0].is_done(), self.lanes[1].is_done()];
+        match (self.fault, upstream && downstream, upstream || downstream) {
+            (Some((side, kind)), true, _) => Progress::Faulted { side, kind },
+            (Some(_), false, _) => Progress::Failing,
+            (None, true, _) => Progress::Completed,
+            (None, false, true) => Progress::HalfClosed,
+            (None, false, false) => Progress::Open,
+        }
+    }
+
+    /// Why any byte of this relay was copied although splice was chosen.
+    pub fn fallbacks(&self) -> Fallbacks {
+        self.lanes[0].fallbacks().union(self.lanes[1].fallbacks())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Path;
+
+    const UP: Direction = Direction::Upstream;
+    const DOWN: Direction = Direction::Downstream;
+    const READABLE: Readiness =
+        Readiness { readable: true, writable: false, behind: false, broken: false };
+
+    fn copied(bytes: usize) -> Filled {
+        Filled::Moved { bytes, path: Path::Copy, dry: false }
+    }
+
+    #[test]
+    fn each_direction_ends_by_itself() {
+        let mut relay = Relay::new(RelayMode::Copy);
+        relay.on_ready(Side::Client, READABLE);
+        relay.filled(UP, Filled::Eof);
+        assert_eq!(relay.next(UP), Step::ShutdownWrite);
+        relay.shut_down(UP);
+        assert_eq!(relay.progress(), Progress::HalfClosed);
+
+        relay.on_ready(Side::Upstream, READABLE);
+        relay.filled(DOWN, copied(7));
+        relay.drained(DOWN, Drained::Moved(7));
+        relay.filled(DOWN, Filled::Eof);
+        assert_eq!(relay.next(DOWN), Step::Done, "the close that follows says it");
+        assert_eq!(relay.progress(), Progress::Completed);
+    }
+
+    #[test]
+    fn a_reset_is_reported_after_the_bytes_before_it() {
+        let mut relay = Relay::new(RelayMode::Copy);
+        relay.on_ready(Side::Upstream, READABLE);
+        relay.filled(DOWN, copied(5));
+        relay.drained(DOWN, Drained::WouldBlock);
+        relay.on_ready(Side::Upstream, Readiness { behind: true, broken: true, ..READABLE });
+        assert_eq!(relay.progress(), Progress::Open);
+        relay.lane_mut(DOWN).on_writable();
+        relay.drained(DOWN, Drained::Moved(5));
+        assert_eq!(relay.next(DOWN), Step::Fill(Path::Copy));
+        relay.filled(DOWN, Filled::Failed(FaultKind::Reset));
+        let expected = Progress::Faulted { side: Side::Upstream, kind: FaultKind::Reset };
+        assert_eq!(relay.progress(), expected);
+    }
+
+    #[test]
+    fn a_reset_that_a_write_found_first_still_lets_the_queued_bytes_through() {
+        let mut relay = Relay::new(RelayMode::Copy);
+        relay.on_ready(Side::Client, READABLE);
+        relay.filled(UP, copied(9));
+        relay.drained(UP, Drained::Failed(FaultKind::Reset));
+        assert_eq!(relay.progress(), Progress::Failing);
+        assert_eq!(relay.next(DOWN), Step::Fill(Path::Copy));
+        relay.filled(DOWN, copied(4));
+        relay.drained(DOWN, Drained::Moved(4));
+        relay.filled(DOWN, Filled::Eof);
+        let expected = Progress::Faulted { side: Side::Upstream, kind: FaultKind::Reset };
+        assert_eq!(relay.progress(), expected);
+        assert_eq!(relay.lane(DOWN).totals().delivered, [0, 4]);
+    }
+
+    #[test]
+    fn a_half_closed_peer_that_resets_is_noticed_without_a_write() {
+        let mut relay = Relay::new(RelayMode::Copy);
+        relay.on_ready(Side::Client, READABLE);
+        relay.filled(UP, Filled::Eof);
+        relay.shut_down(UP);
+        relay.on_ready(Side::Client, Readiness { behind: true, broken: true, ..READABLE });
+        let expected = Progress::Faulted { side: Side::Client, kind: FaultKind::Reset };
+        assert_eq!(relay.progress(), expected);
+    }
+
+    #[test]
+    fn a_fault_after_a_half_close_is_still_a_fault() {
+        let mut relay = Relay::new(RelayMode::Copy);
+        relay.on_ready(Side::Client, READABLE);
+        relay.filled(UP, Filled::Eof);
+        relay.shut_down(UP);
+        relay.on_ready(Side::Upstream, READABLE);
+        relay.filled(DOWN, copied(4));
+        relay.drained(DOWN, Drained::Failed(FaultKind::Reset));
+        let expected = Progress::Faulted { side: Side::Client, kind: FaultKind::Reset };
+        assert_eq!(relay.progress(), expected);
+    }
+}

@@ -1,0 +1,291 @@
+//! One client connection from accept to close, without any I/O.
+//!
+//! ```text
+//!                 refused, timed out …: next server
+//!                      ┌───┐
+//!                      ▼   │
+//!   accepted ──▶ Connecting ──connected──▶ Relaying ──both ended──────────▶ Ended(completed)
+//!                    │                       │   │
+//!                    │                       │   └─one side broke──▶ Resetting ──▶ Ended(…_reset …)
+//!                    │                       │                        waits until the survivor's
+//!                    │                       │                        kernel has sent everything
+//!                    └──no server left,──────┴──idle, half-closed, drain: cut──▶ Ended(…)
+//!                       client gone
+//! ```
+//!
+//! Whatever ends other than `completed` ends with a reset towards every side that is still
+//! there. An orderly end (a FIN) would make a stream that was cut look complete.
+
+use std::time::{Duration, Instant};
+
+use crate::config::{RelayMode, Timeouts};
+use crate::error::{CloseReason, FaultKind, Side};
+use crate::id::ServerId;
+use crate::relay::{Progress, Readiness, Relay};
+
+/// Attempts to connect for one client, on different servers, before the client is refused.
+pub const CONNECT_ATTEMPTS_MAX: u32 = 3;
+
+/// The first wait before a survivor's send queue is looked at again; each further wait is twice
+/// as long, up to [`RESET_CHECK_INTERVAL_MAX`].
+pub const RESET_CHECK_INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+/// The longest wait between two looks at a survivor's send queue.
+pub const RESET_CHECK_INTERVAL_MAX: Duration = Duration::from_millis(100);
+
+/// Where a session is; the diagram stands above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// An attempt to connect to a server is under way.
+    Connecting {
+        /// When it counts as failed.
+        until: Instant,
+    },
+    /// Bytes move.
+    Relaying,
+    /// One side broke. The other is reset once its kernel has sent all that it was given, because
+    /// a reset throws away what is still queued.
+    Resetting {
+        /// The side that is still there.
+        survivor: Side,
+        /// What the session will have ended with.
+        reason: CloseReason,
+        /// When to look at the send queue again.
+        check_at: Instant,
+        /// The wait that `check_at` came from.
+        interval: Duration,
+        /// When the survivor is reset whatever is queued.
+        until: Instant,
+    },
+    /// Over.
+    Ended(CloseReason),
+}
+
+/// What to do after an attempt to connect has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// Connect to [`Session::server`], which is another one now.
+    Retry,
+    /// Nothing: the session has ended.
+    GiveUp,
+}
+
+/// What to do after a deadline has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// Nothing: something moved in the meantime.
+    NotYet,
+    /// Treat the attempt to connect as failed with [`FaultKind::TimedOut`].
+    ConnectTimedOut,
+    /// Look at the send queue of this side and tell [`Session::send_queue`].
+    CheckSendQueue(Side),
+    /// Nothing: the session has ended.
+    Ended,
+}
+
+/// One client connection.
+#[derive(Debug, Clone)]
+pub struct Session {
+    phase: Phase,
+    relay: Relay,
+    timeouts: Timeouts,
+    accepted_at: Instant,
+    active_at: Instant,
+    connect: Connect,
+}
+
+/// The attempts to connect.
+#[derive(Debug, Clone, Copy)]
+struct Connect {
+    /// How many servers the upstream has.
+    servers: u32,
+    /// The one that is tried now, or that was connected to.
+    server: ServerId,
+    /// Attempts begun.
+    attempts: u32,
+    /// When the current attempt was begun.
+    began_at: Instant,
+    /// How long the successful attempt took.
+    took: Option<Duration>,
+}
+
+impl Session {
+    /// A session for a client accepted at `now`, to be connected to server `first` of an
+    /// upstream with `servers` servers.
+    pub fn new(
+        mode: RelayMode,
+        timeouts: Timeouts,
+        servers: u32,
+        first: ServerId,
+        now: Instant,
+    ) -> Session {
+        debug_assert!(first.0 < servers);
+        Session {
+            phase: Phase::Connecting { until: now + timeouts.connect },
+            relay: Relay::new(mode),
+            timeouts,
+            accepted_at: now,
+            active_at: now,
+            connect: Connect { servers, server: first, attempts: 1, began_at: now, took: None },
+        }
+    }
+
+    /// Where the session is.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The two lanes.
+    pub fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
+    /// The two lanes, to be told what happened.
+    pub fn relay_mut(&mut self) -> &mut Relay {
+        &mut self.relay
+    }
+
+    /// The server that is being connected to, or that was.
+    pub fn server(&self) -> ServerId {
+        self.connect.server
+    }
+
+    /// Attempts to connect beyond the first.
+    pub fn retries(&self) -> u32 {
+        self.connect.attempts - 1
+    }
+
+    /// How long the successful attempt to connect took.
+    pub fn connect_took(&self) -> Option<Duration> {
+        self.connect.took
+    }
+
+    /// When the client was accepted.
+    pub fn accepted_at(&self) -> Instant {
+        self.accepted_at
+    }
+
+    /// A socket became ready. During the connect only a broken client matters; everything else
+    /// is remembered for the relay.
+    pub fn on_ready(&mut self, side: Side, readiness: Readiness) {
+        self.relay.on_ready(side, readiness);
+        match self.phase {
+            Phase::Connecting { .. } if side == Side::Client && readiness.broken => {
+                self.phase = Phase::Ended(CloseReason::ClientReset);
+            }
+            Phase::Resetting { survivor, reason, .. } if side == survivor && readiness.broken => {
+                self.phase = Phase::Ended(reason);
+            }
+            _ => {}
+        }
+    }
+
+    /// The attempt to connect succeeded.
+    pub fn connected(&mut self, now: Instant) {
+        debug_assert!(matches!(self.phase, Phase::Connecting { .. }));
+        self.connect.took = Some(now.saturating_duration_since(self.connect.began_at));
+        self.active_at = now;
+        self.phase = Phase::Relaying;
+    }
+
+    /// The attempt to connect failed. The next server in turn is tried, each once at most.
+    pub fn connect_failed(&mut self, kind: FaultKind, now: Instant) -> AfterFailure {
+        debug_assert!(matches!(self.phase, Phase::Connecting { .. }));
+        let connect = &mut self.connect;
+        if connect.attempts >= connect.servers.min(CONNECT_ATTEMPTS_MAX) {
+            self.phase = Phase::Ended(CloseReason::of_connect(kind));
+            return AfterFailure::GiveUp;
+        }
+        connect.attempts += 1;
+        connect.server = ServerId((connect.server.0 + 1) % connect.servers);
+        connect.began_at = now;
+        self.phase = Phase::Connecting { until: now + self.timeouts.connect };
+        AfterFailure::Retry
+    }
+
+    /// The lanes were run; `moved` says whether any byte did.
+    pub fn on_turn(&mut self, moved: bool, now: Instant) {
+        debug_assert_eq!(self.phase, Phase::Relaying);
+        if moved {
+            self.active_at = now;
+        }
+        match self.relay.progress() {
+            Progress::Open | Progress::HalfClosed | Progress::Failing => {}
+            Progress::Completed => self.phase = Phase::Ended(CloseReason::Completed),
+            Progress::Faulted { side, kind } => {
+                self.phase = Phase::Resetting {
+                    survivor: side.peer(),
+                    reason: CloseReason::of_fault(side, kind),
+                    check_at: now,
+                    interval: RESET_CHECK_INTERVAL_MIN,
+                    until: now + self.timeouts.half_closed,
+                };
+            }
+        }
+    }
+
+    /// What the survivor's send queue holds, after [`Expiry::CheckSendQueue`]: bytes that its
+    /// peer has not acknowledged.
+    pub fn send_queue(&mut self, unsent: usize, now: Instant) {
+        let Phase::Resetting { survivor, reason, interval, until, .. } = self.phase else { return };
+        if unsent == 0 {
+            self.phase = Phase::Ended(reason);
+            return;
+        }
+        self.phase = Phase::Resetting {
+            survivor,
+            reason,
+            check_at: now + interval,
+            interval: (interval * 2).min(RESET_CHECK_INTERVAL_MAX),
+            until,
+        };
+    }
+
+    /// When [`Session::expire`] should be called next. Never for a session that has ended.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Connecting { until } => Some(until),
+            Phase::Relaying => Some(self.active_at + self.silence_max().0),
+            Phase::Resetting { check_at, until, .. } => Some(check_at.min(until)),
+            Phase::Ended(_) => None,
+        }
+    }
+
+    /// How long no byte may move, and what it is called if none does.
+    fn silence_max(&self) -> (Duration, CloseReason) {
+        let Timeouts { idle, half_closed, .. } = self.timeouts;
+        match self.relay.progress() {
+            Progress::Open => (idle, CloseReason::IdleTimeout),
+            _ => (idle.min(half_closed), CloseReason::HalfClosedTimeout),
+        }
+    }
+
+    /// Time has passed.
+    pub fn expire(&mut self, now: Instant) -> Expiry {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return Expiry::NotYet;
+        }
+        match self.phase {
+            Phase::Connecting { .. } => Expiry::ConnectTimedOut,
+            Phase::Relaying => self.end(self.silence_max().1),
+            Phase::Resetting { reason, until, .. } if now >= until => self.end(reason),
+            Phase::Resetting { survivor, .. } => Expiry::CheckSendQueue(survivor),
+            Phase::Ended(_) => Expiry::Ended,
+        }
+    }
+
+    fn end(&mut self, reason: CloseReason) -> Expiry {
+        self.phase = Phase::Ended(reason);
+        Expiry::Ended
+    }
+
+    /// Cuts the session because the process ends. One that has ended already keeps its reason.
+    pub fn cut(&mut self) {
+        if !matches!(self.phase, Phase::Ended(_)) {
+            self.phase = Phase::Ended(CloseReason::DrainTimeout);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

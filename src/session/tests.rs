@@ -1,0 +1,146 @@
+use super::*;
+use crate::error::Direction;
+use crate::relay::lane::{Drained, Filled};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(5),
+    idle: Duration::from_secs(300),
+    half_closed: Duration::from_secs(30),
+};
+const BROKEN: Readiness = Readiness { readable: true, writable: true, behind: true, broken: true };
+
+fn session(servers: u32, now: Instant) -> Session {
+    Session::new(RelayMode::Copy, TIMEOUTS, servers, ServerId(0), now)
+}
+
+fn relaying(now: Instant) -> Session {
+    let mut session = session(1, now);
+    session.connected(now);
+    session
+}
+
+#[test]
+fn each_server_is_tried_once_and_three_at_most() {
+    let check = |servers: u32, expected: &[u32]| {
+        let now = Instant::now();
+        let mut session =
+            Session::new(RelayMode::Copy, TIMEOUTS, servers, ServerId(servers - 1), now);
+        let mut tried = vec![session.server().0];
+        while session.connect_failed(FaultKind::Refused, now) == AfterFailure::Retry {
+            tried.push(session.server().0);
+        }
+        assert_eq!(tried, expected);
+        assert_eq!(session.phase(), Phase::Ended(CloseReason::ConnectRefused));
+    };
+    check(1, &[0]);
+    check(2, &[1, 0]);
+    check(5, &[4, 0, 1]);
+}
+
+#[test]
+fn each_attempt_has_the_whole_connect_timeout() {
+    let start = Instant::now();
+    let mut session = session(2, start);
+    let first = start + TIMEOUTS.connect;
+    assert_eq!(session.expire(first - MILLISECOND), Expiry::NotYet);
+    assert_eq!(session.expire(first), Expiry::ConnectTimedOut);
+    assert_eq!(session.connect_failed(FaultKind::TimedOut, first), AfterFailure::Retry);
+    assert_eq!(session.deadline(), Some(first + TIMEOUTS.connect));
+    session.connected(first + MILLISECOND);
+    assert_eq!(session.connect_took(), Some(MILLISECOND));
+    assert_eq!(session.retries(), 1);
+}
+
+#[test]
+fn a_client_that_goes_away_during_the_connect_ends_it() {
+    let mut session = session(1, Instant::now());
+    session.on_ready(Side::Client, BROKEN);
+    assert_eq!(session.phase(), Phase::Ended(CloseReason::ClientReset));
+}
+
+#[test]
+fn silence_ends_a_session_and_bytes_put_it_off() {
+    let start = Instant::now();
+    let mut session = relaying(start);
+    let later = start + TIMEOUTS.idle - MILLISECOND;
+    session.on_turn(true, later);
+    assert_eq!(session.expire(start + TIMEOUTS.idle), Expiry::NotYet);
+    assert_eq!(session.expire(later + TIMEOUTS.idle), Expiry::Ended);
+    assert_eq!(session.phase(), Phase::Ended(CloseReason::IdleTimeout));
+}
+
+#[test]
+fn a_half_closed_session_has_less_time() {
+    let start = Instant::now();
+    let mut session = relaying(start);
+    session.on_ready(Side::Client, Readiness { readable: true, ..Readiness::default() });
+    session.relay_mut().filled(Direction::Upstream, Filled::Eof);
+    session.relay_mut().shut_down(Direction::Upstream);
+    session.on_turn(false, start);
+    assert_eq!(session.expire(start + TIMEOUTS.half_closed), Expiry::Ended);
+    assert_eq!(session.phase(), Phase::Ended(CloseReason::HalfClosedTimeout));
+}
+
+#[test]
+fn a_reset_waits_for_the_survivors_send_queue() {
+    let start = Instant::now();
+    let mut session = relaying(start);
+    session.on_ready(Side::Upstream, BROKEN);
+    session.relay_mut().filled(Direction::Downstream, Filled::Failed(FaultKind::Reset));
+    session.on_turn(false, start);
+    assert_eq!(session.expire(start), Expiry::CheckSendQueue(Side::Client));
+    session.send_queue(100, start);
+    let next = session.deadline().unwrap();
+    assert_eq!(next, start + RESET_CHECK_INTERVAL_MIN);
+    assert_eq!(session.expire(next), Expiry::CheckSendQueue(Side::Client));
+    session.send_queue(0, next);
+    assert_eq!(session.phase(), Phase::Ended(CloseReason::UpstreamReset));
+}
+
+#[test]
+fn a_survivor_that_never_reads_is_reset_in_the_end() {
+    let start = Instant::now();
+    let mut session = relaying(start);
+    session.on_ready(Side::Client, BROKEN);
+    session.relay_mut().filled(Direction::Upstream, Filled::Failed(FaultKind::Reset));
+    session.on_turn(false, start);
+    let mut looks = 0;
+    while let Some(now) = session.deadline() {
+        if session.expire(now) == Expiry::CheckSendQueue(Side::Upstream) {
+            looks += 1;
+            session.send_queue(1, now);
+        }
+        assert!(now <= start + TIMEOUTS.half_closed);
+    }
+    assert_eq!(session.phase(), Phase::Ended(CloseReason::ClientReset));
+    let looks_expected = 300..320;
+    assert!(looks_expected.contains(&looks), "{looks} looks in 30 s at 100 ms and less");
+}
+
+#[test]
+fn a_cut_never_changes_the_reason_of_an_end() {
+    let now = Instant::now();
+    let mut session = relaying(now);
+    session.cut();
+    assert_eq!(session.phase(), Phase::Ended(CloseReason::DrainTimeout));
+    let mut ended = session;
+    ended.phase = Phase::Ended(CloseReason::Completed);
+    ended.cut();
+    assert_eq!(ended.phase(), Phase::Ended(CloseReason::Completed));
+}
+
+#[test]
+fn bytes_held_for_a_broken_sink_do_not_keep_the_session() {
+    let now = Instant::now();
+    let mut session = relaying(now);
+    let up = Direction::Upstream;
+    session.on_ready(Side::Client, Readiness { readable: true, ..Readiness::default() });
+    session
+        .relay_mut()
+        .filled(up, Filled::Moved { bytes: 10, path: crate::error::Path::Copy, dry: true });
+    session.relay_mut().drained(up, Drained::Failed(FaultKind::Reset));
+    session.relay_mut().filled(Direction::Downstream, Filled::Eof);
+    session.on_turn(true, now);
+    assert!(matches!(session.phase(), Phase::Resetting { survivor: Side::Client, .. }));
+}
