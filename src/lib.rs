@@ -8,3 +8,4 @@ pub mod id;
 pub mod relay;
 pub mod session;
 pub mod snapshot;
+pub mod sys;

@@ -1,0 +1,3 @@
+//! Which server of an upstream gets the next connection; one algorithm a file, each pure.
+
+pub mod round_robin;

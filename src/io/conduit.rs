@@ -1,0 +1,166 @@
+//! Where a lane's bytes are between its source and its sink.
+//!
+//! ```text
+//!   Empty ──Fill(Splice)──▶ Pipe ───drained, end of turn──▶ back to the pool, Empty
+//!     └─────Fill(Copy)────▶ Scratch ──drained──▶ Empty
+//!                              └──sink full──▶ Stuck ──drained──▶ Empty
+//! ```
+//!
+//! The scratch buffer belongs to the worker and serves all connections in turn; only what the
+//! sink did not take is moved into memory of the connection's own.
+
+use crate::error::{FallbackReason, Path};
+use crate::io::kernel::{Kernel, PipeState};
+use crate::io::pipe_pool::PipePool;
+
+/// Bytes of the buffer through which a worker copies. Larger ones gain nothing on loopback and
+/// fall out of the CPU's second-level cache.
+pub const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// Reads shrink to this while `relay.buffer_memory` is spent.
+pub const READ_BYTES_WHEN_SPENT: usize = 4 * 1024;
+
+/// What holds the bytes of one lane.
+#[derive(Debug)]
+pub enum Conduit<P> {
+    /// Nothing is held.
+    Empty,
+    /// A pipe, taken from the pool as one of this size.
+    Pipe {
+        /// The pipe.
+        pipe: P,
+        /// The size that it was asked for with.
+        size: u32,
+    },
+    /// The worker's scratch buffer, from `start` to `end`. Only within a turn.
+    Scratch {
+        /// The first byte that is not delivered yet.
+        start: usize,
+        /// Past the last byte.
+        end: usize,
+    },
+    /// Memory of the connection's own, of which `sent` bytes are delivered.
+    Stuck {
+        /// What was read.
+        bytes: Box<[u8]>,
+        /// How much of it the sink has taken.
+        sent: usize,
+    },
+}
+
+impl<P: PipeState> Conduit<P> {
+    /// Bytes held.
+    pub fn held(&self) -> usize {
+        match self {
+            Conduit::Empty => 0,
+            Conduit::Pipe { pipe, .. } => pipe.held(),
+            Conduit::Scratch { start, end } => end - start,
+            Conduit::Stuck { bytes, sent } => bytes.len() - sent,
+        }
+    }
+}
+
+/// What the connections of a worker draw on to move bytes.
+#[derive(Debug)]
+pub struct Supplies<K: Kernel> {
+    /// Pipes.
+    pub pipes: PipePool<K>,
+    /// The buffer through which bytes are copied.
+    pub scratch: Box<[u8]>,
+    /// Memory held by [`Conduit::Stuck`], in bytes.
+    pub stuck_bytes: u64,
+    /// Past so much of it reads shrink.
+    pub stuck_bytes_max: u64,
+    /// Bytes in pipes between turns.
+    pub piped_bytes: u64,
+    /// The process was refused splice: nobody tries again.
+    pub splice_unavailable: bool,
+}
+
+impl<K: Kernel> Supplies<K> {
+    /// Supplies within bounds, in bytes.
+    pub fn new(pipe_memory_max: u64, stuck_bytes_max: u64) -> Supplies<K> {
+        Supplies {
+            pipes: PipePool::new(pipe_memory_max),
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            stuck_bytes: 0,
+            stuck_bytes_max,
+            piped_bytes: 0,
+            splice_unavailable: false,
+        }
+    }
+
+    /// A conduit for the path, which must be splice, or the reason why there is none.
+    ///
+    /// # Errors
+    /// Why no pipe can be had.
+    pub fn pipe_conduit(
+        &mut self,
+        kernel: &mut K,
+        size: u32,
+    ) -> Result<Conduit<K::Pipe>, FallbackReason> {
+        if self.splice_unavailable {
+            return Err(FallbackReason::Unavailable);
+        }
+        let pipe = self.pipes.take(kernel, size)?;
+        Ok(Conduit::Pipe { pipe, size })
+    }
+
+    /// How much a copying read may bring.
+    pub fn read_bytes_max(&self) -> usize {
+        if self.stuck_bytes < self.stuck_bytes_max { SCRATCH_BYTES } else { READ_BYTES_WHEN_SPENT }
+    }
+
+    /// Ends a turn: what is empty goes back, what is left in the scratch buffer gets memory of
+    /// its own, and what stays held is accounted for.
+    pub fn park(&mut self, conduit: &mut Conduit<K::Pipe>) {
+        *conduit = match std::mem::replace(conduit, Conduit::Empty) {
+            Conduit::Pipe { pipe, size } if pipe.held() == 0 => {
+                self.pipes.put_back(size, pipe);
+                Conduit::Empty
+            }
+            Conduit::Scratch { start, end } if start < end => {
+                Conduit::Stuck { bytes: self.scratch[start..end].into(), sent: 0 }
+            }
+            Conduit::Stuck { bytes, sent } if sent < bytes.len() => Conduit::Stuck { bytes, sent },
+            Conduit::Pipe { pipe, size } => Conduit::Pipe { pipe, size },
+            Conduit::Empty | Conduit::Scratch { .. } | Conduit::Stuck { .. } => Conduit::Empty,
+        };
+        self.count(conduit, u64::wrapping_add);
+    }
+
+    /// Begins a turn: the opposite of [`Supplies::park`].
+    pub fn unpark(&mut self, conduit: &Conduit<K::Pipe>) {
+        self.count(conduit, u64::wrapping_sub);
+    }
+
+    fn count(&mut self, conduit: &Conduit<K::Pipe>, change: fn(u64, u64) -> u64) {
+        match conduit {
+            Conduit::Pipe { pipe, .. } => {
+                self.piped_bytes = change(self.piped_bytes, pipe.held() as u64);
+            }
+            // The memory stays until the last byte is out.
+            Conduit::Stuck { bytes, .. } => {
+                self.stuck_bytes = change(self.stuck_bytes, bytes.len() as u64);
+            }
+            Conduit::Empty | Conduit::Scratch { .. } => {}
+        }
+    }
+
+    /// Takes back what a connection that has ended still holds. A pipe with bytes in it is
+    /// closed.
+    pub fn release(&mut self, conduit: Conduit<K::Pipe>) {
+        self.unpark(&conduit);
+        if let Conduit::Pipe { pipe, size } = conduit {
+            self.pipes.put_back(size, pipe);
+        }
+    }
+}
+
+/// The path by which bytes in this conduit travel.
+pub fn path_of<P>(conduit: &Conduit<P>) -> Path {
+    match conduit {
+        Conduit::Pipe { .. } => Path::Splice,
+        Conduit::Empty | Conduit::Scratch { .. } | Conduit::Stuck { .. } => Path::Copy,
+    }
+}

@@ -1,0 +1,255 @@
+//! Carries out what the lanes of a relay say.
+//!
+//! This is the only place that knows whether a conduit is a pipe or a buffer. The lanes decide
+//! what happens next; this decides by which system call, and turns its outcome into their words.
+
+use std::io;
+
+use crate::error::{Direction, FallbackReason, FaultKind, Path, Side};
+use crate::io::conduit::{Conduit, Supplies};
+use crate::io::kernel::{Kernel, PipeState};
+use crate::relay::Relay;
+use crate::relay::lane::{Drained, Filled, Step};
+
+/// Bytes that one direction of one connection may read before the others have their turn. With
+/// edge-triggered events nobody would call it again, so it queues itself.
+pub const TURN_BYTES_MAX: usize = 1 << 20;
+
+/// Both sockets of a connection that is being relayed, and what its lanes hold.
+#[derive(Debug)]
+pub struct Ends<'a, K: Kernel> {
+    /// The client's socket.
+    pub client: &'a K::Socket,
+    /// The upstream server's socket.
+    pub upstream: &'a K::Socket,
+    /// What each lane holds, by [`Direction::index`].
+    pub conduits: &'a mut [Conduit<K::Pipe>; 2],
+    /// The size of the pipes to ask for.
+    pub pipe_size: u32,
+}
+
+/// Runs both lanes until each waits, is done, or has had its turn. Returns whether one has had
+/// its turn and must be run again without waiting for an event.
+pub fn drive<K: Kernel>(
+    kernel: &mut K,
+    supplies: &mut Supplies<K>,
+    ends: &mut Ends<'_, K>,
+    relay: &mut Relay,
+) -> bool {
+    for conduit in ends.conduits.iter() {
+        supplies.unpark(conduit);
+    }
+    let mut drive = Drive { kernel, supplies, ends, relay };
+    let mut budgets = [TURN_BYTES_MAX; 2];
+    let more = loop {
+        let [upstream, downstream] = Direction::ALL
+            .map(|direction| drive.run_lane(direction, &mut budgets[direction.index()]));
+        // A fault that one lane met may have given the other something to do.
+        if upstream || downstream || !drive.can_go_on() {
+            break upstream || downstream;
+        }
+    };
+    for conduit in ends.conduits.iter_mut() {
+        supplies.park(conduit);
+    }
+    more
+}
+
+struct Drive<'a, 'b, K: Kernel> {
+    kernel: &'a mut K,
+    supplies: &'a mut Supplies<K>,
+    ends: &'a mut Ends<'b, K>,
+    relay: &'a mut Relay,
+}
+
+impl<'b, K: Kernel> Drive<'_, 'b, K> {
+    /// Runs one lane. Returns whether its budget was spent before it had to wait.
+    fn run_lane(&mut self, direction: Direction, budget: &mut usize) -> bool {
+        loop {
+            match self.relay.next(direction) {
+                Step::Fill(_) if *budget == 0 => return true,
+                Step::Fill(path) => {
+                    let outcome = self.fill(direction, path, *budget);
+                    if let Filled::Moved { bytes, .. } = outcome {
+                        *budget = budget.saturating_sub(bytes);
+                    }
+                    // The lane has noted a demotion; it is counted with its other fallbacks.
+                    let _demoted = self.relay.filled(direction, outcome);
+                }
+                Step::Drain => {
+                    let outcome = self.drain(direction);
+                    self.relay.drained(direction, outcome);
+                }
+                Step::ShutdownWrite => {
+                    // ENOTCONN: the peer is gone, which the other lane finds out by reading.
+                    let _gone = self.kernel.shutdown_write(self.sink(direction)).is_err();
+                    self.relay.shut_down(direction);
+                }
+                Step::Wait { .. } | Step::Done => return false,
+            }
+            debug_assert!(
+                self.relay.lane(direction).held() == self.conduit(direction).held()
+                    || self.relay.lane(direction).is_done(),
+                "a lane and its conduit disagree on what is held"
+            );
+        }
+    }
+
+    fn can_go_on(&self) -> bool {
+        Direction::ALL.into_iter().any(|direction| {
+            !matches!(self.relay.lane(direction).next(), Step::Wait { .. } | Step::Done)
+                && !self.relay.lane(direction).is_done()
+        })
+    }
+
+    fn conduit(&mut self, direction: Direction) -> &mut Conduit<K::Pipe> {
+        &mut self.ends.conduits[direction.index()]
+    }
+
+    fn socket(&self, side: Side) -> &'b K::Socket {
+        match side {
+            Side::Client => self.ends.client,
+            Side::Upstream => self.ends.upstream,
+        }
+    }
+
+    fn source(&self, direction: Direction) -> &'b K::Socket {
+        self.socket(direction.source())
+    }
+
+    fn sink(&self, direction: Direction) -> &'b K::Socket {
+        self.socket(direction.sink())
+    }
+
+    fn fill(&mut self, direction: Direction, path: Path, budget: usize) -> Filled {
+        if path == Path::Splice {
+            match self.fill_by_splice(direction, budget) {
+                Ok(filled) => return filled,
+                Err(reason) => {
+                    if reason == FallbackReason::Unavailable {
+                        self.supplies.splice_unavailable = true;
+                    }
+                    self.relay.lane_mut(direction).fall_back(reason);
+                }
+            }
+        }
+        self.fill_by_copy(direction)
+    }
+
+    /// # Errors
+    /// Why this must be copied.
+    fn fill_by_splice(
+        &mut self,
+        direction: Direction,
+        budget: usize,
+    ) -> Result<Filled, FallbackReason> {
+        let source = self.source(direction);
+        let conduit = &mut self.ends.conduits[direction.index()];
+        if !matches!(conduit, Conduit::Pipe { .. }) {
+            *conduit = self.supplies.pipe_conduit(self.kernel, self.ends.pipe_size)?;
+        }
+        let Conduit::Pipe { pipe, .. } = conduit else { return Err(FallbackReason::Unavailable) };
+        match self.kernel.fill_pipe(source, pipe, budget) {
+            Ok(0) => Ok(Filled::Eof),
+            Ok(bytes) => Ok(Filled::Moved { bytes, path: Path::Splice, dry: false }),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Filled::WouldBlock),
+            Err(error) => match splice_refusal(&error) {
+                Some(reason) => Err(reason),
+                None => Ok(Filled::Failed(FaultKind::of(&error))),
+            },
+        }
+    }
+
+    fn fill_by_copy(&mut self, direction: Direction) -> Filled {
+        // An empty pipe of earlier in this turn goes back first.
+        let index = direction.index();
+        if let Conduit::Pipe { pipe, size } =
+            std::mem::replace(&mut self.ends.conduits[index], Conduit::Empty)
+        {
+            self.supplies.pipes.put_back(size, pipe);
+        }
+        let source = self.source(direction);
+        let max = self.supplies.read_bytes_max();
+        match self.kernel.recv(source, &mut self.supplies.scratch[..max]) {
+            Ok(0) => Filled::Eof,
+            Ok(bytes) => {
+                *self.conduit(direction) = Conduit::Scratch { start: 0, end: bytes };
+                Filled::Moved { bytes, path: Path::Copy, dry: bytes < max }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Filled::WouldBlock,
+            Err(error) => Filled::Failed(FaultKind::of(&error)),
+        }
+    }
+
+    fn drain(&mut self, direction: Direction) -> Drained {
+        let sink = self.sink(direction);
+        let conduit = &mut self.ends.conduits[direction.index()];
+        let outcome = match conduit {
+            Conduit::Empty => Ok(0),
+            Conduit::Pipe { pipe, .. } => self.kernel.drain_pipe(pipe, sink),
+            Conduit::Scratch { start, end } => {
+                let sent = self.kernel.send(sink, &self.supplies.scratch[*start..*end]);
+                sent.inspect(|bytes| *start += bytes)
+            }
+            Conduit::Stuck { bytes, sent } => {
+                let more = self.kernel.send(sink, &bytes[*sent..]);
+                more.inspect(|bytes| *sent += bytes)
+            }
+        };
+        match outcome {
+            // Nothing was taken although something was offered: no progress, so wait for an edge.
+            Ok(0) => Drained::WouldBlock,
+            Ok(bytes) => Drained::Moved(bytes),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Drained::WouldBlock,
+            Err(error) => match splice_refusal(&error) {
+                Some(reason) if matches!(conduit, Conduit::Pipe { .. }) => {
+                    self.rescue(direction, reason)
+                }
+                _ => Drained::Failed(FaultKind::of(&error)),
+            },
+        }
+    }
+
+    /// The sink cannot be spliced to, and the pipe holds bytes: they are read out of it, and the
+    /// lane copies from now on.
+    fn rescue(&mut self, direction: Direction, reason: FallbackReason) -> Drained {
+        if reason == FallbackReason::Unavailable {
+            self.supplies.splice_unavailable = true;
+        }
+        self.relay.lane_mut(direction).fall_back(reason);
+        let index = direction.index();
+        let Conduit::Pipe { mut pipe, size } =
+            std::mem::replace(&mut self.ends.conduits[index], Conduit::Empty)
+        else {
+            return Drained::Failed(FaultKind::Other);
+        };
+        let mut bytes = vec![0; pipe.held()].into_boxed_slice();
+        let mut read = 0;
+        while read < bytes.len() {
+            match self.kernel.read_pipe(&mut pipe, &mut bytes[read..]) {
+                Ok(more) if more > 0 => read += more,
+                Ok(_) | Err(_) => {
+                    self.supplies.pipes.put_back(size, pipe);
+                    return Drained::Failed(FaultKind::Other);
+                }
+            }
+        }
+        self.supplies.pipes.put_back(size, pipe);
+        self.ends.conduits[index] = Conduit::Stuck { bytes, sent: 0 };
+        self.relay.lane_mut(direction).rescued();
+        self.drain(direction)
+    }
+}
+
+/// Whether an error of splice means that bytes must be copied: `EINVAL` for this socket, `ENOSYS`
+/// or `EPERM` (a seccomp filter) for every one.
+fn splice_refusal(error: &io::Error) -> Option<FallbackReason> {
+    const EPERM: i32 = 1;
+    const EINVAL: i32 = 22;
+    const ENOSYS: i32 = 38;
+    match error.raw_os_error()? {
+        EINVAL => Some(FallbackReason::Refused),
+        EPERM | ENOSYS => Some(FallbackReason::Unavailable),
+        _ => None,
+    }
+}

@@ -1,0 +1,130 @@
+//! What a worker asks of the kernel. The real one is [`crate::io::linux::Linux`]; the simulation
+//! has a fake one that lies in wait.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::address::Address;
+use crate::config::Keepalive;
+use crate::id::Token;
+
+/// A socket that a connect has begun on.
+#[derive(Debug)]
+pub struct Connecting<S> {
+    /// The socket.
+    pub socket: S,
+    /// The connection stands already; otherwise the socket becomes writable when it does.
+    pub established: bool,
+}
+
+/// A pipe, as far as the pool and the drive loop look at it.
+pub trait PipeState {
+    /// Bytes in the pipe.
+    fn held(&self) -> usize;
+
+    /// What the kernel gave, in bytes.
+    fn capacity(&self) -> u32;
+}
+
+/// The calls of a worker. All sockets are non-blocking; every error is the kernel's own, `EAGAIN`
+/// where a call would block. Events are edge-triggered: one comes when something changes, and no
+/// second one until it changes again.
+pub trait Kernel {
+    /// An open stream socket. Dropping it closes it.
+    type Socket;
+    /// A listening socket. Dropping it closes it.
+    type Listener;
+    /// A pipe. Dropping it closes it.
+    type Pipe: PipeState;
+
+    /// Has events of a listener reported under `token`.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `ENOSPC`: the kernel watches too many descriptors.
+    fn watch_listener(&mut self, listener: &Self::Listener, token: Token) -> io::Result<()>;
+
+    /// Has events of a socket reported under `token`, from its present state on.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `ENOSPC`: the kernel watches too many descriptors.
+    fn watch(&mut self, socket: &Self::Socket, token: Token) -> io::Result<()>;
+
+    /// Takes the next connection of a backlog, with the client's IP address if it has one.
+    ///
+    /// # Errors
+    /// See [`crate::sys::socket::accept`].
+    fn accept(
+        &mut self,
+        listener: &Self::Listener,
+    ) -> io::Result<(Self::Socket, Option<SocketAddr>)>;
+
+    /// Begins to connect, from the local address `source` if there is one.
+    ///
+    /// # Errors
+    /// See [`crate::sys::socket::connect`].
+    fn connect(
+        &mut self,
+        address: &Address,
+        source: Option<IpAddr>,
+        keepalive: Option<Keepalive>,
+    ) -> io::Result<Connecting<Self::Socket>>;
+
+    /// The error that a socket holds, which is thereby cleared.
+    fn take_error(&mut self, socket: &Self::Socket) -> Option<io::Error>;
+
+    /// Reads into `buffer`. 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// `EAGAIN`, or the socket's error.
+    fn recv(&mut self, socket: &Self::Socket, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes as much of `bytes` as the socket takes.
+    ///
+    /// # Errors
+    /// `EAGAIN`, or the socket's error.
+    fn send(&mut self, socket: &Self::Socket, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Opens a pipe of `capacity` bytes, or of less if the kernel gives less.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`.
+    fn open_pipe(&mut self, capacity: u32) -> io::Result<Self::Pipe>;
+
+    /// Splices up to `max` bytes from a socket into a pipe. 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// See [`crate::sys::transfer::splice`].
+    fn fill_pipe(
+        &mut self,
+        socket: &Self::Socket,
+        pipe: &mut Self::Pipe,
+        max: usize,
+    ) -> io::Result<usize>;
+
+    /// Splices what a pipe holds into a socket, as much as it takes.
+    ///
+    /// # Errors
+    /// See [`crate::sys::transfer::splice`].
+    fn drain_pipe(&mut self, pipe: &mut Self::Pipe, socket: &Self::Socket) -> io::Result<usize>;
+
+    /// Reads bytes out of a pipe into userspace.
+    ///
+    /// # Errors
+    /// `EAGAIN` when the pipe is empty.
+    fn read_pipe(&mut self, pipe: &mut Self::Pipe, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Sends a FIN.
+    ///
+    /// # Errors
+    /// `ENOTCONN` when the connection is gone already.
+    fn shutdown_write(&mut self, socket: &Self::Socket) -> io::Result<()>;
+
+    /// Bytes written to a socket that have not reached the peer.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    fn unsent(&mut self, socket: &Self::Socket) -> io::Result<usize>;
+
+    /// Closes a socket with a reset, throwing away what is queued.
+    fn reset(&mut self, socket: Self::Socket);
+}

@@ -1,0 +1,117 @@
+//! The real kernel.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry};
+
+use crate::address::Address;
+use crate::config::Keepalive;
+use crate::id::Token;
+use crate::io::kernel::{Connecting, Kernel, PipeState};
+use crate::sys::pipe::Pipe;
+use crate::sys::{socket, transfer};
+
+// A token takes 64 bits, and mio carries it in a `usize`.
+const _: () = assert!(usize::BITS >= 64, "a 64-bit machine is needed");
+
+/// Linux, with the registry of the worker's poll.
+#[derive(Debug)]
+pub struct Linux {
+    registry: Registry,
+}
+
+impl Linux {
+    /// The kernel, reporting events to the poll that `registry` belongs to.
+    pub fn new(registry: Registry) -> Linux {
+        Linux { registry }
+    }
+
+    /// Registered once, for everything: edge-triggered events cost nothing while they do not
+    /// happen, and changing interests would cost a system call each time.
+    fn register(&self, descriptor: &OwnedFd, token: Token, interest: Interest) -> io::Result<()> {
+        let token = mio::Token(token.pack() as usize);
+        self.registry.register(&mut SourceFd(&descriptor.as_raw_fd()), token, interest)
+    }
+}
+
+impl PipeState for Pipe {
+    fn held(&self) -> usize {
+        Pipe::held(self)
+    }
+
+    fn capacity(&self) -> u32 {
+        Pipe::capacity(self)
+    }
+}
+
+impl Kernel for Linux {
+    type Socket = OwnedFd;
+    type Listener = OwnedFd;
+    type Pipe = Pipe;
+
+    fn watch_listener(&mut self, listener: &OwnedFd, token: Token) -> io::Result<()> {
+        self.register(listener, token, Interest::READABLE)
+    }
+
+    /// `PRIORITY` (`EPOLLPRI`) tells of urgent data, at which reads stop short.
+    fn watch(&mut self, socket: &OwnedFd, token: Token) -> io::Result<()> {
+        self.register(socket, token, Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY)
+    }
+
+    fn accept(&mut self, listener: &OwnedFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+        socket::accept(listener.as_fd())
+    }
+
+    fn connect(
+        &mut self,
+        address: &Address,
+        source: Option<IpAddr>,
+        keepalive: Option<Keepalive>,
+    ) -> io::Result<Connecting<OwnedFd>> {
+        let (socket, established) = socket::connect(address, source, keepalive)?;
+        Ok(Connecting { socket, established })
+    }
+
+    fn take_error(&mut self, socket: &OwnedFd) -> Option<io::Error> {
+        socket::take_error(socket.as_fd()).unwrap_or_else(Some)
+    }
+
+    fn recv(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
+        transfer::recv(socket.as_fd(), buffer)
+    }
+
+    fn send(&mut self, socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+        transfer::send(socket.as_fd(), bytes)
+    }
+
+    fn open_pipe(&mut self, capacity: u32) -> io::Result<Pipe> {
+        Pipe::open(capacity)
+    }
+
+    fn fill_pipe(&mut self, socket: &OwnedFd, pipe: &mut Pipe, max: usize) -> io::Result<usize> {
+        pipe.fill_from(socket.as_fd(), max)
+    }
+
+    fn drain_pipe(&mut self, pipe: &mut Pipe, socket: &OwnedFd) -> io::Result<usize> {
+        pipe.drain_to(socket.as_fd())
+    }
+
+    fn read_pipe(&mut self, pipe: &mut Pipe, buffer: &mut [u8]) -> io::Result<usize> {
+        pipe.read(buffer)
+    }
+
+    fn shutdown_write(&mut self, socket: &OwnedFd) -> io::Result<()> {
+        socket::shutdown_write(socket.as_fd())
+    }
+
+    fn unsent(&mut self, socket: &OwnedFd) -> io::Result<usize> {
+        socket::unsent(socket.as_fd())
+    }
+
+    fn reset(&mut self, socket: OwnedFd) {
+        socket::reset(socket);
+    }
+}

@@ -1,0 +1,20 @@
+//! The data plane's I/O: from an event of the kernel to bytes moved.
+//!
+//! ```text
+//! event_loop ── mio::Poll ──▶ worker ──▶ accept ──▶ connect ──▶ drive ──▶ account
+//!                               │                                 │
+//!                             timer                    conduit ◀─ pipe_pool
+//! ```
+//!
+//! All but `event_loop` and `linux` is generic over [`kernel::Kernel`] and runs in simulation.
+
+pub mod accept;
+pub mod conduit;
+pub mod connection;
+pub mod drive;
+pub mod event_loop;
+pub mod kernel;
+pub mod linux;
+pub mod pipe_pool;
+pub mod timer;
+pub mod worker;

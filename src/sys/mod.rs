@@ -1,0 +1,10 @@
+//! The kernel's calls, as `io::Result` over owned descriptors. Everything unsafe is in this
+//! folder, and as little as possible: where nix or socket2 wrap a call safely, they are used.
+
+#![allow(unsafe_code)]
+
+pub mod activation;
+pub mod pipe;
+pub mod probe;
+pub mod socket;
+pub mod transfer;

@@ -1,0 +1,53 @@
+//! Moving bytes: `recv`, `send` and `splice`.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::fcntl::{SpliceFFlags, splice as nix_splice};
+use nix::sys::socket::{MsgFlags, recv as nix_recv, send as nix_send};
+
+/// The most that one splice is asked to move. Lengths above `SSIZE_MAX` are `EINVAL`
+/// (splice(2)); a GiB is more than any pipe holds.
+pub const SPLICE_BYTES_MAX: usize = 1 << 30;
+
+/// Calls again when a signal came between. A worker blocks all signals that the process handles,
+/// so this is for those of debuggers and the like.
+fn uninterrupted(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(nix::Error::EINTR) => {}
+            outcome => return outcome.map_err(io::Error::from),
+        }
+    }
+}
+
+/// Moves up to `max` bytes between a socket and a pipe, in either direction, without copying
+/// them through the process. 0 is the end of the stream, or that the pipe's writers are gone.
+///
+/// `SPLICE_F_NONBLOCK` speaks of the pipe only; the socket must be non-blocking itself.
+/// `SPLICE_F_MORE` is left out: it corks a message that turns out to be the last one for 200 ms.
+///
+/// # Errors
+/// `EAGAIN`: the socket is empty or full, or the pipe is. `EINVAL`: the socket cannot be spliced.
+/// `ENOSYS`, `EPERM`: no process may splice here. Anything else is the socket's error.
+pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, max: usize) -> io::Result<usize> {
+    let max = max.min(SPLICE_BYTES_MAX);
+    let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
+    uninterrupted(|| nix_splice(from, None, to, None, max, flags))
+}
+
+/// Reads from a socket. 0 is the end of the stream.
+///
+/// # Errors
+/// `EAGAIN` when the socket is empty; anything else is the socket's error.
+pub fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    uninterrupted(|| nix_recv(socket.as_raw_fd(), buffer, MsgFlags::empty()))
+}
+
+/// Writes to a socket, as much as it takes.
+///
+/// # Errors
+/// `EAGAIN` when the socket is full; anything else is the socket's error.
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    uninterrupted(|| nix_send(socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL))
+}
