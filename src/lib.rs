@@ -1,8 +1,11 @@
 //! Spliceway: a TCP reverse proxy for Linux that moves bytes through kernel pipes.
 
+pub mod access_log;
 pub mod address;
 pub mod capacity;
 pub mod config;
 pub mod error;
 pub mod id;
+pub mod logging;
+pub mod metrics;
 pub mod snapshot;
