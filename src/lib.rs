@@ -1,10 +1,16 @@
 //! Spliceway: a TCP reverse proxy for Linux that moves bytes through kernel pipes.
 
+pub mod access_log;
+pub mod account;
 pub mod address;
+pub mod balance;
 pub mod capacity;
 pub mod config;
 pub mod error;
 pub mod id;
+pub mod io;
+pub mod logging;
+pub mod metrics;
 pub mod relay;
 pub mod session;
 pub mod snapshot;

@@ -1,0 +1,323 @@
+//! What a line says, in either format.
+//!
+//! # JSON
+//! One object a line, always with all of these keys, in this order:
+//!
+//! | key | value |
+//! |---|---|
+//! | `time` | when the connection ended, RFC 3339 in UTC with milliseconds |
+//! | `listener`, `upstream` | names from the config |
+//! | `client` | the peer's address |
+//! | `server` | the address of the server that was connected, or tried last; `null` for none |
+//! | `upstream_bytes` | bytes delivered to the server |
+//! | `upstream_bytes_spliced`, `upstream_bytes_copied` | the same by path; they add up |
+//! | `downstream_bytes`, `downstream_bytes_spliced`, `downstream_bytes_copied` | to the client |
+//! | `fallbacks` | why bytes were copied although splice was asked for; `[]` if they were not |
+//! | `connect_seconds` | the successful connect; `null` when there was none |
+//! | `total_seconds` | from accept to end |
+//! | `retries` | connects that were tried again on the next server |
+//! | `reason` | why the connection ended, as in `spliceway_connections_closed_total` |
+//!
+//! # Combined
+//! The combined log format of the web servers, so that their analysers read it, and after it what
+//! they have no field for:
+//!
+//! ```text
+//! CLIENT - LISTENER [21/Nov/2026:03:48:50 +0000] "TCP UPSTREAM SERVER" STATUS BYTES "-" "-"
+//!     reason=R up=N up_spliced=N up_copied=N down=N down_spliced=N down_copied=N
+//!     fallbacks=A,B connect=S total=S retries=N          (all of it on one line)
+//! ```
+//!
+//! `BYTES` are those delivered to the client, `-` stands for none, times are seconds. `STATUS` is
+//! the HTTP status that says the same as the reason, as nginx's stream module has it: 200
+//! completed, 499 the client broke off, 408 idle, 502 the server failed or refused, 504 it did
+//! not answer in time, 503 this proxy lacked something or was told to end.
+//!
+//! No field can break a line: JSON strings are escaped by RFC 8259; in the combined format every
+//! byte but printable ASCII, and every blank, quote and backslash, is written as `\xHH`.
+
+use std::fmt::{self, Display};
+use std::io::{self, Write};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::config::LogFormat;
+use crate::error::{CloseReason, Direction, FallbackReason, Path};
+
+/// One client connection, at its end.
+pub struct Record<'a> {
+    /// When the connection ended.
+    pub time: Timestamp,
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The peer's address.
+    pub client: &'a dyn Display,
+    /// The upstream's name.
+    pub upstream: &'a str,
+    /// The server that was connected, or tried last.
+    pub server: Option<&'a dyn Display>,
+    /// Bytes delivered, indexed by [`Direction::index`], then by [`Path::index`].
+    pub bytes: [[u64; 2]; 2],
+    /// Why bytes were copied although splice was asked for, each reason once.
+    pub fallbacks: &'a [FallbackReason],
+    /// How long the successful connect took.
+    pub connect: Option<Duration>,
+    /// From accept to end.
+    pub total: Duration,
+    /// Connects that were tried again on the next server.
+    pub retries: u32,
+    /// Why it ended.
+    pub reason: CloseReason,
+}
+
+impl Record<'_> {
+    /// Appends the line, with its line feed, to `line`. A buffer that is cleared and used again
+    /// makes this free of allocations.
+    pub fn write(&self, format: LogFormat, line: &mut Vec<u8>) {
+        let written = match format {
+            LogFormat::Json => self.write_json(line),
+            LogFormat::Combined => self.write_combined(line),
+        };
+        debug_assert!(written.is_ok(), "writing to memory does not fail");
+    }
+
+    fn bytes(&self, direction: Direction) -> Bytes {
+        let by_path = self.bytes[direction.index()];
+        let (spliced, copied) = (by_path[Path::Splice.index()], by_path[Path::Copy.index()]);
+        Bytes { sum: spliced.saturating_add(copied), spliced, copied }
+    }
+
+    fn write_json(&self, line: &mut Vec<u8>) -> io::Result<()> {
+        write!(line, "{{\"time\":\"{:.3}\"", self.time)?;
+        write_json_field(line, "listener", self.listener)?;
+        write_json_field(line, "client", &Shown(self.client))?;
+        write_json_field(line, "upstream", self.upstream)?;
+        write_json_field(line, "server", &self.server.map(Shown))?;
+        for direction in [Direction::Upstream, Direction::Downstream] {
+            let (label, bytes) = (direction.label(), self.bytes(direction));
+            write!(line, ",\"{label}_bytes\":{}", bytes.sum)?;
+            write!(line, ",\"{label}_bytes_spliced\":{}", bytes.spliced)?;
+            write!(line, ",\"{label}_bytes_copied\":{}", bytes.copied)?;
+        }
+        line.extend_from_slice(b",\"fallbacks\":[");
+        for (index, reason) in self.fallbacks.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(line, "{comma}\"{}\"", reason.label())?;
+        }
+        match self.connect {
+            Some(connect) => write!(line, "],\"connect_seconds\":{}", Seconds(connect))?,
+            None => write!(line, "],\"connect_seconds\":null")?,
+        }
+        write!(line, ",\"total_seconds\":{}", Seconds(self.total))?;
+        write!(line, ",\"retries\":{},\"reason\":\"{}\"", self.retries, self.reason)?;
+        line.extend_from_slice(b"}\n");
+        Ok(())
+    }
+
+    fn write_combined(&self, line: &mut Vec<u8>) -> io::Result<()> {
+        write_token(line, self.client)?;
+        line.extend_from_slice(b" - ");
+        write_token(line, &self.listener)?;
+        write!(line, " [{}] \"TCP ", self.time.strftime("%d/%b/%Y:%H:%M:%S +0000"))?;
+        write_token(line, &self.upstream)?;
+        line.push(b' ');
+        match self.server {
+            Some(server) => write_token(line, server)?,
+            None => line.push(b'-'),
+        }
+        let (up, down) = (self.bytes(Direction::Upstream), self.bytes(Direction::Downstream));
+        write!(line, "\" {} {} \"-\" \"-\"", status(self.reason), down.sum)?;
+        write!(line, " reason={}", self.reason)?;
+        write!(line, " up={} up_spliced={} up_copied={}", up.sum, up.spliced, up.copied)?;
+        write!(line, " down={} down_spliced={}", down.sum, down.spliced)?;
+        write!(line, " down_copied={} fallbacks=", down.copied)?;
+        for (index, reason) in self.fallbacks.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(line, "{comma}{}", reason.label())?;
+        }
+        if self.fallbacks.is_empty() {
+            line.push(b'-');
+        }
+        match self.connect {
+            Some(connect) => write!(line, " connect={}", Seconds(connect))?,
+            None => write!(line, " connect=-")?,
+        }
+        writeln!(line, " total={} retries={}", Seconds(self.total), self.retries)
+    }
+}
+
+struct Bytes {
+    sum: u64,
+    spliced: u64,
+    copied: u64,
+}
+
+/// The status that nginx's stream module (`$status`) would log for such an end; 499 is nginx's
+/// for a client that broke off.
+fn status(reason: CloseReason) -> u16 {
+    match reason {
+        CloseReason::Completed => 200,
+        CloseReason::ClientReset | CloseReason::ClientError => 499,
+        CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout => 408,
+        CloseReason::UpstreamReset
+        | CloseReason::UpstreamError
+        | CloseReason::ConnectRefused
+        | CloseReason::ConnectUnreachable => 502,
+        CloseReason::ConnectTimeout => 504,
+        CloseReason::ConnectFailed | CloseReason::DrainTimeout => 503,
+    }
+}
+
+/// Seconds with six digits behind the point, never in exponent notation.
+struct Seconds(Duration);
+
+impl Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}", self.0.as_secs(), self.0.subsec_micros())
+    }
+}
+
+/// Becomes a JSON string, escaped on the way without a copy.
+struct Shown<'a>(&'a dyn Display);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
+}
+
+fn write_json_field(
+    line: &mut Vec<u8>,
+    key: &str,
+    value: &(impl Serialize + ?Sized),
+) -> io::Result<()> {
+    write!(line, ",\"{key}\":")?;
+    serde_json::to_writer(line, value).map_err(io::Error::from)
+}
+
+/// Writes what stands between blanks or quotes in the combined format.
+fn write_token(line: &mut Vec<u8>, value: &dyn Display) -> io::Result<()> {
+    let start = line.len();
+    write!(Escaped(line), "{value}")?;
+    if line.len() == start {
+        line.push(b'-');
+    }
+    Ok(())
+}
+
+struct Escaped<'a>(&'a mut Vec<u8>);
+
+impl Write for Escaped<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for &byte in bytes {
+            match byte {
+                b'"' | b'\\' => write!(self.0, "\\x{byte:02X}")?,
+                b'!'..=b'~' => self.0.push(byte),
+                _ => write!(self.0, "\\x{byte:02X}")?,
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOSTILE: &str = "a\"b\\c\n\r\t\u{0}\u{2028} d";
+
+    fn record<'a>(listener: &'a str, client: &'a dyn Display) -> Record<'a> {
+        Record {
+            time: "2026-11-21T03:48:50.1239Z".parse().unwrap(),
+            listener,
+            client,
+            upstream: "app",
+            server: Some(&"10.0.0.1:9001"),
+            bytes: [[100, 20], [3000, 4]],
+            fallbacks: &[FallbackReason::PipeMemory, FallbackReason::NoProgress],
+            connect: Some(Duration::from_nanos(123_999)),
+            total: Duration::from_millis(61_500),
+            retries: 2,
+            reason: CloseReason::UpstreamReset,
+        }
+    }
+
+    fn line(record: &Record<'_>, format: LogFormat) -> String {
+        let mut line = Vec::new();
+        record.write(format, &mut line);
+        String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn json_holds_every_field() {
+        let expected = concat!(
+            r#"{"time":"2026-11-21T03:48:50.123Z","listener":"web","client":"127.0.0.1:5000","#,
+            r#""upstream":"app","server":"10.0.0.1:9001","#,
+            r#""upstream_bytes":120,"upstream_bytes_spliced":100,"upstream_bytes_copied":20,"#,
+            r#""downstream_bytes":3004,"downstream_bytes_spliced":3000,"#,
+            r#""downstream_bytes_copied":4,"fallbacks":["pipe_memory","no_progress"],"#,
+            r#""connect_seconds":0.000123,"total_seconds":61.500000,"retries":2,"#,
+            r#""reason":"upstream_reset"}"#,
+            "\n"
+        );
+        assert_eq!(line(&record("web", &"127.0.0.1:5000"), LogFormat::Json), expected);
+    }
+
+    #[test]
+    fn combined_holds_every_field() {
+        let expected = "127.0.0.1:5000 - web [21/Nov/2026:03:48:50 +0000] \
+            \"TCP app 10.0.0.1:9001\" 502 3004 \"-\" \"-\" reason=upstream_reset up=120 \
+            up_spliced=100 up_copied=20 down=3004 down_spliced=3000 down_copied=4 \
+            fallbacks=pipe_memory,no_progress connect=0.000123 total=61.500000 retries=2\n";
+        assert_eq!(line(&record("web", &"127.0.0.1:5000"), LogFormat::Combined), expected);
+    }
+
+    #[test]
+    fn what_is_missing_has_a_sign() {
+        let mut record = record("web", &"");
+        (record.server, record.connect, record.fallbacks) = (None, None, &[]);
+        let json = line(&record, LogFormat::Json);
+        for part in [r#""server":null"#, r#""connect_seconds":null"#, r#""fallbacks":[]"#] {
+            assert!(json.contains(part), "{json}");
+        }
+        let combined = line(&record, LogFormat::Combined);
+        assert!(combined.starts_with("- - web ["), "{combined}");
+        for part in ["\"TCP app -\"", " fallbacks=- ", " connect=- "] {
+            assert!(combined.contains(part), "{combined}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_name_breaks_no_line() {
+        let hostile = record(HOSTILE, &HOSTILE);
+        let json: serde_json::Value =
+            serde_json::from_str(&line(&hostile, LogFormat::Json)).unwrap();
+        assert_eq!((&json["listener"], &json["client"]), (&HOSTILE.into(), &HOSTILE.into()));
+        let combined = line(&hostile, LogFormat::Combined);
+        let escaped = r"a\x22b\x5Cc\x0A\x0D\x09\x00\xE2\x80\xA8\x20d";
+        assert!(combined.starts_with(&format!("{escaped} - {escaped} [")), "{combined}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_makes_one_line_with_the_same_fields(text in any::<String>()) {
+            let record = record(&text, &text);
+            let json = line(&record, LogFormat::Json);
+            prop_assert_eq!(json.bytes().filter(|&b| b == b'\n').count(), 1);
+            let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
+            prop_assert_eq!(parsed["client"].as_str(), Some(text.as_str()));
+            let combined = line(&record, LogFormat::Combined);
+            prop_assert!(combined.trim_end_matches('\n').bytes().all(|b| (b' '..=b'~').contains(&b)));
+            prop_assert_eq!(combined.split(' ').count(), 23);
+            prop_assert_eq!(combined.bytes().filter(|&b| b == b'"').count(), 6);
+        }
+    }
+}

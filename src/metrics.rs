@@ -1,0 +1,435 @@
+//! Every metric: its name, help, labels and buckets, each said once.
+//!
+//! The handles are made once for each worker, so the data plane never looks up a name or a
+//! label; making them also puts every series into the scrape with the value 0 before anything has
+//! happened, as the Prometheus documentation asks ("Avoid missing metrics"). Label values are
+//! names from the config and fixed enums only, never anything that a client sent.
+//!
+//! Gauges of the process (pipes, held bytes) are not written by workers: the control plane sums
+//! the [`WorkerReport`](crate::snapshot::WorkerReport)s when it is scraped.
+
+use metrics::{Counter, Gauge, Histogram, Label};
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+
+use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path};
+
+/// A metric with all its series.
+#[derive(Debug, Clone, Copy)]
+pub struct Family {
+    /// The name, with the suffix `_total` where it is a counter.
+    pub name: &'static str,
+    /// What it is to Prometheus.
+    pub kind: Kind,
+    /// Label names, in the order in which values are given to the constructors.
+    pub labels: &'static [&'static str],
+    /// The line behind `# HELP`.
+    pub help: &'static str,
+}
+
+/// The type of a metric.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// Goes up only.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts observations in buckets with these upper bounds.
+    Histogram(&'static [f64]),
+}
+
+/// Seconds; a connect takes about 0.1 ms on the same machine and is given up after
+/// `timeouts.connect`, 5 s by default.
+const CONNECT_BUCKETS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0,
+];
+
+/// Seconds; from one short exchange to a tunnel that stands for a day.
+const CONNECTION_BUCKETS: &[f64] =
+    &[0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0];
+
+macro_rules! families {
+    ($($constant:ident = $name:literal, $kind:expr, $labels:expr, $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: Family =
+                Family { name: $name, kind: $kind, labels: &$labels, help: $help };
+        )*
+        /// Every family that the proxy exports under its own prefix.
+        pub const FAMILIES: &[Family] = &[$($constant),*];
+    };
+}
+
+families! {
+    RELAY_BYTES = "spliceway_relay_bytes_total", Kind::Counter,
+        ["listener", "direction", "path"],
+        "Bytes delivered, by the direction and the path that they took.";
+    RELAY_FALLBACKS = "spliceway_relay_fallbacks_total", Kind::Counter,
+        ["listener", "reason"],
+        "Directions of connections that were copied although splice was asked for, by reason.";
+    PIPES = "spliceway_pipes", Kind::Gauge, ["state"],
+        "Kernel pipes, by whether they hold bytes of a connection.";
+    PIPE_HELD_BYTES = "spliceway_pipe_held_bytes", Kind::Gauge, [],
+        "Bytes in kernel pipes: read from one side and not yet written to the other.";
+    PIPE_MEMORY_BYTES = "spliceway_pipe_memory_bytes", Kind::Gauge, [],
+        "Capacity of all kernel pipes, which relay.pipe_memory bounds.";
+    BUFFER_HELD_BYTES = "spliceway_buffer_held_bytes", Kind::Gauge, [],
+        "Bytes in buffers of the process: read from one side and not yet written to the other.";
+    CONNECTIONS_OPENED = "spliceway_connections_total", Kind::Counter, ["listener"],
+        "Client connections accepted.";
+    CONNECTIONS = "spliceway_connections", Kind::Gauge, ["listener"],
+        "Client connections open now.";
+    CONNECTIONS_CLOSED = "spliceway_connections_closed_total", Kind::Counter,
+        ["listener", "reason"],
+        "Client connections ended, by reason.";
+    CONNECTION_DURATION = "spliceway_connection_duration_seconds",
+        Kind::Histogram(CONNECTION_BUCKETS), ["listener"],
+        "Time from accepting a client connection to its end.";
+    ACCEPT_PAUSED = "spliceway_accept_paused_total", Kind::Counter, ["listener", "reason"],
+        "Times that accepting paused at the limit of connections or for want of descriptors.";
+    UPSTREAM_CONNECT_DURATION = "spliceway_upstream_connect_duration_seconds",
+        Kind::Histogram(CONNECT_BUCKETS), ["upstream", "server"],
+        "Time that successful connects to a server took.";
+    UPSTREAM_CONNECTIONS = "spliceway_upstream_connections", Kind::Gauge,
+        ["upstream", "server"],
+        "Connections to a server open now.";
+    UPSTREAM_ERRORS = "spliceway_upstream_errors_total", Kind::Counter,
+        ["upstream", "server", "reason"],
+        "Failures of a server, while connecting and after it, by reason.";
+    UPSTREAM_RETRIES = "spliceway_upstream_retries_total", Kind::Counter, ["upstream"],
+        "Connects that were tried again on the next server.";
+    ACCESS_LOG_DROPPED = "spliceway_access_log_dropped_total", Kind::Counter, [],
+        "Access log lines lost because the log could not be written, or not fast enough.";
+    WORKERS = "spliceway_workers", Kind::Gauge, [],
+        "Worker threads that run.";
+    DRAINING = "spliceway_draining", Kind::Gauge, [],
+        "1 once the process was told to end, 0 before.";
+    BUILD_INFO = "spliceway_build_info", Kind::Gauge, ["version"],
+        "Always 1; the label says which version runs.";
+}
+
+impl Family {
+    fn label_values(&self, values: &[&str]) -> Vec<Label> {
+        debug_assert_eq!(values.len(), self.labels.len(), "{}", self.name);
+        let pairs = self.labels.iter().zip(values);
+        pairs.map(|(name, value)| Label::new(*name, (*value).to_owned())).collect()
+    }
+
+    fn counter(&self, values: &[&str]) -> Counter {
+        metrics::counter!(self.name, self.label_values(values))
+    }
+
+    fn gauge(&self, values: &[&str]) -> Gauge {
+        metrics::gauge!(self.name, self.label_values(values))
+    }
+
+    fn histogram(&self, values: &[&str]) -> Histogram {
+        metrics::histogram!(self.name, self.label_values(values))
+    }
+
+    fn describe(&self) {
+        match self.kind {
+            Kind::Counter => metrics::describe_counter!(self.name, self.help),
+            Kind::Gauge => metrics::describe_gauge!(self.name, self.help),
+            Kind::Histogram(_) => metrics::describe_histogram!(self.name, self.help),
+        }
+    }
+}
+
+/// Why accepting paused: the label `reason` of [`ACCEPT_PAUSED`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AcceptPause {
+    /// The limit of connections is reached.
+    Connections,
+    /// No descriptor was left (`EMFILE`, `ENFILE`).
+    Descriptors,
+}
+
+impl AcceptPause {
+    /// Both reasons, in the order in which arrays indexed by reason hold them.
+    pub const ALL: [AcceptPause; 2] = [AcceptPause::Connections, AcceptPause::Descriptors];
+
+    /// Where arrays indexed by reason keep this one.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The label of the metric.
+    pub fn label(self) -> &'static str {
+        match self {
+            AcceptPause::Connections => "connections",
+            AcceptPause::Descriptors => "descriptors",
+        }
+    }
+}
+
+/// What a worker counts for one listener.
+#[derive(Debug, Clone)]
+pub struct ListenerMetrics {
+    /// [`RELAY_BYTES`], indexed by [`Direction::index`], then by [`Path::index`].
+    pub relay_bytes: [[Counter; 2]; 2],
+    /// [`RELAY_FALLBACKS`], indexed by [`FallbackReason::index`].
+    pub fallbacks: [Counter; 6],
+    /// [`CONNECTIONS_OPENED`]
+    pub opened: Counter,
+    /// [`CONNECTIONS`]; shared by all workers, so it is only ever incremented and decremented.
+    pub open: Gauge,
+    /// [`CONNECTIONS_CLOSED`], indexed by [`CloseReason::index`].
+    pub closed: [Counter; 12],
+    /// [`CONNECTION_DURATION`], in seconds.
+    pub duration: Histogram,
+    /// [`ACCEPT_PAUSED`], indexed by [`AcceptPause::index`].
+    pub accept_paused: [Counter; 2],
+}
+
+impl ListenerMetrics {
+    /// The handles for the listener called `listener` in the config.
+    pub fn new(listener: &str) -> ListenerMetrics {
+        ListenerMetrics {
+            relay_bytes: Direction::ALL.map(|direction| {
+                Path::ALL
+                    .map(|path| RELAY_BYTES.counter(&[listener, direction.label(), path.label()]))
+            }),
+            fallbacks: FallbackReason::ALL
+                .map(|reason| RELAY_FALLBACKS.counter(&[listener, reason.label()])),
+            opened: CONNECTIONS_OPENED.counter(&[listener]),
+            open: CONNECTIONS.gauge(&[listener]),
+            closed: CloseReason::ALL
+                .map(|reason| CONNECTIONS_CLOSED.counter(&[listener, reason.label()])),
+            duration: CONNECTION_DURATION.histogram(&[listener]),
+            accept_paused: AcceptPause::ALL
+                .map(|reason| ACCEPT_PAUSED.counter(&[listener, reason.label()])),
+        }
+    }
+}
+
+/// Every kind of fault, in the order of [`ServerMetrics::errors`].
+const FAULT_KINDS: [FaultKind; 6] = [
+    FaultKind::Reset,
+    FaultKind::TimedOut,
+    FaultKind::Refused,
+    FaultKind::Unreachable,
+    FaultKind::Exhausted,
+    FaultKind::Other,
+];
+
+/// What a worker counts for one server of an upstream.
+#[derive(Debug, Clone)]
+pub struct ServerMetrics {
+    /// [`UPSTREAM_CONNECT_DURATION`], in seconds.
+    pub connect_duration: Histogram,
+    /// [`UPSTREAM_CONNECTIONS`]; shared by all workers, so it is only ever incremented and
+    /// decremented.
+    pub connections: Gauge,
+    errors: [Counter; 6],
+}
+
+impl ServerMetrics {
+    /// The handles for `server`, as its address is written in the config, of `upstream`.
+    pub fn new(upstream: &str, server: &str) -> ServerMetrics {
+        ServerMetrics {
+            connect_duration: UPSTREAM_CONNECT_DURATION.histogram(&[upstream, server]),
+            connections: UPSTREAM_CONNECTIONS.gauge(&[upstream, server]),
+            errors: FAULT_KINDS
+                .map(|kind| UPSTREAM_ERRORS.counter(&[upstream, server, kind.label()])),
+        }
+    }
+
+    /// [`UPSTREAM_ERRORS`] for one kind of fault.
+    pub fn errors(&self, kind: FaultKind) -> &Counter {
+        &self.errors[kind as usize]
+    }
+}
+
+/// What a worker counts for one upstream as a whole.
+#[derive(Debug, Clone)]
+pub struct UpstreamMetrics {
+    /// [`UPSTREAM_RETRIES`]
+    pub retries: Counter,
+}
+
+impl UpstreamMetrics {
+    /// The handles for the upstream called `upstream` in the config.
+    pub fn new(upstream: &str) -> UpstreamMetrics {
+        UpstreamMetrics { retries: UPSTREAM_RETRIES.counter(&[upstream]) }
+    }
+}
+
+/// What the control plane sets when it is scraped.
+#[derive(Debug, Clone)]
+pub struct ProcessMetrics {
+    /// [`PIPES`] with `state="idle"`.
+    pub pipes_idle: Gauge,
+    /// [`PIPES`] with `state="busy"`.
+    pub pipes_busy: Gauge,
+    /// [`PIPE_HELD_BYTES`]
+    pub pipe_held_bytes: Gauge,
+    /// [`PIPE_MEMORY_BYTES`]
+    pub pipe_memory_bytes: Gauge,
+    /// [`BUFFER_HELD_BYTES`]
+    pub buffer_held_bytes: Gauge,
+    /// [`ACCESS_LOG_DROPPED`]
+    pub access_log_dropped: Counter,
+    /// [`WORKERS`]
+    pub workers: Gauge,
+    /// [`DRAINING`]
+    pub draining: Gauge,
+}
+
+impl ProcessMetrics {
+    /// The handles; [`BUILD_INFO`] is set on the way.
+    pub fn new(version: &str) -> ProcessMetrics {
+        BUILD_INFO.gauge(&[version]).set(1.0);
+        ProcessMetrics {
+            pipes_idle: PIPES.gauge(&["idle"]),
+            pipes_busy: PIPES.gauge(&["busy"]),
+            pipe_held_bytes: PIPE_HELD_BYTES.gauge(&[]),
+            pipe_memory_bytes: PIPE_MEMORY_BYTES.gauge(&[]),
+            buffer_held_bytes: BUFFER_HELD_BYTES.gauge(&[]),
+            access_log_dropped: ACCESS_LOG_DROPPED.counter(&[]),
+            workers: WORKERS.gauge(&[]),
+            draining: DRAINING.gauge(&[]),
+        }
+    }
+}
+
+/// A recorder with the buckets of every histogram, not installed.
+///
+/// # Errors
+/// The exporter's, for a histogram without buckets: a mistake in the table above.
+pub fn recorder() -> Result<PrometheusRecorder, BuildError> {
+    let mut builder = PrometheusBuilder::new();
+    for family in FAMILIES {
+        if let Kind::Histogram(buckets) = family.kind {
+            let matcher = Matcher::Full(family.name.to_owned());
+            builder = builder.set_buckets_for_metric(matcher, buckets)?;
+        }
+    }
+    let recorder = builder.build_recorder();
+    metrics::with_local_recorder(&recorder, || FAMILIES.iter().for_each(Family::describe));
+    Ok(recorder)
+}
+
+/// Makes the recorder that all handles made later in this process belong to. Whoever calls it
+/// must see to it that `PrometheusHandle::run_upkeep` is called now and then, or observations of
+/// histograms pile up; `control::run` does.
+///
+/// # Errors
+/// The exporter's, when a recorder is installed already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let recorder = recorder()?;
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder)?;
+    Ok(handle)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Every handle that exists, for one listener and one server.
+    fn rendered() -> String {
+        let recorder = recorder().unwrap();
+        metrics::with_local_recorder(&recorder, || {
+            ListenerMetrics::new("web");
+            ServerMetrics::new("app", "127.0.0.1:9001");
+            UpstreamMetrics::new("app");
+            ProcessMetrics::new("1.2.3");
+        });
+        recorder.handle().render()
+    }
+
+    #[test]
+    fn names_follow_the_rules_of_prometheus() {
+        for family in FAMILIES {
+            let name = family.name;
+            assert!(name.starts_with("spliceway_"), "{name}");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            let is_counter = matches!(family.kind, Kind::Counter);
+            assert_eq!(name.ends_with("_total"), is_counter, "{name}");
+            if let Kind::Histogram(buckets) = family.kind {
+                assert!(name.ends_with("_seconds"), "{name}");
+                assert!(buckets.is_sorted_by(|a, b| a < b), "{name}");
+            }
+            for derived in ["_milliseconds", "_ms", "_kib", "_percent", "_count", "_sum"] {
+                assert!(!name.ends_with(derived), "{name}");
+            }
+            assert!(family.help.ends_with('.'), "{name}: {}", family.help);
+        }
+        let names: BTreeSet<_> = FAMILIES.iter().map(|family| family.name).collect();
+        assert_eq!(names.len(), FAMILIES.len());
+    }
+
+    #[test]
+    fn every_family_is_in_the_scrape_from_the_start() {
+        let text = rendered();
+        for family in FAMILIES {
+            let kind = match family.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram(_) => "histogram",
+            };
+            assert!(text.contains(&format!("# TYPE {} {kind}\n", family.name)), "{}", family.name);
+            let help = format!("# HELP {} {}\n", family.name, family.help);
+            assert!(text.contains(&help), "{help}");
+        }
+        let samples = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        for sample in samples {
+            let (series, value) = sample.rsplit_once(' ').unwrap();
+            let expected = if series.starts_with(BUILD_INFO.name) { "1" } else { "0" };
+            assert_eq!(value, expected, "{series}");
+        }
+    }
+
+    #[test]
+    fn every_value_of_every_label_has_its_series() {
+        let text = rendered();
+        let check = |family: &Family, expected: usize| {
+            let start = format!("{}{{", family.name);
+            let count = text.lines().filter(|line| line.starts_with(&start)).count();
+            assert_eq!(count, expected, "{}", family.name);
+        };
+        check(&RELAY_BYTES, 4);
+        check(&RELAY_FALLBACKS, FallbackReason::ALL.len());
+        check(&CONNECTIONS_CLOSED, CloseReason::ALL.len());
+        check(&ACCEPT_PAUSED, 2);
+        check(&UPSTREAM_ERRORS, FAULT_KINDS.len());
+        check(&PIPES, 2);
+    }
+
+    #[test]
+    fn faults_and_pauses_stand_where_their_index_says() {
+        for (index, kind) in FAULT_KINDS.into_iter().enumerate() {
+            assert_eq!(kind as usize, index, "{}", kind.label());
+        }
+        for (index, reason) in AcceptPause::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), index, "{}", reason.label());
+        }
+    }
+
+    #[test]
+    fn observations_land_in_their_buckets_and_upkeep_keeps_them() {
+        let recorder = recorder().unwrap();
+        let server = metrics::with_local_recorder(&recorder, || ServerMetrics::new("app", "a:1"));
+        server.connect_duration.record(0.0002);
+        recorder.handle().run_upkeep();
+        server.connect_duration.record(3.0);
+        let text = recorder.handle().render();
+        let check = |bound: &str, expected: u32| {
+            let line = format!(
+                "{}_bucket{{upstream=\"app\",server=\"a:1\",le=\"{bound}\"}} {expected}\n",
+                UPSTREAM_CONNECT_DURATION.name
+            );
+            assert!(text.contains(&line), "{line} in\n{text}");
+        };
+        check("0.0001", 0);
+        check("0.00025", 1);
+        check("2.5", 1);
+        check("5", 2);
+        check("+Inf", 2);
+    }
+}
