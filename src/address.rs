@@ -20,6 +20,16 @@ pub enum Address {
 /// The longest path of a unix socket: `sun_path` has 108 bytes, the last of which is a NUL.
 const UNIX_PATH_BYTES_MAX: usize = 107;
 
+impl Address {
+    /// Whether this is a unix socket, named or abstract.
+    pub fn is_unix(&self) -> bool {
+        match self {
+            Address::Ip(_) => false,
+            Address::Unix(_) | Address::Abstract(_) => true,
+        }
+    }
+}
+
 impl FromStr for Address {
     type Err = String;
 

@@ -121,7 +121,8 @@ pub enum FaultKind {
     Reset,
     /// The network gave up on the peer (`ETIMEDOUT`: keepalive or retransmissions unanswered).
     TimedOut,
-    /// Nothing listens there (`ECONNREFUSED`, or `ENOENT` for a unix socket).
+    /// Nothing listens there, or its backlog is full (`ECONNREFUSED`; `ENOENT` and `EAGAIN` for a
+    /// unix socket).
     Refused,
     /// No way leads there (`EHOSTUNREACH`, `ENETUNREACH`, `ENETDOWN`, `EHOSTDOWN`).
     Unreachable,
@@ -132,14 +133,15 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// Sorts an error of a socket operation. `EAGAIN` and `EINTR` are no faults and must be
-    /// handled before.
+    /// Sorts an error of a socket operation. Where `EAGAIN` means to wait it is no fault and must
+    /// be handled before.
     pub fn of(error: &io::Error) -> FaultKind {
         use io::ErrorKind as Kind;
         match error.kind() {
             Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted => FaultKind::Reset,
             Kind::TimedOut => FaultKind::TimedOut,
-            Kind::ConnectionRefused | Kind::NotFound => FaultKind::Refused,
+            // A unix socket answers EAGAIN to a connect when its backlog is full (connect(2)).
+            Kind::ConnectionRefused | Kind::NotFound | Kind::WouldBlock => FaultKind::Refused,
             Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => {
                 FaultKind::Unreachable
             }
@@ -349,6 +351,7 @@ mod tests {
         check(110, FaultKind::TimedOut); // ETIMEDOUT
         check(111, FaultKind::Refused); // ECONNREFUSED
         check(2, FaultKind::Refused); // ENOENT
+        check(11, FaultKind::Refused); // EAGAIN
         check(113, FaultKind::Unreachable); // EHOSTUNREACH
         check(101, FaultKind::Unreachable); // ENETUNREACH
         check(99, FaultKind::Exhausted); // EADDRNOTAVAIL

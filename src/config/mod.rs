@@ -3,7 +3,7 @@
 //! A file, the environment and the flags are merged into the tree of [`raw`]; [`valid`] turns
 //! that tree into a [`Config`] or into every error that it finds.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -181,6 +181,8 @@ pub struct Upstream {
     pub name: String,
     /// `balance`
     pub balance: Balance,
+    /// `source`: the local IP address to connect from; `None` lets the kernel choose.
+    pub source: Option<IpAddr>,
     /// `servers`, at least one.
     pub servers: Vec<Address>,
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::is_exhaustion;
 use crate::id::ListenerId;
+use crate::metrics::AcceptPause;
 
 /// Connections that one listener may bring in one turn, so that a flood of new ones does not
 /// starve those that exist.
@@ -31,31 +32,13 @@ pub struct Acceptor<L> {
     pub ready: bool,
 }
 
-/// Why accepting pauses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PauseReason {
-    /// `process.connections_max` is reached.
-    Connections,
-    /// No descriptor, or no memory, was left to accept with.
-    Descriptors,
-}
-
-impl PauseReason {
-    /// Where arrays indexed by this reason keep it.
-    pub fn index(self) -> usize {
-        match self {
-            PauseReason::Connections => 0,
-            PauseReason::Descriptors => 1,
-        }
-    }
-}
-
-/// A pause of accepting.
+/// A pause of accepting. It lasts until an accept succeeds or finds the backlog empty, and is
+/// counted once however often that was tried in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pause {
     /// Why.
-    pub reason: PauseReason,
-    /// When to try again at the latest.
+    pub reason: AcceptPause,
+    /// When to try again.
     pub until: Instant,
 }
 

@@ -98,7 +98,6 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
     fn can_go_on(&self) -> bool {
         Direction::ALL.into_iter().any(|direction| {
             !matches!(self.relay.lane(direction).next(), Step::Wait { .. } | Step::Done)
-                && !self.relay.lane(direction).is_done()
         })
     }
 

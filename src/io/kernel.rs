@@ -1,6 +1,7 @@
 //! What a worker asks of the kernel. The real one is [`crate::io::linux::Linux`]; the simulation
 //! has a fake one that lies in wait.
 
+use std::fmt::Debug;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -31,11 +32,11 @@ pub trait PipeState {
 /// second one until it changes again.
 pub trait Kernel {
     /// An open stream socket. Dropping it closes it.
-    type Socket;
+    type Socket: Debug;
     /// A listening socket. Dropping it closes it.
-    type Listener;
+    type Listener: Debug;
     /// A pipe. Dropping it closes it.
-    type Pipe: PipeState;
+    type Pipe: PipeState + Debug;
 
     /// Has events of a listener reported under `token`.
     ///

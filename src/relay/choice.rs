@@ -47,6 +47,12 @@ impl Fallbacks {
         FallbackReason::ALL.into_iter().filter(move |reason| self.0 & (1 << reason.index()) != 0)
     }
 
+    /// The reasons of this set that are not in `other`.
+    #[must_use]
+    pub fn without(self, other: Fallbacks) -> Fallbacks {
+        Fallbacks(self.0 & !other.0)
+    }
+
     /// Both sets together.
     #[must_use]
     pub fn union(self, other: Fallbacks) -> Fallbacks {

@@ -30,7 +30,8 @@ pub struct Readiness {
     /// An end of stream, an error or urgent data stands behind the bytes to read
     /// (`EPOLLRDHUP`, `EPOLLHUP`, `EPOLLERR`, `EPOLLPRI`).
     pub behind: bool,
-    /// The socket is broken or closed in both directions (`EPOLLHUP`, `EPOLLERR`).
+    /// The socket holds an error (`EPOLLERR`). A mere `EPOLLHUP` is none: a unix socket reports it
+    /// for a peer that has written its last bytes and closed, and those bytes are good.
     pub broken: bool,
 }
 
@@ -42,7 +43,12 @@ pub enum Progress {
     /// One direction has ended in order, the other goes on.
     HalfClosed,
     /// A socket has failed; what it had sent is still being delivered.
-    Failing,
+    Failing {
+        /// Whose socket.
+        side: Side,
+        /// How.
+        kind: FaultKind,
+    },
     /// Both directions have ended in order.
     Completed,
     /// The socket of `side` has failed, and all that it had sent is with the other side's kernel.
@@ -142,12 +148,17 @@ impl Relay {
         self.fault.get_or_insert((side, kind));
     }
 
+    /// Which socket failed first, and how.
+    pub fn fault(&self) -> Option<(Side, FaultKind)> {
+        self.fault
+    }
+
     /// How far the relay is.
     pub fn progress(&self) -> Progress {
         let [upstream, downstream] = [self.lanes[0].is_done(), self.lanes[1].is_done()];
         match (self.fault, upstream && downstream, upstream || downstream) {
             (Some((side, kind)), true, _) => Progress::Faulted { side, kind },
-            (Some(_), false, _) => Progress::Failing,
+            (Some((side, kind)), false, _) => Progress::Failing { side, kind },
             (None, true, _) => Progress::Completed,
             (None, false, true) => Progress::HalfClosed,
             (None, false, false) => Progress::Open,
@@ -213,7 +224,7 @@ mod tests {
         relay.on_ready(Side::Client, READABLE);
         relay.filled(UP, copied(9));
         relay.drained(UP, Drained::Failed(FaultKind::Reset));
-        assert_eq!(relay.progress(), Progress::Failing);
+        assert!(matches!(relay.progress(), Progress::Failing { side: Side::Upstream, .. }));
         assert_eq!(relay.next(DOWN), Step::Fill(Path::Copy));
         relay.filled(DOWN, copied(4));
         relay.drained(DOWN, Drained::Moved(4));

@@ -210,7 +210,7 @@ impl Session {
             self.active_at = now;
         }
         match self.relay.progress() {
-            Progress::Open | Progress::HalfClosed | Progress::Failing => {}
+            Progress::Open | Progress::HalfClosed | Progress::Failing { .. } => {}
             Progress::Completed => self.phase = Phase::Ended(CloseReason::Completed),
             Progress::Faulted { side, kind } => {
                 self.phase = Phase::Resetting {
@@ -256,7 +256,13 @@ impl Session {
         let Timeouts { idle, half_closed, .. } = self.timeouts;
         match self.relay.progress() {
             Progress::Open => (idle, CloseReason::IdleTimeout),
-            _ => (idle.min(half_closed), CloseReason::HalfClosedTimeout),
+            // The survivor does not take what is left for it.
+            Progress::Failing { side, kind } => {
+                (idle.min(half_closed), CloseReason::of_fault(side, kind))
+            }
+            Progress::HalfClosed | Progress::Completed | Progress::Faulted { .. } => {
+                (idle.min(half_closed), CloseReason::HalfClosedTimeout)
+            }
         }
     }
 

@@ -220,9 +220,9 @@ pub fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
 
     const OPTIONS: ListenOptions = ListenOptions {
         backlog: 16,

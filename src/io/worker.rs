@@ -1,0 +1,611 @@
+//! One worker: its connections, and everything that happens to them in a turn.
+//!
+//! ```text
+//!   on_event() ─ marks, run queue ┐
+//!                                 ▼
+//!   turn():  accept ──▶ run queue ──▶ deadlines ──▶ flush        next_wake(): when to come back
+//!                          │   ▲
+//!                          ▼   │ had its turn, not done
+//!              connect or drive a connection ──▶ settle ──▶ finish (account)
+//! ```
+//!
+//! A worker shares nothing with the others but the connection limit. It does not wait: that is
+//! left to the event loop, and to the simulation, which plays one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use crate::access_log::AccessLogSink;
+use crate::account::{Account, Closed, FLUSH_INTERVAL};
+use crate::balance::round_robin::RoundRobin;
+use crate::capacity::Plan;
+use crate::config::{Config, Listener};
+use crate::error::{CloseReason, Direction, FaultKind, Side};
+use crate::id::{ConnectionId, Generation, ListenerId, ServerId, Token};
+use crate::io::accept::{
+    ACCEPT_RETRY_INTERVAL, ACCEPTS_PER_TURN_MAX, Acceptor, AfterError, ConnectionLimit, Pause,
+    after_error,
+};
+use crate::io::conduit::{Conduit, Supplies};
+use crate::io::connection::Connection;
+use crate::io::drive::{Ends, drive};
+use crate::io::kernel::Kernel;
+use crate::io::timer::Timers;
+use crate::metrics::AcceptPause;
+use crate::relay::Readiness;
+use crate::session::{AfterFailure, Expiry, Phase, Session};
+use crate::snapshot::WorkerReport;
+
+/// How often pipes that nobody needed in the meantime are closed.
+pub const PIPE_TRIM_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often each backlog is emptied before its listener closes: enough for a full one of 4096
+/// connections, and an end to it while new ones keep coming.
+pub const DRAIN_ACCEPT_ROUNDS_MAX: usize = 4096 / ACCEPTS_PER_TURN_MAX;
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub struct Setup {
+    /// Which of the workers this is, from 0.
+    pub index: usize,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// What the process may use.
+    pub plan: Arc<Plan>,
+    /// The bound that all workers share.
+    pub limit: Arc<ConnectionLimit>,
+    /// Where finished connections are logged.
+    pub access_log: AccessLogSink,
+    /// What the control plane reads.
+    pub report: Arc<WorkerReport>,
+}
+
+/// When a worker wants its next turn, events aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// At once: something could move.
+    Now,
+    /// At that time.
+    At(Instant),
+    /// Not before an event.
+    Never,
+}
+
+/// One worker.
+#[derive(Debug)]
+pub struct Worker<K: Kernel> {
+    kernel: K,
+    config: Arc<Config>,
+    plan: Arc<Plan>,
+    limit: Arc<ConnectionLimit>,
+    report: Arc<WorkerReport>,
+    account: Account,
+    supplies: Supplies<K>,
+    acceptors: Vec<Acceptor<K::Listener>>,
+    pause: Option<Pause>,
+    connections: Slab<Connection<K>>,
+    generation: Generation,
+    run_queue: VecDeque<ConnectionId>,
+    timers: Timers,
+    turns: Vec<RoundRobin>,
+    flush_at: Option<Instant>,
+    trim_at: Option<Instant>,
+    drain_until: Option<Instant>,
+}
+
+impl<K: Kernel> Worker<K> {
+    /// A worker without listeners and connections.
+    pub fn new(setup: Setup, kernel: K) -> Worker<K> {
+        let Setup { index, config, plan, limit, access_log, report } = setup;
+        let turn = RoundRobin::new(u32::try_from(index).unwrap_or(0));
+        Worker {
+            kernel,
+            account: Account::new(Arc::clone(&config), access_log),
+            supplies: Supplies::new(plan.pipe_memory_per_worker, plan.buffer_memory_per_worker),
+            acceptors: Vec::new(),
+            pause: None,
+            connections: Slab::new(),
+            generation: Generation::default(),
+            run_queue: VecDeque::new(),
+            timers: Timers::default(),
+            turns: vec![turn; config.upstreams.len()],
+            flush_at: None,
+            trim_at: None,
+            drain_until: None,
+            config,
+            plan,
+            limit,
+            report,
+        }
+    }
+
+    /// Begins to accept from a listening socket.
+    ///
+    /// # Errors
+    /// The kernel cannot watch it.
+    pub fn add_listener(
+        &mut self,
+        socket: K::Listener,
+        listener: ListenerId,
+        is_unix: bool,
+    ) -> std::io::Result<()> {
+        let place = u32::try_from(self.acceptors.len()).unwrap_or(u32::MAX);
+        self.kernel.watch_listener(&socket, Token::Listener(place))?;
+        self.acceptors.push(Acceptor { socket, listener, is_unix, ready: true });
+        Ok(())
+    }
+
+    /// Takes note of an event. One about a connection that is gone is recognised and dropped.
+    pub fn on_event(&mut self, token: Token, readiness: Readiness) {
+        match token {
+            Token::Waker => {}
+            Token::Listener(place) => {
+                if let Some(acceptor) = self.acceptors.get_mut(place as usize) {
+                    acceptor.ready = true;
+                }
+            }
+            Token::Socket(id, side) => {
+                if let Some(connection) = self.connection(id) {
+                    connection.on_ready(side, readiness);
+                    self.enqueue(id);
+                }
+            }
+        }
+    }
+
+    /// Does everything that can be done now.
+    pub fn turn(&mut self, now: Instant) {
+        if self.drain_until.is_some_and(|until| now >= until) {
+            self.cut_all(now);
+        }
+        self.accept_all(now);
+        // Those that queue themselves again wait for the next turn, after new events.
+        for _ in 0..self.run_queue.len() {
+            let Some(id) = self.run_queue.pop_front() else { break };
+            self.run(id, now);
+        }
+        while let Some(id) = self.timers.pop_due(now) {
+            self.expire(id, now);
+        }
+        self.keep_house(now);
+    }
+
+    /// When [`Worker::turn`] should be called next if no event comes before.
+    pub fn next_wake(&self) -> Wake {
+        let can_accept = self.acceptors.iter().any(|acceptor| acceptor.ready);
+        if (can_accept && self.pause.is_none()) || !self.run_queue.is_empty() {
+            return Wake::Now;
+        }
+        let resume = self.pause.filter(|_| can_accept).map(|pause| pause.until);
+        [self.timers.next(), resume, self.flush_at, self.trim_at, self.drain_until]
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(Wake::Never, Wake::At)
+    }
+
+    /// Stops accepting, for good; what is in a backlog already is taken first. Connections go on
+    /// until `until`.
+    pub fn drain(&mut self, until: Instant, now: Instant) {
+        if self.drain_until.is_none() {
+            for _ in 0..DRAIN_ACCEPT_ROUNDS_MAX {
+                self.accept_all(now);
+            }
+            self.acceptors.clear();
+            self.pause = None;
+        }
+        self.drain_until = Some(until);
+    }
+
+    /// Whether the worker was told to drain and nothing is left.
+    pub fn is_drained(&self) -> bool {
+        self.drain_until.is_some() && self.connections.is_empty()
+    }
+
+    /// The books.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Adds the last counts to the shared metrics; the worker ends.
+    pub fn finish_reporting(&mut self) {
+        self.account.flush();
+        self.publish();
+    }
+
+    /// The kernel, for a simulation that plays the other side of it.
+    pub fn kernel_mut(&mut self) -> &mut K {
+        &mut self.kernel
+    }
+
+    /// The supplies, for a simulation that checks what is held.
+    pub fn supplies(&self) -> &Supplies<K> {
+        &self.supplies
+    }
+
+    /// The open connections, for a simulation that checks what they hold.
+    pub fn connections(&self) -> impl Iterator<Item = &Connection<K>> {
+        self.connections.iter().map(|(_, connection)| connection)
+    }
+
+    fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection<K>> {
+        lookup(&mut self.connections, id)
+    }
+
+    fn enqueue(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connection(id) else { return };
+        if !std::mem::replace(&mut connection.queued, true) {
+            self.run_queue.push_back(id);
+        }
+    }
+
+    // Accepting.
+
+    fn accept_all(&mut self, now: Instant) {
+        for place in 0..self.acceptors.len() {
+            if self.pause.is_some_and(|pause| now < pause.until) {
+                return;
+            }
+            if self.acceptors[place].ready {
+                self.accept_from(place, now);
+            }
+        }
+    }
+
+    fn accept_from(&mut self, place: usize, now: Instant) {
+        for _ in 0..ACCEPTS_PER_TURN_MAX {
+            if !self.limit.take() {
+                return self.pause_accepting(place, AcceptPause::Connections, now);
+            }
+            let acceptor = &mut self.acceptors[place];
+            match self.kernel.accept(&acceptor.socket) {
+                Ok((socket, address)) => {
+                    let (listener, is_unix) = (acceptor.listener, acceptor.is_unix);
+                    self.pause = None;
+                    self.open(listener, is_unix, socket, address, now);
+                }
+                Err(error) => {
+                    self.limit.give_back();
+                    match after_error(&error) {
+                        AfterError::Next => {}
+                        AfterError::Wait => {
+                            acceptor.ready = false;
+                            self.pause = None;
+                            return;
+                        }
+                        AfterError::Pause if self.supplies.pipes.usage().idle > 0 => {
+                            self.supplies.pipes.clear();
+                        }
+                        AfterError::Pause => {
+                            return self.pause_accepting(place, AcceptPause::Descriptors, now);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn pause_accepting(&mut self, place: usize, reason: AcceptPause, now: Instant) {
+        if self.pause.is_none_or(|pause| pause.reason != reason) {
+            self.account.accept_paused(self.acceptors[place].listener, reason);
+        }
+        self.pause = Some(Pause { reason, until: now + ACCEPT_RETRY_INTERVAL });
+    }
+
+    fn open(
+        &mut self,
+        listener: ListenerId,
+        is_unix: bool,
+        client: K::Socket,
+        client_address: Option<std::net::SocketAddr>,
+        now: Instant,
+    ) {
+        self.account.opened(listener);
+        let settings = &self.config.listeners[listener.index()];
+        let upstream = settings.upstream.index();
+        let servers = u32::try_from(self.config.upstreams[upstream].servers.len()).unwrap_or(1);
+        let first = self.turns[upstream].pick(servers);
+        let mode = self.plan.listeners[listener.index()].mode;
+        let mut session = Session::new(mode, settings.timeouts, servers, first, now);
+        if is_unix {
+            session.relay_mut().lane_mut(Direction::Upstream).read_until_would_block();
+        }
+        self.generation = self.generation.next();
+        let entry = self.connections.vacant_entry();
+        let index = u32::try_from(entry.key()).unwrap_or(u32::MAX);
+        let id = ConnectionId { index, generation: self.generation };
+        let watched = self.kernel.watch(&client, Token::Socket(id, Side::Client));
+        entry.insert(Connection {
+            generation: id.generation,
+            listener,
+            session,
+            client,
+            client_address,
+            upstream: None,
+            connect_events: Readiness::default(),
+            conduits: [Conduit::Empty, Conduit::Empty],
+            armed: None,
+            queued: false,
+        });
+        if watched.is_err() {
+            return self.finish(id, CloseReason::ConnectFailed, now);
+        }
+        self.begin_connect(id, now);
+    }
+
+    // Connecting.
+
+    /// Begins to connect to the session's server, and to the next ones if that fails at once.
+    fn begin_connect(&mut self, id: ConnectionId, now: Instant) {
+        loop {
+            let Some(connection) = self.connection(id) else { return };
+            let (listener, server) = (connection.listener, connection.session.server());
+            match self.connect_to(id, listener, server, now) {
+                Ok(()) => return self.settle(id, now),
+                Err(kind) => {
+                    if self.connect_failed(id, kind, now) == AfterFailure::GiveUp {
+                        return self.settle(id, now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn connect_to(
+        &mut self,
+        id: ConnectionId,
+        listener: ListenerId,
+        server: ServerId,
+        now: Instant,
+    ) -> Result<(), FaultKind> {
+        let Listener { upstream, keepalive, .. } = &self.config.listeners[listener.index()];
+        let upstream = &self.config.upstreams[upstream.index()];
+        let address = &upstream.servers[server.index()];
+        let mut begun = self.kernel.connect(address, upstream.source, *keepalive);
+        let is_short = |error: &std::io::Error| FaultKind::of(error) == FaultKind::Exhausted;
+        if begun.as_ref().is_err_and(is_short) && self.supplies.pipes.usage().idle > 0 {
+            self.supplies.pipes.clear();
+            begun = self.kernel.connect(address, upstream.source, *keepalive);
+        }
+        let begun = begun.map_err(|error| FaultKind::of(&error))?;
+        let watched = self.kernel.watch(&begun.socket, Token::Socket(id, Side::Upstream));
+        watched.map_err(|_| FaultKind::Exhausted)?;
+        let is_unix = address.is_unix();
+        let Some(connection) = self.connection(id) else { return Ok(()) };
+        connection.upstream = Some(begun.socket);
+        connection.connect_events = Readiness::default();
+        if is_unix {
+            let lane = connection.session.relay_mut().lane_mut(Direction::Downstream);
+            lane.read_until_would_block();
+        }
+        if begun.established {
+            self.connected(id, now);
+            self.enqueue(id);
+        }
+        Ok(())
+    }
+
+    fn connected(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = self.connection(id) else { return };
+        connection.session.connected(now);
+        let (listener, server) = (connection.listener, connection.session.server());
+        let took = connection.session.connect_took().unwrap_or_default();
+        let upstream = self.config.listeners[listener.index()].upstream;
+        self.account.connected(upstream, server, took);
+    }
+
+    /// Counts a failed attempt and asks the session for what follows.
+    fn connect_failed(&mut self, id: ConnectionId, kind: FaultKind, now: Instant) -> AfterFailure {
+        let Some(connection) = self.connection(id) else { return AfterFailure::GiveUp };
+        let (listener, server) = (connection.listener, connection.session.server());
+        connection.upstream = None;
+        let next = connection.session.connect_failed(kind, now);
+        let upstream = self.config.listeners[listener.index()].upstream;
+        self.account.server_failed(upstream, server, kind);
+        if next == AfterFailure::Retry {
+            self.account.retried(upstream);
+        }
+        next
+    }
+
+    fn retry_connect(&mut self, id: ConnectionId, kind: FaultKind, now: Instant) {
+        match self.connect_failed(id, kind, now) {
+            AfterFailure::Retry => self.begin_connect(id, now),
+            AfterFailure::GiveUp => self.settle(id, now),
+        }
+    }
+
+    /// Looks at what the events said of a connect that is under way. `EPOLLOUT` without an error
+    /// is the answer by itself; only a broken socket is asked for its errno.
+    fn check_connect(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = lookup(&mut self.connections, id) else { return };
+        let Readiness { writable, broken, .. } = connection.connect_events;
+        match &connection.upstream {
+            Some(socket) if broken => {
+                let error = self.kernel.take_error(socket);
+                let kind = error.map_or(FaultKind::Other, |error| FaultKind::of(&error));
+                self.retry_connect(id, kind, now);
+            }
+            Some(_) if writable => {
+                self.connected(id, now);
+                self.drive(id, now);
+            }
+            Some(_) | None => self.settle(id, now),
+        }
+    }
+
+    // Relaying.
+
+    fn run(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = self.connection(id) else { return };
+        connection.queued = false;
+        match connection.session.phase() {
+            Phase::Connecting { .. } => self.check_connect(id, now),
+            Phase::Relaying => self.drive(id, now),
+            Phase::Resetting { .. } | Phase::Ended(_) => self.settle(id, now),
+        }
+    }
+
+    fn drive(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = lookup(&mut self.connections, id) else { return };
+        let Some(upstream) = &connection.upstream else { return };
+        let listener = connection.listener;
+        let relay = connection.session.relay_mut();
+        let before = Direction::ALL.map(|direction| *relay.lane(direction).totals());
+        let fallbacks = relay.fallbacks();
+        let mut ends = Ends {
+            client: &connection.client,
+            upstream,
+            conduits: &mut connection.conduits,
+            pipe_size: self.plan.listeners[listener.index()].pipe_size,
+        };
+        let more = drive(&mut self.kernel, &mut self.supplies, &mut ends, relay);
+
+        let mut has_moved = false;
+        for direction in Direction::ALL {
+            let (was, is) = (before[direction.index()], *relay.lane(direction).totals());
+            has_moved |= is != was;
+            if is.delivered != was.delivered {
+                let delivered = [0, 1].map(|path| is.delivered[path] - was.delivered[path]);
+                self.account.delivered(listener, direction, delivered);
+            }
+        }
+        let met = relay.fallbacks().without(fallbacks);
+        self.account.fell_back(listener, met.iter());
+        connection.session.on_turn(has_moved, now);
+        if more {
+            self.enqueue(id);
+        }
+        self.settle(id, now);
+    }
+
+    // Deadlines and the end.
+
+    fn expire(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = self.connection(id) else { return };
+        connection.armed = None;
+        match connection.session.expire(now) {
+            Expiry::ConnectTimedOut => self.retry_connect(id, FaultKind::TimedOut, now),
+            Expiry::CheckSendQueue(side) => {
+                self.check_send_queue(id, side, now);
+                self.settle(id, now);
+            }
+            Expiry::NotYet | Expiry::Ended => self.settle(id, now),
+        }
+    }
+
+    fn check_send_queue(&mut self, id: ConnectionId, side: Side, now: Instant) {
+        let Some(connection) = lookup(&mut self.connections, id) else { return };
+        let socket = match side {
+            Side::Client => Some(&connection.client),
+            Side::Upstream => connection.upstream.as_ref(),
+        };
+        // A socket that cannot be asked has nothing left to send.
+        let unsent = socket.map_or(0, |socket| self.kernel.unsent(socket).unwrap_or(0));
+        connection.session.send_queue(unsent, now);
+    }
+
+    /// After anything has happened to a connection: ends it if it is over, else sees to it that
+    /// its deadline is armed. A deadline that has moved away is left to come.
+    fn settle(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = lookup(&mut self.connections, id) else { return };
+        match (connection.session.phase(), connection.session.deadline()) {
+            (Phase::Ended(reason), _) => self.finish(id, reason, now),
+            (_, Some(deadline)) if connection.armed.is_none_or(|armed| deadline < armed) => {
+                self.timers.arm(id, &mut connection.armed, deadline);
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, id: ConnectionId, reason: CloseReason, now: Instant) {
+        let Some(mut connection) = self.connections.try_remove(id.index as usize) else { return };
+        self.timers.disarm(id, &mut connection.armed);
+        let Connection { listener, session, client, client_address, upstream, conduits, .. } =
+            connection;
+        for conduit in conduits {
+            self.supplies.release(conduit);
+        }
+        if reason != CloseReason::Completed {
+            self.kernel.reset(client);
+            if let Some(upstream) = upstream {
+                self.kernel.reset(upstream);
+            }
+        }
+        let closed = Closed { listener, client: client_address, session: &session, reason };
+        self.account.closed(closed, now);
+        self.limit.give_back();
+        if let Some(pause) = &mut self.pause {
+            pause.until = now;
+        }
+    }
+
+    fn cut_all(&mut self, now: Instant) {
+        let ids: Vec<ConnectionId> = (self.connections.iter())
+            .filter_map(|(index, connection)| {
+                let index = u32::try_from(index).ok()?;
+                Some(ConnectionId { index, generation: connection.generation })
+            })
+            .collect();
+        self.report.drain_cut.fetch_add(ids.len() as u64, Ordering::Relaxed);
+        for id in ids {
+            if let Some(connection) = self.connection(id) {
+                connection.session.cut();
+            }
+            self.settle(id, now);
+        }
+    }
+
+    // Housekeeping.
+
+    fn keep_house(&mut self, now: Instant) {
+        match self.flush_at {
+            Some(due) if now >= due => {
+                self.account.flush();
+                self.publish();
+                self.flush_at = None;
+            }
+            None if self.account.is_dirty() => self.flush_at = Some(now + FLUSH_INTERVAL),
+            _ => {}
+        }
+        let has_idle_pipes = self.supplies.pipes.usage().idle > 0;
+        match self.trim_at {
+            Some(due) if now >= due => {
+                self.supplies.pipes.trim();
+                self.publish();
+                self.trim_at = None;
+            }
+            None if has_idle_pipes => self.trim_at = Some(now + PIPE_TRIM_INTERVAL),
+            _ => {}
+        }
+    }
+
+    /// Writes the gauges that the control plane reads.
+    fn publish(&self) {
+        let write = |gauge: &std::sync::atomic::AtomicU64, value| {
+            gauge.store(value, Ordering::Relaxed);
+        };
+        let report = &self.report;
+        let pipes = self.supplies.pipes.usage();
+        write(&report.connections, self.connections.len() as u64);
+        write(&report.pipes_busy, pipes.busy);
+        write(&report.pipes_idle, pipes.idle);
+        write(&report.pipe_memory_bytes, pipes.memory_bytes);
+        write(&report.pipe_held_bytes, self.supplies.piped_bytes);
+        write(&report.buffer_held_bytes, self.supplies.stuck_bytes);
+        write(&report.accept_paused, u64::from(self.pause.is_some()));
+    }
+}
+
+/// The connection that an id names, unless it is gone and its place taken by another.
+fn lookup<K: Kernel>(
+    connections: &mut Slab<Connection<K>>,
+    id: ConnectionId,
+) -> Option<&mut Connection<K>> {
+    let connection = connections.get_mut(id.index as usize)?;
+    (connection.generation == id.generation).then_some(connection)
+}
