@@ -32,7 +32,7 @@ pub enum Conduit<P> {
         /// The size that it was asked for with.
         size: u32,
     },
-    /// The worker's scratch buffer, from `start` to `end`. Only within a turn.
+    /// The worker's scratch buffer, from `start` to `end`. Only while its lane runs.
     Scratch {
         /// The first byte that is not delivered yet.
         start: usize,
@@ -111,7 +111,7 @@ impl<K: Kernel> Supplies<K> {
         if self.stuck_bytes < self.stuck_bytes_max { SCRATCH_BYTES } else { READ_BYTES_WHEN_SPENT }
     }
 
-    /// Ends a turn: what is empty goes back, what is left in the scratch buffer gets memory of
+    /// Ends the run of a lane: what is empty goes back, what is left in the scratch buffer gets memory of
     /// its own, and what stays held is accounted for.
     pub fn park(&mut self, conduit: &mut Conduit<K::Pipe>) {
         *conduit = match std::mem::replace(conduit, Conduit::Empty) {
@@ -129,7 +129,7 @@ impl<K: Kernel> Supplies<K> {
         self.count(conduit, u64::wrapping_add);
     }
 
-    /// Begins a turn: the opposite of [`Supplies::park`].
+    /// Begins the run of a lane: the opposite of [`Supplies::park`].
     pub fn unpark(&mut self, conduit: &Conduit<K::Pipe>) {
         self.count(conduit, u64::wrapping_sub);
     }

@@ -36,23 +36,16 @@ pub fn drive<K: Kernel>(
     ends: &mut Ends<'_, K>,
     relay: &mut Relay,
 ) -> bool {
-    for conduit in ends.conduits.iter() {
-        supplies.unpark(conduit);
-    }
     let mut drive = Drive { kernel, supplies, ends, relay };
     let mut budgets = [TURN_BYTES_MAX; 2];
-    let more = loop {
+    loop {
         let [upstream, downstream] = Direction::ALL
             .map(|direction| drive.run_lane(direction, &mut budgets[direction.index()]));
         // A fault that one lane met may have given the other something to do.
         if upstream || downstream || !drive.can_go_on() {
-            break upstream || downstream;
+            return upstream || downstream;
         }
-    };
-    for conduit in ends.conduits.iter_mut() {
-        supplies.park(conduit);
     }
-    more
 }
 
 struct Drive<'a, 'b, K: Kernel> {
@@ -64,7 +57,17 @@ struct Drive<'a, 'b, K: Kernel> {
 
 impl<'b, K: Kernel> Drive<'_, 'b, K> {
     /// Runs one lane. Returns whether its budget was spent before it had to wait.
+    ///
+    /// What it holds is parked before the other lane runs, since both use the same scratch buffer
+    /// and may use the same pipe.
     fn run_lane(&mut self, direction: Direction, budget: &mut usize) -> bool {
+        self.supplies.unpark(&self.ends.conduits[direction.index()]);
+        let more = self.run_steps(direction, budget);
+        self.supplies.park(&mut self.ends.conduits[direction.index()]);
+        more
+    }
+
+    fn run_steps(&mut self, direction: Direction, budget: &mut usize) -> bool {
         loop {
             match self.relay.next(direction) {
                 Step::Fill(_) if *budget == 0 => return true,
