@@ -4,6 +4,8 @@ pub mod access_log;
 pub mod address;
 pub mod capacity;
 pub mod config;
+pub mod control;
+pub mod demo;
 pub mod error;
 pub mod id;
 pub mod logging;
