@@ -5,7 +5,8 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 /// Speaks to the service manager. An error is logged once and does no harm: the proxy does not
-/// depend on being heard.
+/// depend on being heard. As with libsystemd, a manager that does not read for a while makes the
+/// sender wait; that is the control plane alone, and workers go on.
 #[derive(Debug, Default)]
 pub(super) struct Notifier {
     status: String,

@@ -121,19 +121,20 @@ mod tests {
     /// Runs the parser of the Prometheus project's own client library over `document`; `None`
     /// where Python or the library is missing.
     fn judge(module: &str, document: &str) -> Option<Result<usize, String>> {
-        let has_library = Command::new("python3")
-            .args(["-c", &format!("import {module}")])
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
-        if !has_library {
-            return None;
-        }
+        let has_library = |python: &&str| {
+            Command::new(python)
+                .args(["-c", &format!("import {module}")])
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
+        };
+        // The first one in PATH need not be the one that distribution packages belong to.
+        let python = ["python3", "/usr/bin/python3"].into_iter().find(has_library)?;
         let program = format!(
             "import sys\nfrom {module} import text_string_to_metric_families as parse\n\
              print(sum(len(family.samples) for family in parse(sys.stdin.read())))"
         );
-        let mut child = Command::new("python3")
+        let mut child = Command::new(python)
             .args(["-c", &program])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
