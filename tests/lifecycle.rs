@@ -3,6 +3,8 @@
 //! Signals and `NOTIFY_SOCKET` belong to a whole process, so each scenario runs in a process of
 //! its own: the test starts this same binary again for one ignored test.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 #[allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 mod control_plane;
 
