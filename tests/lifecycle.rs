@@ -178,7 +178,7 @@ fn systemd_hears_every_step() {
     let serving = position("STATUS=serving: 0 connections, 0 pipes busy, 0 idle");
     let draining = position("STATUS=draining: 3 connections, 0 pipes busy, 0 idle");
     assert!(serving < draining, "{heard:#?}");
-    // The scenario notes the moment at which a worker fell silent by asking for a status.
+    // Sent by the scenario once a worker has been silent for longer than the watchdog allows.
     let silent = position("X_TEST=silent");
     let after = &heard[silent..];
     assert!(!after.iter().any(|line| line == "WATCHDOG=1"), "{heard:#?}");
