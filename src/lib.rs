@@ -6,6 +6,8 @@ pub mod address;
 pub mod balance;
 pub mod capacity;
 pub mod config;
+pub mod control;
+pub mod demo;
 pub mod error;
 pub mod id;
 pub mod io;

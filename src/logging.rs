@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::util::TryInitError;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// The environment variable that says how much is logged: a level (`error`, `warn`, `info`,
 /// `debug`, `trace`), or directives of tracing-subscriber's `EnvFilter`.
@@ -33,7 +33,6 @@ pub fn install() -> Result<(), TryInitError> {
     };
     let stream = std::env::var("JOURNAL_STREAM").ok();
     let layout = if stderr_is_journal(stream.as_deref()) { Layout::Journal } else { Layout::Plain };
-    use tracing_subscriber::util::SubscriberInitExt;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

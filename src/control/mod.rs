@@ -1,0 +1,166 @@
+//! The control plane: signals, the admin endpoint, systemd, and the end of the process. It runs
+//! on the main thread, in a tokio runtime of one thread, and may block itself but never a worker:
+//! it reaches workers only through a published [`Snapshot`] and their wakers, and reads of them
+//! only what they report.
+
+mod admin;
+mod drain;
+mod negotiation;
+mod notify;
+mod openmetrics;
+mod pulse;
+mod routes;
+mod scrape;
+mod signals;
+mod state;
+mod status;
+mod supervisor;
+mod worker;
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+pub use self::admin::{
+    CONNECTION_LIFE_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_READ_TIMEOUT, HEADERS_MAX,
+    KEEP_ALIVE_MAX,
+};
+pub use self::worker::WorkerHandle;
+
+use self::drain::Phase;
+use self::pulse::Pulse;
+use self::state::{Life, State};
+use self::supervisor::Supervisor;
+use crate::access_log::AccessLogSink;
+use crate::capacity::{Machine, Plan};
+use crate::config::Config;
+use crate::metrics::ProcessMetrics;
+use crate::snapshot::{Snapshot, WorkerReport};
+
+/// The version that metrics and `/status` name.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// All that the control plane works with.
+#[derive(Debug)]
+pub struct ControlPlane {
+    /// The configuration in force.
+    pub config: Arc<Config>,
+    /// What was probed.
+    pub machine: Machine,
+    /// What was decided from it.
+    pub plan: Plan,
+    /// What the workers read.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// The workers, which run already.
+    pub workers: Vec<WorkerHandle>,
+    /// For each listener, by its name, the addresses that were really bound.
+    pub bound: Vec<(String, Vec<String>)>,
+    /// The socket of the admin endpoint, which listens already; `None` for none.
+    pub admin: Option<std::net::TcpListener>,
+    /// The recorder that the handles in [`crate::metrics`] belong to.
+    pub prometheus: PrometheusHandle,
+    /// The access log, to be reopened and asked for losses.
+    pub access_log: AccessLogSink,
+}
+
+/// Why the control plane ended other than by a drain.
+#[derive(Debug)]
+pub enum ControlError {
+    /// The runtime or a signal handler could not be set up.
+    Start(io::Error),
+    /// The socket of the admin endpoint could not be used.
+    Admin(io::Error),
+    /// A worker's thread panicked.
+    WorkerPanicked {
+        /// Which one, from 0.
+        worker: usize,
+        /// What it panicked with.
+        message: String,
+    },
+    /// A worker's thread ended although nobody had told the process to end.
+    WorkerEnded {
+        /// Which one, from 0.
+        worker: usize,
+    },
+    /// Workers went on after they should have cut their last connections.
+    WorkersStuck {
+        /// How many.
+        workers: usize,
+    },
+}
+
+impl fmt::Display for ControlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ControlError::Start(error) => write!(f, "the control plane cannot start: {error}"),
+            ControlError::Admin(error) => {
+                write!(f, "the admin endpoint (admin.bind) cannot be served: {error}")
+            }
+            ControlError::WorkerPanicked { worker, message } => write!(
+                f,
+                "worker {worker} panicked ({message}); this is a defect, please report it with \
+                 the lines above"
+            ),
+            ControlError::WorkerEnded { worker } => {
+                write!(f, "worker {worker} ended although the process was to serve")
+            }
+            ControlError::WorkersStuck { workers } => {
+                write!(f, "{workers} worker(s) did not end after the drain; giving them up")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ControlError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ControlError::Start(error) | ControlError::Admin(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Runs until the process was told to end and all workers have ended. Signals are caught from
+/// here on.
+///
+/// # Errors
+/// When a worker dies or the control plane cannot start. Threads of other workers may still run
+/// then; the process is to exit.
+pub fn run(plane: ControlPlane) -> Result<(), ControlError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ControlError::Start)?;
+    runtime.block_on(supervise(plane))
+}
+
+async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
+    let signals = signals::Signals::catch().map_err(ControlError::Start)?;
+    let (links, ends): (Vec<_>, Vec<_>) =
+        plane.workers.into_iter().map(WorkerHandle::into_parts).unzip();
+    let heartbeats = links.iter().map(|link| WorkerReport::read(&link.report.heartbeat));
+    let state = Arc::new(State {
+        started: Instant::now(),
+        config: plane.config,
+        machine: plane.machine,
+        plan: plane.plan,
+        bound: plane.bound,
+        pulse: Mutex::new(Pulse::new(heartbeats)),
+        life: Mutex::new(Life { phase: Phase::Starting, workers_running: links.len() }),
+        workers: links,
+        prometheus: plane.prometheus,
+        metrics: ProcessMetrics::new(VERSION),
+        access_log: plane.access_log,
+    });
+    if let Some(listener) = plane.admin {
+        listener.set_nonblocking(true).map_err(ControlError::Admin)?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(ControlError::Admin)?;
+        // Ends with the runtime: the endpoint answers until the last worker has ended.
+        tokio::spawn(admin::serve(listener, routes::router(Arc::clone(&state))));
+    }
+    Supervisor::new(state, plane.snapshot, signals, ends).run().await
+}

@@ -1,0 +1,53 @@
+//! What systemd is told (sd_notify(3)); nothing, where it does not listen.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+/// Speaks to the service manager. An error is logged once and does no harm: the proxy does not
+/// depend on being heard. As with libsystemd, a manager that does not read for a while makes the
+/// sender wait; that is the control plane alone, and workers go on.
+#[derive(Debug, Default)]
+pub(super) struct Notifier {
+    status: String,
+    complained: bool,
+}
+
+impl Notifier {
+    /// `READY=1`: clients may come.
+    pub(super) fn ready(&mut self) {
+        self.send(&[NotifyState::Ready]);
+    }
+
+    /// `STOPPING=1`: the end has begun.
+    pub(super) fn stopping(&mut self) {
+        self.send(&[NotifyState::Stopping]);
+    }
+
+    /// `STATUS=`: the line of `systemctl status`; sent when it is not the last one again.
+    pub(super) fn status(&mut self, status: String) {
+        if status != self.status {
+            self.send(&[NotifyState::Status(&status)]);
+            self.status = status;
+        }
+    }
+
+    /// `WATCHDOG=1`: the process is well.
+    pub(super) fn well(&mut self) {
+        self.send(&[NotifyState::Watchdog]);
+    }
+
+    fn send(&mut self, states: &[NotifyState<'_>]) {
+        if let Err(error) = sd_notify::notify(states)
+            && !std::mem::replace(&mut self.complained, true)
+        {
+            tracing::warn!("systemd cannot be notified at NOTIFY_SOCKET: {error}");
+        }
+    }
+}
+
+/// How often to say that all is well: at half of the time after which systemd gives up
+/// (sd_watchdog_enabled(3)); `None` when it does not watch.
+pub(super) fn watchdog_interval() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|time| time / 2).filter(|interval| !interval.is_zero())
+}

@@ -1,0 +1,182 @@
+//! What a scrape of `/metrics` holds: the exporter's series, after the gauges of the process were
+//! brought up to date, and the standard `process_*` ones.
+
+use std::fmt::{Display, Write};
+
+use super::negotiation::Format;
+use super::openmetrics;
+use super::state::State;
+
+/// Renders everything in `format`.
+pub(super) fn scrape(state: &State, format: Format) -> String {
+    update_gauges(state);
+    let mut text = state.prometheus.render();
+    append_process(&mut text, &metrics_process::collector::collect());
+    openmetrics::render(&openmetrics::families(&text), format)
+}
+
+fn update_gauges(state: &State) {
+    let metrics = &state.metrics;
+    // Gauges are f64: exact up to 2^53, 8 PiB.
+    metrics.pipes_idle.set(state.sum(|report| &report.pipes_idle) as f64);
+    metrics.pipes_busy.set(state.sum(|report| &report.pipes_busy) as f64);
+    metrics.pipe_held_bytes.set(state.sum(|report| &report.pipe_held_bytes) as f64);
+    metrics.pipe_memory_bytes.set(state.sum(|report| &report.pipe_memory_bytes) as f64);
+    metrics.buffer_held_bytes.set(state.sum(|report| &report.buffer_held_bytes) as f64);
+    metrics.access_log_dropped.absolute(state.access_log.dropped());
+    let life = *state.life();
+    metrics.workers.set(life.workers_running as f64);
+    metrics.draining.set(if life.phase.is_ending() { 1.0 } else { 0.0 });
+}
+
+/// The names and meanings that all Prometheus client libraries share
+/// (<https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>). Written here
+/// and not through the `metrics` crate, whose counters are integers: CPU seconds need their
+/// fraction.
+fn append_process(text: &mut String, process: &metrics_process::collector::Metrics) {
+    let mut append = |name: &str, kind: &str, help: &str, value: Option<&dyn Display>| {
+        if let Some(value) = value {
+            let written = writeln!(
+                text,
+                "# HELP process_{name} {help}\n# TYPE process_{name} {kind}\nprocess_{name} {value}"
+            );
+            debug_assert!(written.is_ok(), "writing to memory does not fail");
+        }
+    };
+    fn shown<T: Display>(value: &Option<T>) -> Option<&dyn Display> {
+        value.as_ref().map(|value| value as &dyn Display)
+    }
+    append(
+        "cpu_seconds_total",
+        "counter",
+        "Total user and system CPU time spent in seconds.",
+        shown(&process.cpu_seconds_total),
+    );
+    append("open_fds", "gauge", "Number of open file descriptors.", shown(&process.open_fds));
+    append("max_fds", "gauge", "Maximum number of open file descriptors.", shown(&process.max_fds));
+    append(
+        "virtual_memory_bytes",
+        "gauge",
+        "Virtual memory size in bytes.",
+        shown(&process.virtual_memory_bytes),
+    );
+    append(
+        "resident_memory_bytes",
+        "gauge",
+        "Resident memory size in bytes.",
+        shown(&process.resident_memory_bytes),
+    );
+    append(
+        "start_time_seconds",
+        "gauge",
+        "Start time of the process since unix epoch in seconds.",
+        shown(&process.start_time_seconds),
+    );
+    append("threads", "gauge", "Number of OS threads in the process.", shown(&process.threads));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::metrics::{
+        ListenerMetrics, ProcessMetrics, ServerMetrics, UpstreamMetrics, recorder,
+    };
+
+    /// All series that the proxy has, some with values, and the standard ones.
+    fn text() -> String {
+        let recorder = recorder().unwrap();
+        metrics::with_local_recorder(&recorder, || {
+            let listener = ListenerMetrics::new("we\"b");
+            listener.relay_bytes[0][0].increment(1 << 40);
+            listener.duration.record(0.25);
+            ServerMetrics::new("app", "[::1]:9001").connections.increment(1.0);
+            UpstreamMetrics::new("app");
+            ProcessMetrics::new("1.2.3");
+        });
+        let mut text = recorder.handle().render();
+        append_process(&mut text, &metrics_process::collector::collect());
+        text
+    }
+
+    #[test]
+    fn the_standard_series_are_there_with_help() {
+        let text = text();
+        for name in [
+            "cpu_seconds_total",
+            "open_fds",
+            "max_fds",
+            "virtual_memory_bytes",
+            "resident_memory_bytes",
+            "start_time_seconds",
+            "threads",
+        ] {
+            assert!(text.contains(&format!("# HELP process_{name} ")), "{name}");
+            assert!(text.contains(&format!("\nprocess_{name} ")), "{name}");
+        }
+    }
+
+    /// Runs the parser of the Prometheus project's own client library over `document`; `None`
+    /// where Python or the library is missing.
+    fn judge(module: &str, document: &str) -> Option<Result<usize, String>> {
+        let has_library = |python: &&str| {
+            Command::new(python)
+                .args(["-c", &format!("import {module}")])
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
+        };
+        // The first one in PATH need not be the one that distribution packages belong to.
+        let python = ["python3", "/usr/bin/python3"].into_iter().find(has_library)?;
+        let program = format!(
+            "import sys\nfrom {module} import text_string_to_metric_families as parse\n\
+             print(sum(len(family.samples) for family in parse(sys.stdin.read())))"
+        );
+        let mut child = Command::new(python)
+            .args(["-c", &program])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(document.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        Some(if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().parse().unwrap())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        })
+    }
+
+    fn check_with_parser(module: &str, format: Format) {
+        let text = text();
+        let document = openmetrics::render(&openmetrics::families(&text), format);
+        let samples = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        match judge(module, &document) {
+            Some(judged) => assert_eq!(judged, Ok(samples.count()), "{document}"),
+            None => eprintln!(
+                "SKIPPED: python3 with prometheus_client is not here to judge the {format:?} \
+                 format (Debian: python3-prometheus-client)"
+            ),
+        }
+    }
+
+    #[test]
+    fn the_parser_of_prometheus_reads_the_text() {
+        check_with_parser("prometheus_client.parser", Format::Text);
+    }
+
+    #[test]
+    fn the_parser_of_prometheus_reads_openmetrics() {
+        check_with_parser("prometheus_client.openmetrics.parser", Format::OpenMetrics);
+    }
+
+    #[test]
+    fn the_parser_of_prometheus_refuses_text_as_openmetrics() {
+        // The judge can say no: without the conversion it does.
+        let verdict = judge("prometheus_client.openmetrics.parser", &text());
+        assert!(!matches!(verdict, Some(Ok(_))), "{verdict:?}");
+    }
+}

@@ -1,0 +1,254 @@
+//! The loop of the control plane: it waits for a signal, the end of a worker, or a timer, and
+//! does what follows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior, sleep_until};
+
+use super::ControlError;
+use super::drain::{DrainTimes, Phase};
+use super::notify::{Notifier, watchdog_interval};
+use super::signals::{Request, Signals};
+use super::state::State;
+use super::worker::WorkerEnd;
+use crate::snapshot::{Snapshot, Stage};
+
+/// Observations of histograms are folded into their buckets that often, whether anybody scrapes
+/// or not.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Workers are asked that often whether they still answer, or more often where the watchdog
+/// wants it.
+const PULSE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often to look, at the start only, whether all workers have answered.
+const START_INTERVAL: Duration = Duration::from_millis(10);
+
+/// `systemctl status` is brought up to date that often.
+const STATUS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long workers may take to cut what is left and end.
+const CUT_TIME_MAX: Duration = Duration::from_secs(5);
+
+pub(super) struct Supervisor {
+    state: Arc<State>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    signals: Signals,
+    /// Each resolves to the worker's index and what it panicked with.
+    ends: JoinSet<(usize, Result<(), String>)>,
+    notifier: Notifier,
+    times: DrainTimes,
+}
+
+impl Supervisor {
+    /// Must be called within the runtime.
+    pub(super) fn new(
+        state: Arc<State>,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        signals: Signals,
+        ends: Vec<WorkerEnd>,
+    ) -> Supervisor {
+        let process = &state.config.process;
+        let times = DrainTimes { grace: process.drain_grace, timeout: process.drain_timeout };
+        let ends = ends.into_iter().enumerate();
+        let ends = ends.map(|(index, end)| async move { (index, end.wait().await) }).collect();
+        Supervisor { state, snapshot, signals, ends, notifier: Notifier::default(), times }
+    }
+
+    pub(super) async fn run(mut self) -> Result<(), ControlError> {
+        let watchdog = watchdog_interval();
+        let pulse_interval = watchdog.map_or(PULSE_INTERVAL, |half| PULSE_INTERVAL.min(half / 2));
+        let mut pulse = ticks(pulse_interval);
+        let mut start = ticks(START_INTERVAL);
+        let mut upkeep = ticks(UPKEEP_INTERVAL);
+        let mut status = ticks(STATUS_INTERVAL);
+        let mut watchdog_ticks = watchdog.map(ticks);
+        loop {
+            let phase = self.phase();
+            tokio::select! {
+                Some(ended) = self.ends.join_next() => {
+                    self.take_worker_end(ended)?;
+                    if self.ends.is_empty() {
+                        break;
+                    }
+                }
+                request = self.signals.next() => self.take_request(request),
+                () = until_deadline(phase) => self.pass_deadline()?,
+                _ = pulse.tick() => self.ask_workers(),
+                _ = start.tick(), if phase == Phase::Starting => self.serve_once_all_answer(),
+                _ = upkeep.tick() => self.state.prometheus.run_upkeep(),
+                _ = status.tick() => self.notify_status(),
+                Some(half) = tick_of(&mut watchdog_ticks) => self.notify_watchdog(half),
+            }
+        }
+        let cut = self.state.sum(|report| &report.drain_cut);
+        match cut {
+            0 => tracing::info!("drained: every connection came to its end"),
+            cut => tracing::warn!(cut, "drained: connections were cut because time was over"),
+        }
+        Ok(())
+    }
+
+    fn phase(&self) -> Phase {
+        self.state.life().phase
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        let before = std::mem::replace(&mut self.state.life().phase, phase);
+        if before == phase {
+            return;
+        }
+        if phase.is_ending() && !before.is_ending() {
+            self.notifier.stopping();
+        }
+        if let Phase::Draining { until } = phase {
+            let config = Arc::clone(&self.snapshot.load().config);
+            self.snapshot.store(Arc::new(Snapshot { config, stage: Stage::Draining { until } }));
+            self.state.wake_workers();
+        }
+        self.notify_status();
+    }
+
+    fn take_request(&mut self, request: Request) {
+        match request {
+            Request::End(signal) => self.end(signal),
+            Request::ReopenLogs => match self.state.access_log.reopen() {
+                Ok(()) => tracing::info!("USR1: log files were opened again"),
+                Err(error) => tracing::error!("USR1: {error}; lines still go to the old file"),
+            },
+            Request::Reload => tracing::warn!(
+                "HUP: this version cannot reload its config and goes on unchanged; restart it \
+                 to apply a new one"
+            ),
+            Request::Upgrade => tracing::warn!(
+                "USR2: this version cannot hand over to a new binary and goes on unchanged"
+            ),
+        }
+    }
+
+    fn end(&mut self, signal: &str) {
+        let (before, now) = (self.phase(), Instant::now());
+        let after = before.told_to_end(now, self.times);
+        let open = self.state.sum(|report| &report.connections);
+        match after {
+            _ if before.is_ending() => {
+                tracing::warn!(connections = open, "{signal} again: ending at once");
+            }
+            Phase::Grace { .. } => tracing::info!(
+                connections = open,
+                "{signal}: not ready any more; still accepting for {:?}",
+                self.times.grace
+            ),
+            _ => self.log_drain(signal, open),
+        }
+        self.enter(after);
+    }
+
+    fn log_drain(&self, cause: &str, open: u64) {
+        tracing::info!(
+            connections = open,
+            "{cause}: accepting no more; connections may go on for {:?}",
+            self.times.timeout
+        );
+    }
+
+    /// What follows when the time of [`until_deadline`] has come.
+    fn pass_deadline(&mut self) -> Result<(), ControlError> {
+        let phase = self.phase();
+        if let Phase::Draining { .. } = phase {
+            return Err(ControlError::WorkersStuck { workers: self.ends.len() });
+        }
+        self.log_drain("grace is over", self.state.sum(|report| &report.connections));
+        self.enter(phase.at(Instant::now(), self.times));
+        Ok(())
+    }
+
+    fn take_worker_end(
+        &mut self,
+        ended: Result<(usize, Result<(), String>), tokio::task::JoinError>,
+    ) -> Result<(), ControlError> {
+        // A task that only waits neither panics nor is aborted.
+        let (worker, result) = match ended {
+            Ok(ended) => ended,
+            Err(error) => return Err(ControlError::Start(std::io::Error::other(error))),
+        };
+        self.state.life().workers_running -= 1;
+        if let Err(message) = result {
+            return Err(ControlError::WorkerPanicked { worker, message });
+        }
+        if !matches!(self.phase(), Phase::Draining { .. }) {
+            return Err(ControlError::WorkerEnded { worker });
+        }
+        self.state.pulse().ended(worker);
+        Ok(())
+    }
+
+    fn ask_workers(&self) {
+        let now = Instant::now();
+        let mut pulse = self.state.pulse();
+        for worker in 0..self.state.workers.len() {
+            pulse.asked(worker, now);
+        }
+        drop(pulse);
+        self.state.wake_workers();
+    }
+
+    fn serve_once_all_answer(&mut self) {
+        if self.state.pulse().all_have_answered() {
+            self.enter(Phase::Serving);
+            self.notifier.ready();
+        }
+    }
+
+    fn notify_status(&mut self) {
+        let (state, phase) = (&self.state, self.phase());
+        self.notifier.status(format!(
+            "{}: {} connections, {} pipes busy, {} idle",
+            phase.label(),
+            state.sum(|report| &report.connections),
+            state.sum(|report| &report.pipes_busy),
+            state.sum(|report| &report.pipes_idle),
+        ));
+    }
+
+    /// Says that all is well only if every worker has answered since the last time.
+    fn notify_watchdog(&mut self, half: Duration) {
+        let silence = self.state.pulse().longest_silence(Instant::now());
+        match silence {
+            Some(silence) if silence.lasts >= half => tracing::error!(
+                worker = silence.worker,
+                "a worker has not answered for {:?}: not telling systemd's watchdog that all is \
+                 well",
+                silence.lasts
+            ),
+            _ => self.notifier.well(),
+        }
+    }
+}
+
+/// A timer that makes up for no tick that it missed.
+fn ticks(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// The next tick, with the interval; `None` where there is no timer.
+async fn tick_of(ticks: &mut Option<Interval>) -> Option<Duration> {
+    let ticks = ticks.as_mut()?;
+    ticks.tick().await;
+    Some(ticks.period())
+}
+
+/// Waits for the end of the grace, or for the time by which all workers must have ended; forever
+/// where the phase ends by something else.
+async fn until_deadline(phase: Phase) {
+    match phase {
+        Phase::Starting | Phase::Serving => std::future::pending().await,
+        Phase::Grace { until } => sleep_until(until.into()).await,
+        Phase::Draining { until } => sleep_until((until + CUT_TIME_MAX).into()).await,
+    }
+}
