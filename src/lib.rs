@@ -5,4 +5,5 @@ pub mod capacity;
 pub mod config;
 pub mod error;
 pub mod id;
+pub mod load;
 pub mod snapshot;
