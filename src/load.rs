@@ -12,12 +12,17 @@ use std::sync::Arc;
 
 use self::document::{Format, read_document};
 use self::layer::{Layer, merge};
+use crate::address::Address;
 use crate::config::raw::{Origin, Place};
 use crate::config::{Config, ConfigError, Effective, valid};
 
 /// What variables of the environment that set configuration begin with. Keys follow, in any
 /// case, separated by `__`: `SPLICEWAY__LISTENERS__WEB__RELAY__MODE=copy`.
 pub const ENVIRONMENT_PREFIX: &str = "SPLICEWAY__";
+
+/// The configuration that `spliceway run` begins with where no file is given: listeners in front
+/// of the demo origin, whose addresses are not known before it runs ([`demo_servers`]).
+pub const EMBEDDED_DEFAULT: &str = include_str!("../config/default.toml");
 
 /// Keys deeper than this are not looked at: none that is known comes near.
 const KEY_DEPTH_MAX: usize = 16;
@@ -86,6 +91,14 @@ impl Assignment {
         let key = key.to_ascii_lowercase().split("__").map(str::to_owned).collect();
         Assignment { key, value: Assigned::Text(value), origin: Origin::Environment(name.into()) }
     }
+}
+
+/// What [`EMBEDDED_DEFAULT`] leaves open: where the demo origin serves its page and its echo.
+pub fn demo_servers(web: &Address, echo: &Address) -> Vec<Assignment> {
+    let servers = |key, address: &Address| {
+        Assignment::supplied_list(key, vec![address.to_string()], "demo origin")
+    };
+    vec![servers("upstreams.demo_web.servers", web), servers("upstreams.demo_echo.servers", echo)]
 }
 
 fn split_key(key: &str) -> Vec<String> {
