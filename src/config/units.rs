@@ -132,8 +132,13 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in ".{0,40}") {
-            let _ = (parse_size(&text), parse_duration(&text));
+        fn whatever_is_read_is_printed_the_same(text in "[0-9]{0,20} ?[a-zA-Z]{0,4}.{0,8}") {
+            if let Ok(bytes) = parse_size(&text) {
+                prop_assert_eq!(parse_size(&show_size(bytes)), Ok(bytes));
+            }
+            if let Ok(duration) = parse_duration(&text) {
+                prop_assert_eq!(parse_duration(&show_duration(duration)), Ok(duration));
+            }
         }
     }
 }

@@ -54,13 +54,14 @@ fn read_root(report: &mut Report, tree: &Node) -> Option<Config> {
     let admin = read_admin(root.section(report, "admin"), report);
     let access_log = read_access_log(root.section(report, "access_log"), report);
     let mut relay = root.section(report, "relay");
+    let relay_settings = RelaySettings::read(&mut relay, report, None);
+    let memory = read_memory(&mut relay, report);
+    relay.finish(report);
     let shared = Shared {
-        relay: RelaySettings::read(&mut relay, report, None),
+        relay: relay_settings,
         timeouts: TimeoutSettings::read(root.section(report, "timeouts"), report, None),
         keepalive: KeepaliveSettings::read(root.section(report, "keepalive"), report, None),
     };
-    let memory = read_memory(&mut relay, report);
-    relay.finish(report);
     let listeners = root.section(report, "listeners");
     let upstreams = root.section(report, "upstreams");
     root.finish(report);

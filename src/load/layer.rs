@@ -46,7 +46,9 @@ impl Layer {
 
 impl From<Assignment> for Layer {
     fn from(assignment: Assignment) -> Layer {
-        let Assignment { key, value, origin } = assignment;
+        let Assignment { mut key, value, origin } = assignment;
+        // One part too many is enough to be refused; thousands would cost their square.
+        key.truncate(KEY_DEPTH_MAX + 1);
         let mut marks: Vec<Mark> = (1..=key.len())
             .map(|length| Mark {
                 path: key[..length].to_vec(),
@@ -65,8 +67,7 @@ impl From<Assignment> for Layer {
                 Value::from(texts)
             }
         };
-        // Only as deep as would be looked at: the marks tell of the rest.
-        for name in key.iter().take(KEY_DEPTH_MAX).skip(1).rev() {
+        for name in key.iter().skip(1).rev() {
             value = Value::from(Map::from([(name.clone(), value)]));
         }
         let first = key.into_iter().next().unwrap_or_default();
