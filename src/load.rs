@@ -151,7 +151,7 @@ impl Base {
 }
 
 fn read_base(base: Base) -> (Vec<Layer>, Vec<ConfigError>) {
-    let results: Vec<Result<Layer, ConfigError>> = match base {
+    let results: Vec<Result<Layer, Box<ConfigError>>> = match base {
         Base::Flags => Vec::new(),
         Base::Embedded(text) => vec![read_document(text, Format::Toml, &Origin::Embedded)],
         Base::Files(files) => files.iter().map(|file| read_file(file)).collect(),
@@ -161,17 +161,18 @@ fn read_base(base: Base) -> (Vec<Layer>, Vec<ConfigError>) {
     for result in results {
         match result {
             Ok(layer) => layers.push(layer),
-            Err(error) => errors.push(error),
+            Err(error) => errors.push(*error),
         }
     }
     (layers, errors)
 }
 
-fn read_file(path: &Path) -> Result<Layer, ConfigError> {
+fn read_file(path: &Path) -> Result<Layer, Box<ConfigError>> {
     let shared: Arc<Path> = Arc::from(path);
     let origin = |place: Place| Origin::File(Arc::clone(&shared), place);
     let text = fs::read_to_string(path)
-        .map_err(|error| whole(origin(Place::Whole), &format!("cannot be read: {error}")))?;
+        .map_err(|error| whole(origin(Place::Whole), &format!("cannot be read: {error}")))
+        .map_err(Box::new)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     read_document(text, Format::of(path), &origin)
 }

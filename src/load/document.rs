@@ -45,7 +45,7 @@ pub(super) fn read_document(
     text: &str,
     format: Format,
     origin: &dyn Fn(Place) -> Origin,
-) -> Result<Layer, ConfigError> {
+) -> Result<Layer, Box<ConfigError>> {
     let (places, file_format) = match format {
         Format::Toml => (places::of_toml(text), FileFormat::Toml),
         Format::Yaml => (places::of_yaml(text), FileFormat::Yaml),
@@ -53,7 +53,7 @@ pub(super) fn read_document(
     };
     let syntax_error = |SyntaxError { message, place }: SyntaxError| {
         let message = message.lines().collect::<Vec<_>>().join(", ");
-        whole(origin(place), &format!("this is not {}: {message}", format.name()))
+        Box::new(whole(origin(place), &format!("this is not {}: {message}", format.name())))
     };
     let places = places.map_err(syntax_error)?;
     let values = file_format.parse(None, text).map_err(|error| {

@@ -1,5 +1,8 @@
 //! The configuration from outside: files, environment and flags in, `Config` or errors out.
 
+// Helpers of tests may panic as tests do; clippy.toml lets only the tests themselves.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 mod errors;
 mod layers;
 mod properties;

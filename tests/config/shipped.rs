@@ -19,10 +19,10 @@ fn every_value_of_the_config_is_explained_with_an_origin() {
         let line = line.trim_start_matches("# ");
         if let Some(header) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
             table = header.to_owned();
-        } else if let Some((key, _)) = line.split_once(" = ") {
-            if !key.contains(|c: char| !c.is_ascii_lowercase() && c != '_') {
-                expected.push(format!("{table}.{key}"));
-            }
+        } else if let Some((key, _)) = line.split_once(" = ")
+            && is_key(key)
+        {
+            expected.push(format!("{table}.{key}"));
         }
     }
     for key in &expected {
@@ -48,13 +48,7 @@ fn the_example_shows_the_defaults() {
     let uncommented: Vec<&str> = example
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(rest)
-                if rest.split_once(" = ").is_some_and(|(key, _)| {
-                    key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
-                }) =>
-            {
-                rest
-            }
+            Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) => rest,
             _ => line,
         })
         .collect();
@@ -68,6 +62,10 @@ fn the_example_shows_the_defaults() {
             assert!(written, "{} is not in example.toml", effective.key);
         }
     }
+}
+
+fn is_key(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_lowercase() || c == '_')
 }
 
 fn config_directory() -> PathBuf {
