@@ -121,8 +121,20 @@ impl TomlWalk<'_> {
     }
 }
 
+/// Where blocks of YAML may begin at most, in characters from the left. Parsers of YAML descend
+/// once for each block, without a limit of their own, so this is what bounds their stack.
+const INDENTATION_MAX: usize = 128;
+
 /// The lines of all values of a YAML text.
 pub(super) fn of_yaml(text: &str) -> Result<Vec<Line>, SyntaxError> {
+    // Every block within a block begins further right, after nothing but these.
+    let indentation = |line: &str| line.find(|c| !" \t-?:".contains(c)).unwrap_or(line.len());
+    if let Some(index) = text.lines().position(|line| indentation(line) > INDENTATION_MAX) {
+        return Err(SyntaxError {
+            message: "it is nested too deeply".to_owned(),
+            place: Place::Character { line: index + 1, column: INDENTATION_MAX + 1 },
+        });
+    }
     let documents = MarkedYaml::load_from_str(text).map_err(|error| SyntaxError {
         message: error.info().to_owned(),
         place: character(error.marker()),

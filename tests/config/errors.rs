@@ -386,6 +386,25 @@ fn texts_that_break_the_rules_of_their_format() {
     );
 }
 
+/// The stack is finite, and an overflow of it is no error that anybody can read.
+#[test]
+fn texts_that_are_nested_too_deeply() {
+    let blocks: String = (0..3_000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let sequences: String =
+        (0..128).map(|depth| format!("{0}a:\n{0}-\n", " ".repeat(depth))).collect();
+    let check = |name: &str, text: &str, expected: &str| {
+        let errors = Case::file(name, text).errors();
+        assert!(errors.len() == 1 && errors[0].contains(expected), "{errors:?}");
+    };
+    check("a.yaml", &blocks, "a.yaml:130:129: this is not YAML: it is nested too deeply");
+    check("a.yaml", &"- ".repeat(3_000), "a.yaml:1:129: this is not YAML: it is nested too deeply");
+    check("a.yaml", &sequences, "the key has too many parts");
+    check("a.yaml", &"[".repeat(3_000), "this is not YAML: recursion limit");
+    let lists = format!("{{\"a\": {}{}}}", "[".repeat(3_000), "]".repeat(3_000));
+    check("a.json", &lists, "this is not JSON: recursion limit");
+    check("a.toml", &format!("a = {}", "[".repeat(3_000)), "this is not TOML: cannot recurse");
+}
+
 #[test]
 fn files_that_cannot_be_read() {
     let mut case = Case::files(&[("a.toml", b"\xff\xfe"), ("b.toml", b"x")]);
