@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use spliceway::config::{LogTarget, Workers};
+use spliceway::config::{LogFormat, LogTarget, Workers};
 
 use super::{Case, VALID};
 
@@ -75,4 +75,84 @@ fn a_pipe_size_is_rounded_up_and_says_so() {
         case.effective("relay.pipe_size"),
         "128KiB (rounded up from 100KiB: pipes are powers of two) from a.toml:10"
     );
+}
+
+#[test]
+fn a_table_stays_where_it_was_written_first() {
+    let text = VALID.replace("upstream = \"app\"\n", "");
+    let errors = Case::file("a.toml", &text)
+        .variable("SPLICEWAY__LISTENERS__WEB__BACKLOG", "7")
+        .flag("listeners.web.relay.mode", "copy", "--set listeners.web.relay.mode")
+        .errors();
+    assert!(errors[0].starts_with("a.toml:2: listeners.web.upstream: missing"), "{errors:?}");
+}
+
+#[test]
+fn the_order_of_the_environment_does_not_matter() {
+    let (upper, lower) = ("SPLICEWAY__RELAY__MODE", "SPLICEWAY__relay__mode");
+    let one = Case::file("a.toml", VALID).variable(upper, "copy").variable(lower, "auto");
+    let other = Case::file("a.toml", VALID).variable(lower, "auto").variable(upper, "copy");
+    assert_eq!(one.effective("relay.mode"), "auto from SPLICEWAY__relay__mode");
+    assert_eq!(other.effective("relay.mode"), one.effective("relay.mode"));
+}
+
+#[test]
+fn a_listener_has_what_holds_for_all_unless_it_says_otherwise() {
+    let check = |key: &str, for_all: &str, own: &str| {
+        let own_key = format!("listeners.web.{key}");
+        let shared = || Case::file("a.toml", VALID).flag(key, for_all, "--all");
+        let inherited = format!("{for_all} from {key}, --all");
+        assert_eq!(shared().effective(&own_key), inherited);
+        let overridden = shared().flag(&own_key, own, "--own");
+        assert_eq!(overridden.effective(&own_key), format!("{own} from --own"));
+        assert_eq!(overridden.effective(key), format!("{for_all} from --all"));
+    };
+    check("relay.mode", "copy", "auto");
+    check("relay.pipe_size", "128KiB", "64KiB");
+    check("timeouts.connect", "1s", "2s");
+    check("timeouts.idle", "3s", "4s");
+    check("timeouts.half_closed", "5s", "6s");
+    check("keepalive.enabled", "false", "true");
+    check("keepalive.idle", "7s", "8s");
+    check("keepalive.interval", "9s", "11s");
+    check("keepalive.probes", "3", "4");
+}
+
+/// Each key has a value of its own, so that two that are mixed up are found.
+#[test]
+fn every_value_arrives_where_it_belongs() {
+    let values = [
+        ("process.connections_max", "77"),
+        ("process.drain_grace", "1s"),
+        ("process.drain_timeout", "2s"),
+        ("relay.pipe_memory", "3MiB"),
+        ("relay.buffer_memory", "4MiB"),
+        ("timeouts.connect", "5s"),
+        ("timeouts.idle", "6s"),
+        ("timeouts.half_closed", "7s"),
+        ("keepalive.idle", "8s"),
+        ("keepalive.interval", "9s"),
+        ("keepalive.probes", "10"),
+        ("listeners.web.backlog", "11"),
+        ("access_log.format", "combined"),
+    ];
+    let case = values
+        .iter()
+        .fold(Case::file("a.toml", VALID), |case, (key, value)| case.flag(key, value, "--set"));
+    let config = case.loaded().config;
+    let seconds = |duration: std::time::Duration| duration.as_secs();
+    assert_eq!(config.process.connections_max.map(usize::from), Some(77));
+    assert_eq!(seconds(config.process.drain_grace), 1);
+    assert_eq!(seconds(config.process.drain_timeout), 2);
+    assert_eq!(config.memory.pipe_memory_max, 3 << 20);
+    assert_eq!(config.memory.buffer_memory_max, 4 << 20);
+    let listener = &config.listeners[0];
+    assert_eq!(seconds(listener.timeouts.connect), 5);
+    assert_eq!(seconds(listener.timeouts.idle), 6);
+    assert_eq!(seconds(listener.timeouts.half_closed), 7);
+    let keepalive = listener.keepalive.unwrap();
+    assert_eq!((seconds(keepalive.idle), seconds(keepalive.interval)), (8, 9));
+    assert_eq!(keepalive.probes, 10);
+    assert_eq!(listener.backlog, 11);
+    assert_eq!(config.access_log.format, LogFormat::Combined);
 }
