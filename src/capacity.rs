@@ -1,6 +1,11 @@
 //! What the process may use, decided once at the start from what the machine offers and what the
 //! config asks for. Pure: the machine's side is an argument, probed in `sys/probe.rs`.
 
+use std::num::NonZeroUsize;
+
+use crate::config::units::show_size;
+use crate::config::{Config, Relay, RelayMode, Workers, limits};
+
 /// What the machine offers, as probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
@@ -51,4 +56,206 @@ pub struct ListenerPlan {
     pub pipe_size: u32,
     /// Why it is so, in a sentence.
     pub reason: String,
+}
+
+/// Descriptors for everything but connections and pipes: listeners, polls, logs, the admin
+/// endpoint and its clients.
+const DESCRIPTORS_RESERVED: u64 = 64;
+
+/// A connection has two sockets, a pipe two ends.
+const DESCRIPTORS_PER_PAIR: u64 = 2;
+
+/// Pipes may take at most one descriptor in this many; connections need the others.
+const PIPE_DESCRIPTORS_SHARE: u64 = 4;
+
+/// What pipes may take of `fs.pipe-user-pages-soft`: three quarters, for other processes of the
+/// same user have pipes too.
+const SOFT_PAGES_SHARE: (u64, u64) = (3, 4);
+
+/// Pipes that one worker's share must hold for splice to be worth it: fewer, and flows would
+/// wait for each other.
+const PIPES_PER_WORKER_MIN: u64 = 16;
+
+/// Pipe sizes to fall back to, in bytes, the largest first.
+const PIPE_SIZES: [u32; 3] = [1 << 20, 256 << 10, 64 << 10];
+
+/// What the process will use of `machine` for `config`.
+pub fn plan(config: &Config, machine: &Machine) -> Plan {
+    let mut notes = Vec::new();
+    let workers = match config.process.workers {
+        Workers::Auto => machine.cpus.max(1),
+        Workers::Count(count) => count.get(),
+    };
+    let budget = PipeBudget::new(config, machine, workers);
+    let listeners: Vec<ListenerPlan> = config
+        .listeners
+        .iter()
+        .map(|listener| plan_listener(listener.relay, &budget, machine))
+        .collect();
+    for (listener, plan) in config.listeners.iter().zip(&listeners) {
+        if plan.mode != listener.relay.mode || plan.pipe_size != listener.relay.pipe_size {
+            notes.push(format!("listener {}: {}", listener.name, plan.reason));
+        }
+    }
+    let splicing = listeners.iter().filter(|listener| listener.mode != RelayMode::Copy);
+    let pipes = match splicing.map(|listener| u64::from(listener.pipe_size)).min() {
+        Some(size) => budget.pipes(size),
+        None => Pipes { count: 0, memory: 0 },
+    };
+    if pipes.count > 0 {
+        notes.extend(budget.note());
+    }
+    let connections_max = plan_connections(config, machine, workers, pipes.count, &mut notes);
+    Plan {
+        workers,
+        connections_max,
+        pipe_memory_per_worker: pipes.memory,
+        buffer_memory_per_worker: config.memory.buffer_memory_max / workers as u64,
+        listeners,
+        notes,
+    }
+}
+
+/// What the pipes of one worker may take.
+struct PipeBudget {
+    /// Bytes of capacity.
+    memory: u64,
+    /// Number, by the limit on descriptors.
+    count: u64,
+    /// What the config asks for all workers, in bytes.
+    configured: u64,
+    /// What all workers get, in bytes, and what limits it.
+    total: u64,
+    limit: &'static str,
+}
+
+/// Pipes of one worker.
+struct Pipes {
+    count: u64,
+    memory: u64,
+}
+
+impl PipeBudget {
+    fn new(config: &Config, machine: &Machine, workers: usize) -> PipeBudget {
+        let workers = workers as u64;
+        let configured = config.memory.pipe_memory_max;
+        let (part, whole) = SOFT_PAGES_SHARE;
+        let soft = match machine.pipe_user_pages_soft {
+            0 => u64::MAX,
+            _ if machine.pipe_limits_waived => u64::MAX,
+            pages => (pages / whole * part).saturating_mul(u64::from(machine.page_size)),
+        };
+        let limit = if soft < configured { "fs.pipe-user-pages-soft" } else { "relay.pipe_memory" };
+        let total = configured.min(soft);
+        let count =
+            machine.descriptors_max / PIPE_DESCRIPTORS_SHARE / DESCRIPTORS_PER_PAIR / workers;
+        PipeBudget { memory: total / workers, count, configured, total, limit }
+    }
+
+    /// The pipes of this size that one worker may have, and the capacity that it may give them.
+    fn pipes(&self, size: u64) -> Pipes {
+        let count = (self.memory / size).min(self.count);
+        let memory = self.memory.min(self.count.saturating_mul(size));
+        Pipes { count, memory }
+    }
+
+    /// What the operator asked for and does not get.
+    fn note(&self) -> Option<String> {
+        (self.total < self.configured).then(|| {
+            format!(
+                "all pipes together hold at most {} instead of relay.pipe_memory = {}: {} allows \
+                 this user no more (three quarters are taken; CAP_SYS_RESOURCE waives it)",
+                show_size(self.total),
+                show_size(self.configured),
+                self.limit
+            )
+        })
+    }
+}
+
+/// How the bytes of a listener will travel, and why.
+fn plan_listener(relay: Relay, budget: &PipeBudget, machine: &Machine) -> ListenerPlan {
+    let wanted = relay.pipe_size;
+    let copy = |reason: String| ListenerPlan { mode: RelayMode::Copy, pipe_size: wanted, reason };
+    let as_configured = match relay.mode {
+        RelayMode::Copy => return copy("as configured: copied through a buffer".to_owned()),
+        RelayMode::Splice => "spliced through pipes",
+        RelayMode::Auto => "copied while messages are small, spliced in bulk through pipes",
+    };
+    if let Err(words) = &machine.splice {
+        return copy(format!("copied, for splice does not work here: {words}"));
+    }
+    if budget.count < PIPES_PER_WORKER_MIN {
+        return copy(format!(
+            "copied, for RLIMIT_NOFILE = {} leaves a worker {} pipes and splice needs \
+             {PIPES_PER_WORKER_MIN}; raise it",
+            machine.descriptors_max, budget.count
+        ));
+    }
+    let size_max = if machine.pipe_limits_waived { u32::MAX } else { machine.pipe_size_max };
+    let fits_memory = |size: u32| budget.memory / u64::from(size) >= PIPES_PER_WORKER_MIN;
+    let sizes = std::iter::once(wanted).chain(PIPE_SIZES.into_iter().filter(|s| *s < wanted));
+    let granted = sizes.clone().find(|size| *size <= size_max && fits_memory(*size));
+    let why = |size: u32| {
+        if size > size_max {
+            format!("fs.pipe-max-size = {size_max} is smaller")
+        } else {
+            format!(
+                "{} is too small for {PIPES_PER_WORKER_MIN} pipes a worker in its share of {}",
+                budget.limit,
+                show_size(budget.memory)
+            )
+        }
+    };
+    match granted {
+        Some(size) if size == wanted => ListenerPlan {
+            mode: relay.mode,
+            pipe_size: size,
+            reason: format!("as configured: {as_configured} of {}", show_size(u64::from(size))),
+        },
+        Some(size) => ListenerPlan {
+            mode: relay.mode,
+            pipe_size: size,
+            reason: format!(
+                "{as_configured} of {} instead of {}: {}",
+                show_size(u64::from(size)),
+                show_size(u64::from(wanted)),
+                why(wanted)
+            ),
+        },
+        None => copy(format!(
+            "copied, for no pipe is to be had: {}",
+            why(sizes.last().unwrap_or(wanted))
+        )),
+    }
+}
+
+/// Client connections at once, by the descriptors that pipes leave.
+fn plan_connections(
+    config: &Config,
+    machine: &Machine,
+    workers: usize,
+    pipes_per_worker: u64,
+    notes: &mut Vec<String>,
+) -> usize {
+    let pipe_descriptors =
+        pipes_per_worker.saturating_mul(workers as u64).saturating_mul(DESCRIPTORS_PER_PAIR);
+    let remaining = machine
+        .descriptors_max
+        .saturating_sub(DESCRIPTORS_RESERVED)
+        .saturating_sub(pipe_descriptors);
+    let fitting = (remaining / DESCRIPTORS_PER_PAIR).clamp(1, *limits::CONNECTIONS.end());
+    let fitting = usize::try_from(fitting).unwrap_or(usize::MAX);
+    match config.process.connections_max.map(NonZeroUsize::get) {
+        None => fitting,
+        Some(configured) if configured <= fitting => configured,
+        Some(configured) => {
+            notes.push(format!(
+                "at most {fitting} connections at once instead of process.connections_max = \
+                 {configured}: RLIMIT_NOFILE = {} leaves no descriptors for more",
+                machine.descriptors_max
+            ));
+            fitting
+        }
+    }
 }

@@ -3,6 +3,16 @@
 //! A file, the environment and the flags are merged into the tree of [`raw`]; [`valid`] turns
 //! that tree into a [`Config`] or into every error that it finds.
 
+mod conflict;
+mod error;
+mod inherited;
+mod kinds;
+pub mod limits;
+pub mod raw;
+mod reader;
+pub mod units;
+pub mod valid;
+
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,6 +20,9 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::id::UpstreamId;
+
+pub use error::ConfigError;
+pub use reader::Effective;
 
 /// Everything that an operator decides.
 #[derive(Debug, Clone, PartialEq, Eq)]

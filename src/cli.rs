@@ -1,0 +1,275 @@
+//! The command line: what can be asked, and the configuration that its flags amount to.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::load::{Assignment, Base, EMBEDDED_DEFAULT, Sources};
+
+/// A TCP reverse proxy that moves bytes through kernel pipes with splice(2).
+///
+/// Without a command it runs; without a configuration it runs a demo of its own.
+#[derive(Debug, Parser)]
+#[command(name = "spliceway", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = "Exit codes: 0 done, 1 the configuration is wrong, 2 the command line is \
+    wrong, 3 an address cannot be bound.\n\
+    Variables such as SPLICEWAY__LISTENERS__WEB__RELAY__MODE=copy override files; flags override \
+    both.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run with a configuration, or with the embedded default and its demo origin.
+    Run(RunArguments),
+    /// Run a TCP proxy that is described by flags alone.
+    Tcp(TcpArguments),
+    /// Check a configuration and print every error in it with its place.
+    Check(FileArguments),
+    /// Print each value in force with its origin, and which way bytes will take and why.
+    Explain(ExplainArguments),
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// A file in TOML, YAML or JSON (by its extension); a later one overrides an earlier one.
+    #[arg(long, value_name = "FILE")]
+    config: Vec<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+#[derive(Debug, Args)]
+struct TcpArguments {
+    /// Where to listen, such as 127.0.0.1:7000 or unix:/run/proxy.sock.
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    listen: Vec<String>,
+    /// The servers to connect to, in turn.
+    #[arg(long, value_name = "ADDRESS", required = true, num_args = 1..)]
+    to: Vec<String>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+#[derive(Debug, Args)]
+struct FileArguments {
+    /// A file in TOML, YAML or JSON (by its extension); a later one overrides an earlier one.
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Vec<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+#[derive(Debug, Args)]
+struct ExplainArguments {
+    #[command(flatten)]
+    file: FileArguments,
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Overrides {
+    /// Set any key, such as listeners.web.backlog=1024; commas separate the values of a list.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_assignment)]
+    set: Vec<(String, String)>,
+    /// relay.mode, for listeners that have none of their own: splice, copy or auto.
+    #[arg(long, value_name = "MODE")]
+    relay: Option<String>,
+    /// process.workers: auto or a number.
+    #[arg(long, value_name = "N")]
+    workers: Option<String>,
+    /// admin.bind: where /metrics, /healthz, /readyz and /status are served, or off.
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
+}
+
+fn parse_assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err("expected KEY=VALUE, such as relay.mode=copy".to_owned()),
+    }
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Action {
+    /// Carry traffic.
+    Run(Sources),
+    /// Check the configuration.
+    Check(Sources),
+    /// Explain the configuration.
+    Explain {
+        /// What to explain.
+        sources: Sources,
+        /// Whether as JSON.
+        json: bool,
+    },
+}
+
+impl Cli {
+    /// What is asked for, with `environment` between files and flags.
+    pub fn into_action(self, environment: Vec<(String, String)>) -> Action {
+        let sources = |base: Base, flags: Vec<Assignment>| Sources {
+            base,
+            supplied: Vec::new(),
+            environment,
+            flags,
+        };
+        match self.command.unwrap_or(Command::Run(self.run)) {
+            Command::Run(RunArguments { config, overrides }) => {
+                let base = match config.as_slice() {
+                    [] => Base::Embedded(EMBEDDED_DEFAULT),
+                    _ => Base::Files(config),
+                };
+                Action::Run(sources(base, overrides.into_flags()))
+            }
+            Command::Tcp(arguments) => Action::Run(sources(Base::Flags, arguments.into_flags())),
+            Command::Check(FileArguments { config, overrides }) => {
+                Action::Check(sources(Base::Files(config), overrides.into_flags()))
+            }
+            Command::Explain(ExplainArguments { file, json }) => {
+                let base = Base::Files(file.config);
+                Action::Explain { sources: sources(base, file.overrides.into_flags()), json }
+            }
+        }
+    }
+}
+
+impl TcpArguments {
+    fn into_flags(self) -> Vec<Assignment> {
+        let mut flags = vec![
+            Assignment::flag_list("listeners.tcp.bind", self.listen, "--listen"),
+            Assignment::flag("listeners.tcp.upstream", "tcp", "tcp"),
+            Assignment::flag_list("upstreams.tcp.servers", self.to, "--to"),
+        ];
+        flags.extend(self.overrides.into_flags());
+        flags
+    }
+}
+
+impl Overrides {
+    /// Those that name a key come last, so that they override the others.
+    fn into_flags(self) -> Vec<Assignment> {
+        let short = [
+            ("relay.mode", self.relay, "--relay"),
+            ("process.workers", self.workers, "--workers"),
+            ("admin.bind", self.admin, "--admin"),
+        ];
+        let short = short
+            .into_iter()
+            .filter_map(|(key, value, flag)| Some(Assignment::flag(key, value?, flag)));
+        let named = self
+            .set
+            .into_iter()
+            .map(|(key, value)| Assignment::flag(&key, value, &format!("--set {key}")));
+        short.chain(named).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::{Loaded, load};
+
+    fn loaded(arguments: &[&str]) -> Loaded {
+        let cli = Cli::try_parse_from(arguments).unwrap();
+        match cli.into_action(Vec::new()) {
+            Action::Run(sources) => load(sources).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_the_default_command() {
+        let base = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from(arguments).unwrap();
+            match cli.into_action(Vec::new()) {
+                Action::Run(sources) => sources.base,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(matches!(base(&["spliceway"]), Base::Embedded(_)));
+        assert!(matches!(base(&["spliceway", "run"]), Base::Embedded(_)));
+        for arguments in [
+            &["spliceway", "--config", "a.toml", "--config", "b.toml"][..],
+            &["spliceway", "run", "--config", "a.toml", "--config", "b.toml"],
+        ] {
+            assert!(matches!(base(arguments), Base::Files(files) if files.len() == 2));
+        }
+    }
+
+    #[test]
+    fn tcp_needs_no_file() {
+        let loaded = loaded(&[
+            "spliceway",
+            "tcp",
+            "--listen",
+            "127.0.0.1:7000",
+            "--to",
+            "127.0.0.1:1",
+            "127.0.0.1:2",
+            "--to",
+            "unix:/a,b",
+            "--relay",
+            "copy",
+            "--workers",
+            "3",
+            "--admin",
+            "off",
+        ]);
+        let listener = &loaded.config.listeners[0];
+        assert_eq!(listener.relay.mode.label(), "copy");
+        assert_eq!(listener.bind[0].to_string(), "127.0.0.1:7000");
+        let servers: Vec<String> =
+            loaded.config.upstreams[0].servers.iter().map(ToString::to_string).collect();
+        assert_eq!(servers, ["127.0.0.1:1", "127.0.0.1:2", "unix:/a,b"]);
+        assert_eq!(loaded.config.admin, None);
+    }
+
+    #[test]
+    fn set_overrides_the_short_flags() {
+        let loaded = loaded(&[
+            "spliceway",
+            "tcp",
+            "--listen",
+            "127.0.0.1:7000",
+            "--to",
+            "127.0.0.1:1",
+            "--set",
+            "relay.mode=copy",
+            "--relay",
+            "auto",
+            "--set",
+            "process.drain_timeout=3s",
+        ]);
+        assert_eq!(loaded.config.listeners[0].relay.mode.label(), "copy");
+        assert_eq!(loaded.config.process.drain_timeout.as_secs(), 3);
+    }
+
+    #[test]
+    fn what_is_no_assignment_is_refused() {
+        let check = |text: &str, expected: Option<(&str, &str)>| {
+            let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            assert_eq!(parse_assignment(text).ok(), expected, "{text}");
+        };
+        check("a.b=c", Some(("a.b", "c")));
+        check("a=b=c", Some(("a", "b=c")));
+        check("a=", Some(("a", "")));
+        check("a", None);
+        check("=b", None);
+    }
+}

@@ -1,0 +1,166 @@
+//! What `spliceway explain` and `spliceway check` print.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use crate::capacity::{Machine, Plan};
+use crate::config::units::show_size;
+use crate::config::{ConfigError, Effective};
+use crate::load::Loaded;
+
+/// Values longer than this many characters do not widen their column.
+const VALUE_WIDTH_MAX: usize = 36;
+
+/// Each value in force with its origin, then which way the bytes of each listener will take and
+/// why, then what the process will use of the machine.
+pub fn as_text(loaded: &Loaded, plan: &Plan, machine: &Machine) -> String {
+    let mut text = String::from("Values in force\n");
+    let rows: Vec<[String; 3]> = loaded
+        .effective
+        .iter()
+        .map(|effective| [effective.key.clone(), effective.value.clone(), origin(effective)])
+        .collect();
+    text.push_str(&columns(&rows));
+
+    text.push_str("\nWhich way the bytes take\n");
+    for (listener, way) in loaded.config.listeners.iter().zip(&plan.listeners) {
+        let binds: Vec<String> = listener.bind.iter().map(ToString::to_string).collect();
+        let upstream = &loaded.config.upstreams[listener.upstream.index()];
+        line(&mut text, &format!("{}: {} -> {}", listener.name, binds.join(", "), upstream.name));
+        line(&mut text, &format!("    {}: {}", way.mode.label(), way.reason));
+    }
+
+    text.push_str("\nWhat the process will use\n");
+    text.push_str(&columns(&figures(plan, machine)));
+    if !plan.notes.is_empty() {
+        text.push_str("\nWhat is not as configured\n");
+        for note in &plan.notes {
+            line(&mut text, note);
+        }
+    }
+    text
+}
+
+/// The same for programs.
+pub fn as_json(loaded: &Loaded, plan: &Plan, machine: &Machine) -> String {
+    let values: Vec<_> = loaded
+        .effective
+        .iter()
+        .map(|effective| {
+            json!({
+                "key": effective.key,
+                "value": effective.value,
+                "origin": effective.origin.to_string(),
+                "inherited_from": effective.inherited_from,
+            })
+        })
+        .collect();
+    let listeners: Vec<_> = loaded
+        .config
+        .listeners
+        .iter()
+        .zip(&plan.listeners)
+        .map(|(listener, way)| {
+            json!({
+                "name": listener.name,
+                "mode": way.mode.label(),
+                "pipe_size": way.pipe_size,
+                "reason": way.reason,
+            })
+        })
+        .collect();
+    let document = json!({
+        "values": values,
+        "listeners": listeners,
+        "plan": {
+            "workers": plan.workers,
+            "connections_max": plan.connections_max,
+            "pipe_memory_per_worker": plan.pipe_memory_per_worker,
+            "buffer_memory_per_worker": plan.buffer_memory_per_worker,
+        },
+        "machine": { "kernel": machine.kernel, "cpus": machine.cpus },
+        "notes": plan.notes,
+    });
+    format!("{document:#}\n")
+}
+
+/// One error a line, and how many there are.
+pub fn errors(errors: &[ConfigError]) -> String {
+    let mut text = String::new();
+    for error in errors {
+        text.push_str(&error.to_string());
+        text.push('\n');
+    }
+    let count = match errors.len() {
+        1 => "1 error in the configuration".to_owned(),
+        count => format!("{count} errors in the configuration"),
+    };
+    text.push_str(&count);
+    text.push('\n');
+    text
+}
+
+/// What `check` says of a configuration that is right.
+pub fn summary(files: &str, loaded: &Loaded) -> String {
+    let plural = |count: usize, noun: &str| match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
+    };
+    format!(
+        "{files}: ok, {}, {}\n",
+        plural(loaded.config.listeners.len(), "listener"),
+        plural(loaded.config.upstreams.len(), "upstream")
+    )
+}
+
+fn origin(effective: &Effective) -> String {
+    match &effective.inherited_from {
+        Some(key) => format!("{key}, {}", effective.origin),
+        None => effective.origin.to_string(),
+    }
+}
+
+fn figures(plan: &Plan, machine: &Machine) -> Vec<[String; 3]> {
+    let splice = match &machine.splice {
+        Ok(()) => "works".to_owned(),
+        Err(words) => words.clone(),
+    };
+    let soft = match machine.pipe_user_pages_soft {
+        0 => "no limit".to_owned(),
+        pages => format!("{pages} pages of {}", show_size(u64::from(machine.page_size))),
+    };
+    let waived = if machine.pipe_limits_waived { ", waived for this process" } else { "" };
+    let row = |name: &str, value: String, basis: String| [name.to_owned(), value, basis];
+    vec![
+        row("workers", plan.workers.to_string(), format!("CPUs to use: {}", machine.cpus)),
+        row(
+            "connections at once",
+            plan.connections_max.to_string(),
+            format!("RLIMIT_NOFILE: {}", machine.descriptors_max),
+        ),
+        row(
+            "pipe memory a worker",
+            show_size(plan.pipe_memory_per_worker),
+            format!("fs.pipe-user-pages-soft: {soft}{waived}"),
+        ),
+        row("buffer memory a worker", show_size(plan.buffer_memory_per_worker), String::new()),
+        row("splice", splice, format!("kernel {}", machine.kernel)),
+    ]
+}
+
+/// Rows as aligned columns, indented.
+fn columns(rows: &[[String; 3]]) -> String {
+    let width = |column: usize, max: usize| {
+        rows.iter().map(|row| row[column].chars().count()).filter(|w| *w <= max).max().unwrap_or(0)
+    };
+    let (first, second) = (width(0, usize::MAX), width(1, VALUE_WIDTH_MAX));
+    rows.iter().fold(String::new(), |mut text, [key, value, origin]| {
+        line(&mut text, format!("{key:first$}  {value:second$}  {origin}").trim_end());
+        text
+    })
+}
+
+fn line(text: &mut String, content: &str) {
+    writeln!(text, "  {content}").expect("writing to a String never fails");
+}
