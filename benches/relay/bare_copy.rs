@@ -30,7 +30,13 @@ impl Copy {
 impl Mover for Copy {
     type Lane = Lane;
 
-    fn pump(&mut self, lane: &mut Lane, from: &OwnedFd, to: &OwnedFd) -> nix::Result<Flow> {
+    fn pump(
+        &mut self,
+        lane: &mut Lane,
+        from: &OwnedFd,
+        to: &OwnedFd,
+        ending: bool,
+    ) -> nix::Result<Flow> {
         if !lane.stuck.is_empty() {
             let sent = send_all(to, &lane.stuck)?;
             lane.stuck.drain(..sent);
@@ -54,8 +60,16 @@ impl Mover for Copy {
                 lane.stuck.extend_from_slice(&self.buffer[sent..received]);
                 return Ok(Flow::Open);
             }
+            // A short read has emptied the socket; what comes later makes a new edge (epoll(7)).
+            if received < self.buffer.len() && !ending {
+                return Ok(Flow::Open);
+            }
         }
         Ok(Flow::Ended)
+    }
+
+    fn is_stuck(lane: &Lane) -> bool {
+        !lane.stuck.is_empty()
     }
 
     fn retire(&mut self, lane: Lane) {

@@ -23,11 +23,21 @@ pub trait Mover {
     /// What one direction of a connection keeps between two wakes.
     type Lane: Default;
 
-    /// Moves what can be moved now, until the source or the sink says EAGAIN.
+    /// Moves what can be moved now, until the source is empty or the sink full. `ending` says
+    /// that the source has announced its end, which only a read to the end will meet.
     ///
     /// # Errors
     /// Whatever the sockets report but EAGAIN.
-    fn pump(&mut self, lane: &mut Self::Lane, from: &OwnedFd, to: &OwnedFd) -> nix::Result<Flow>;
+    fn pump(
+        &mut self,
+        lane: &mut Self::Lane,
+        from: &OwnedFd,
+        to: &OwnedFd,
+        ending: bool,
+    ) -> nix::Result<Flow>;
+
+    /// Whether the lane waits for its sink.
+    fn is_stuck(lane: &Self::Lane) -> bool;
 
     /// Takes back what the lane of a connection that is gone has held.
     fn retire(&mut self, lane: Self::Lane);
@@ -47,6 +57,9 @@ struct Pair<L> {
     sockets: [OwnedFd; 2],
     /// From the client, from the upstream.
     lanes: [L; 2],
+    /// The source of the lane has announced its end.
+    ending: [bool; 2],
+    /// The sink of the lane was told.
     ended: [bool; 2],
 }
 
@@ -108,7 +121,10 @@ fn accept_all<L: Default>(
             Err(error) => return Err(error.into()),
         }
         let entry = pairs.vacant_entry();
-        let interest = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
+        let interest = EpollFlags::EPOLLIN
+            | EpollFlags::EPOLLOUT
+            | EpollFlags::EPOLLRDHUP
+            | EpollFlags::EPOLLET;
         for (side, socket) in [&client, &upstream].into_iter().enumerate() {
             setsockopt(socket, sockopt::TcpNoDelay, &true)?;
             epoll.add(socket, EpollEvent::new(interest, (entry.key() * 2 + side) as u64))?;
@@ -116,6 +132,7 @@ fn accept_all<L: Default>(
         entry.insert(Pair {
             sockets: [client, upstream],
             lanes: [L::default(), L::default()],
+            ending: [false, false],
             ended: [false, false],
         });
     }
@@ -129,11 +146,14 @@ fn serve<M: Mover>(
 ) -> Option<usize> {
     let (key, side) = (event.data() as usize / 2, event.data() as usize % 2);
     let pair = pairs.get_mut(key)?;
-    let readable = EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
-    if event.events().intersects(readable) && pair.pump(side, mover).is_err() {
+    let ending = EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
+    pair.ending[side] |= event.events().intersects(ending);
+    if event.events().intersects(ending | EpollFlags::EPOLLIN) && pair.pump(side, mover).is_err() {
         return Some(key);
     }
-    if event.events().contains(EpollFlags::EPOLLOUT) && pair.pump(1 - side, mover).is_err() {
+    let other = 1 - side;
+    let may_write = event.events().contains(EpollFlags::EPOLLOUT);
+    if may_write && M::is_stuck(&pair.lanes[other]) && pair.pump(other, mover).is_err() {
         return Some(key);
     }
     (pair.ended == [true, true]).then_some(key)
@@ -145,7 +165,8 @@ impl<L> Pair<L> {
             return Ok(());
         }
         let (from, to) = (&self.sockets[source], &self.sockets[1 - source]);
-        if mover.pump(&mut self.lanes[source], from, to)? == Flow::Ended {
+        let lane = &mut self.lanes[source];
+        if mover.pump(lane, from, to, self.ending[source])? == Flow::Ended {
             self.ended[source] = true;
             nix::sys::socket::shutdown(to.as_raw_fd(), nix::sys::socket::Shutdown::Write)?;
         }

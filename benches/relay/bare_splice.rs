@@ -48,7 +48,13 @@ impl Splice {
 impl Mover for Splice {
     type Lane = Lane;
 
-    fn pump(&mut self, lane: &mut Lane, from: &OwnedFd, to: &OwnedFd) -> nix::Result<Flow> {
+    fn pump(
+        &mut self,
+        lane: &mut Lane,
+        from: &OwnedFd,
+        to: &OwnedFd,
+        _ending: bool,
+    ) -> nix::Result<Flow> {
         let pipe = match lane.pipe.take() {
             Some(pipe) => pipe,
             None => self.take_pipe()?,
@@ -60,6 +66,10 @@ impl Mover for Splice {
             lane.pipe = Some(pipe);
         }
         flow
+    }
+
+    fn is_stuck(lane: &Lane) -> bool {
+        lane.held > 0
     }
 
     fn retire(&mut self, lane: Lane) {
