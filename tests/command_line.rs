@@ -84,10 +84,11 @@ fn a_taken_port_ends_with_3_and_its_address() {
 }
 
 #[test]
-fn bad_arguments_end_with_1() {
+fn bad_arguments_end_badly_and_are_named() {
     let check = |arguments: &[&str], expected: &str| {
         let (code, printed) = run(arguments);
-        assert_eq!(code, Some(1), "{arguments:?}: {printed}");
+        // 2 where the line cannot be read at all, 1 where what it asks for is not valid.
+        assert!(matches!(code, Some(1 | 2)), "{arguments:?}: {code:?}: {printed}");
         assert!(printed.contains(expected), "{arguments:?}: {printed}");
     };
     let listen = ["tcp", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:9"];
