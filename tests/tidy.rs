@@ -43,7 +43,8 @@ const RANKS: [(&str, u8); 28] = [
 ];
 
 /// Uses within one rank that are meant: user, used, why.
-const EXCEPTIONS: [(&str, &str, &str); 2] = [
+const EXCEPTIONS: [(&str, &str, &str); 3] = [
+    ("id", "error", "a token names the side of a connection"),
     ("capacity", "config", "decides from a Config what the process may use"),
     ("relay", "config", "is built from the settings of a listener"),
 ];
@@ -225,7 +226,10 @@ fn split_group(text: &str) -> impl Iterator<Item = String> {
         match character {
             '{' => depth += 1,
             '}' => depth -= 1,
-            ',' if depth == 0 => members.push(String::new()),
+            ',' if depth == 0 => {
+                members.push(String::new());
+                continue;
+            }
             ';' => break,
             _ => {}
         }

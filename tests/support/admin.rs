@@ -25,7 +25,9 @@ impl Response {
 pub fn get(from: SocketAddr, path: &str) -> Option<Response> {
     let mut stream = TcpStream::connect(from).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {from}\r\nConnection: close\r\n\r\n").ok()?;
+    // In one piece: `write!` on the socket would send a segment for each part.
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {from}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).ok()?;
     let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
@@ -71,7 +73,9 @@ impl Metrics {
 
     /// The sum of all series with this name that carry all of these labels; 0 without any.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        self.0.lines().filter_map(|line| sample(line, name, labels)).sum()
+        let samples = self.0.lines().filter_map(|line| sample(line, name, labels));
+        // Not `sum()`: of nothing, that is -0.
+        samples.fold(0.0, |total, value| total + value)
     }
 }
 
