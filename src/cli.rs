@@ -12,7 +12,7 @@ use crate::load::{Assignment, Base, EMBEDDED_DEFAULT, Sources};
 #[derive(Debug, Parser)]
 #[command(name = "spliceway", version, args_conflicts_with_subcommands = true)]
 #[command(after_help = "Exit codes: 0 done, 1 the configuration is wrong, 2 the command line is \
-    wrong, 3 an address cannot be bound.\n\
+    wrong, 3 an address cannot be bound, 4 anything else failed.\n\
     Variables such as SPLICEWAY__LISTENERS__WEB__RELAY__MODE=copy override files; flags override \
     both.")]
 pub struct Cli {

@@ -1,21 +1,26 @@
 //! Command line -> config -> run; exit codes only.
 
-mod stand_in;
-
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use spliceway::address::Address;
+use spliceway::capacity::{self, Machine, Plan};
 use spliceway::cli::{Action, Cli};
 use spliceway::config::ConfigError;
+use spliceway::demo::{self, Demo};
 use spliceway::load::{self, Base, Loaded, Sources};
-use spliceway::{capacity, explain};
+use spliceway::run::RunError;
+use spliceway::{explain, logging, sys};
 
 /// The configuration is wrong.
 const EXIT_CONFIG: u8 = 1;
 
 /// An address cannot be bound.
 const EXIT_BIND: u8 = 3;
+
+/// Something failed that is neither: the system lacks what every process needs, or a worker died.
+const EXIT_FAILURE: u8 = 4;
 
 fn main() -> ExitCode {
     let environment = std::env::vars_os()
@@ -31,23 +36,46 @@ fn main() -> ExitCode {
 }
 
 fn run(mut sources: Sources) -> ExitCode {
-    let demo = match sources.base {
-        Base::Embedded(_) => Some(stand_in::Demo::start()),
-        Base::Flags | Base::Files(_) => None,
-    };
-    if let Some(demo) = &demo {
-        sources.supplied = load::demo_servers(&demo.web, &demo.echo);
+    if let Err(error) = logging::install() {
+        return failure(&error.to_string());
+    }
+    if let Base::Embedded(_) = sources.base {
+        match demo::start() {
+            Ok(Demo { web, echo }) => {
+                sources.supplied = load::demo_servers(&Address::Ip(web), &Address::Ip(echo));
+            }
+            Err(error) => return failure(&format!("the demo origin cannot start: {error}")),
+        }
     }
     let loaded = match load::load(sources) {
         Ok(loaded) => loaded,
         Err(errors) => return config_errors(&errors),
     };
-    let machine = stand_in::machine();
+    let (machine, plan) = match probe(&loaded) {
+        Ok(probed) => probed,
+        Err(code) => return code,
+    };
+    let Err(error) = spliceway::run::run(loaded.config, plan, machine) else {
+        return ExitCode::SUCCESS;
+    };
+    let code = match error {
+        RunError::AccessLog(_) => EXIT_CONFIG,
+        RunError::Bind(_) => EXIT_BIND,
+        RunError::Start(_) | RunError::Control(_) => EXIT_FAILURE,
+    };
+    finish(&mut io::stderr(), &format!("{error}\n"), ExitCode::from(code))
+}
+
+/// What the machine offers, and what follows for this configuration.
+fn probe(loaded: &Loaded) -> Result<(Machine, Plan), ExitCode> {
+    let machine = sys::probe::machine()
+        .map_err(|error| failure(&format!("the machine cannot be probed: {error}")))?;
     let plan = capacity::plan(&loaded.config, &machine);
-    match stand_in::run(loaded, plan, machine, demo) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => finish(&mut io::stderr(), &format!("{error}\n"), ExitCode::from(EXIT_BIND)),
-    }
+    Ok((machine, plan))
+}
+
+fn failure(problem: &str) -> ExitCode {
+    finish(&mut io::stderr(), &format!("{problem}\n"), ExitCode::from(EXIT_FAILURE))
 }
 
 fn check(sources: Sources) -> ExitCode {
@@ -70,8 +98,10 @@ fn explain(sources: Sources, json: bool) -> ExitCode {
         Ok(loaded) => loaded,
         Err(errors) => return config_errors(&errors),
     };
-    let machine = stand_in::machine();
-    let plan = capacity::plan(&loaded.config, &machine);
+    let (machine, plan) = match probe(&loaded) {
+        Ok(probed) => probed,
+        Err(code) => return code,
+    };
     let show = if json { explain::as_json } else { explain::as_text };
     finish(&mut io::stdout(), &show(&loaded, &plan, &machine), ExitCode::SUCCESS)
 }

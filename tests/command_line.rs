@@ -1,112 +1,109 @@
-//! The real binary: what it prints, where, and with which exit code.
+//! Exit codes and what is printed with them.
 
-// Helpers of tests may panic as tests do; clippy.toml lets only the tests themselves.
-#![allow(clippy::panic, clippy::unwrap_used)]
+// A failed `unwrap` or `panic!` is how a test fails.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::process::{Command, Output};
+mod support;
 
-/// Runs the binary in the root of the package, with only these variables.
-fn spliceway(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_spliceway"))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env_clear()
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap()
+use std::fs;
+use std::net::TcpListener;
+
+use support::proxy::Launch;
+
+/// Runs to the end: the code, and everything printed, which never shows a stack trace.
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let (code, printed) = Launch::with_arguments(arguments).run_to_end();
+    assert!(!printed.contains("panicked") && !printed.contains("backtrace"), "{printed}");
+    (code, printed)
 }
 
-fn check(arguments: &[&str], code: i32, stdout: &str, stderr: &str) {
-    let output = spliceway(arguments, &[]);
-    assert_eq!(String::from_utf8_lossy(&output.stderr), stderr, "{arguments:?}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), stdout, "{arguments:?}");
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+fn config(text: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spliceway.toml");
+    fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (directory, path)
+}
+
+const VALID: &str = "[admin]\nbind = \"off\"\n\
+    [listeners.web]\nbind = [\"127.0.0.1:0\"]\nprotocol = \"tcp\"\nupstream = \"app\"\n\
+    [upstreams.app]\nservers = [\"127.0.0.1:9\"]\n";
+
+#[test]
+fn a_valid_config_passes_the_check() {
+    let (_directory, path) = config(VALID);
+    let (code, printed) = run(&["check", "--config", &path]);
+    assert_eq!(code, Some(0), "{printed}");
 }
 
 #[test]
-fn check_says_ok_or_lists_every_error() {
-    check(
-        &["check", "--config", "config/tcp.toml"],
-        0,
-        "config/tcp.toml: ok, 1 listener, 1 upstream\n",
-        "",
-    );
-    check(
-        &["check", "--config", "config/none.toml"],
-        1,
-        "",
-        "config/none.toml: cannot be read: No such file or directory (os error 2)\n\
-         1 error in the configuration\n",
-    );
-    check(
-        &["check", "--config", "config/tcp.toml", "--relay", "fast", "--set", "relay.mod=copy"],
-        1,
-        "",
-        "--relay: relay.mode: found \"fast\"; expected \"splice\", \"copy\" or \"auto\"\n\
-         --set relay.mod: relay.mod: unknown key; did you mean \"mode\"?\n\
-         2 errors in the configuration\n",
-    );
-}
-
-#[test]
-fn a_proxy_in_one_line_names_its_flags_in_errors() {
-    check(
-        &["tcp", "--listen", "127.0.0.1:7000", "--to", "127.0.0.1:7000", "nowhere"],
-        1,
-        "",
-        "--to: upstreams.tcp.servers[1]: found \"nowhere\": not an address; expected \
-         \"127.0.0.1:80\", \"[::1]:80\" or \"unix:/run/app.sock\"\n\
-         --to: upstreams.tcp.servers[0]: 127.0.0.1:7000 is where listeners.tcp itself listens \
-         (--listen): its connections would go in circles; expected the address of another \
-         service\n\
-         2 errors in the configuration\n",
-    );
-}
-
-#[test]
-fn a_wrong_command_line_ends_with_2() {
-    for arguments in [
-        &["check"][..],
-        &["explain"],
-        &["tcp", "--listen", "127.0.0.1:1"],
-        &["run", "--set", "relay.mode"],
-        &["--nonsense"],
-    ] {
-        let output = spliceway(arguments, &[]);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(output.stdout.is_empty(), "{arguments:?}");
+fn a_bad_config_ends_with_1_and_every_error() {
+    let text = VALID.replace("upstream = \"app\"", "upstream = \"nobody\"\nupstraem = \"app\"");
+    let (_directory, path) = config(&(text + "[timeouts]\nidle = \"soon\"\n"));
+    for command in ["check", "run", "explain"] {
+        let (code, printed) = run(&[command, "--config", &path]);
+        assert_eq!(code, Some(1), "{command}: {printed}");
+        assert!(printed.contains("spliceway.toml"), "{command}: the file is named: {printed}");
+        assert!(printed.contains("upstraem"), "{command}: the unknown key: {printed}");
+        assert!(printed.contains("upstream"), "{command}: the nearest known key: {printed}");
+        assert!(printed.contains("soon"), "{command}: the wrong value: {printed}");
     }
 }
 
 #[test]
-fn explain_shows_values_with_origins_and_the_way_that_bytes_take() {
-    let variables = [("SPLICEWAY__LISTENERS__POSTGRES__RELAY__MODE", "copy")];
-    let arguments = ["explain", "--config", "config/tcp.toml", "--workers", "3"];
-    let output = spliceway(&arguments, &variables);
-    assert_eq!(output.status.code(), Some(0));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let words: Vec<String> =
-        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    for expected in [
-        "process.workers 3 --workers",
-        "process.drain_grace 0s default",
-        "timeouts.idle 5m default",
-        "listeners.postgres.timeouts.connect 2s config/tcp.toml:15",
-        "listeners.postgres.timeouts.half_closed 30s timeouts.half_closed, default",
-        "listeners.postgres.relay.mode copy SPLICEWAY__LISTENERS__POSTGRES__RELAY__MODE",
-        "postgres: 0.0.0.0:5432, [::]:5432 -> postgres",
-        "copy: as configured: copied through a buffer",
-    ] {
-        assert!(words.iter().any(|line| line == expected), "{expected} is not in\n{text}");
+fn a_missing_config_file_ends_with_1_and_its_name() {
+    for command in ["check", "run", "explain"] {
+        let (code, printed) = run(&[command, "--config", "/nonexistent/spliceway.toml"]);
+        assert_eq!(code, Some(1), "{command}: {printed}");
+        assert!(printed.contains("/nonexistent/spliceway.toml"), "{command}: {printed}");
     }
 }
 
 #[test]
-fn explain_speaks_json_to_programs() {
-    let output = spliceway(&["explain", "--json", "--config", "config/tcp.toml"], &[]);
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let values = json["values"].as_array().unwrap();
-    let idle = values.iter().find(|value| value["key"] == "listeners.postgres.timeouts.idle");
-    assert_eq!(idle.unwrap()["origin"], "config/tcp.toml:16");
-    assert_eq!(json["listeners"][0]["name"], "postgres");
+fn explain_shows_values_and_their_origin() {
+    let (_directory, path) = config(VALID);
+    let mut launch = Launch::with_arguments(&["explain", "--config", &path]);
+    launch.command().env("SPLICEWAY__RELAY__MODE", "copy");
+    let (code, printed) = launch.run_to_end();
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("SPLICEWAY__RELAY__MODE"), "{printed}");
+    assert!(printed.contains("spliceway.toml"), "{printed}");
+}
+
+#[test]
+fn a_taken_port_ends_with_3_and_its_address() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, printed) = run(&["tcp", "--listen", &address, "--to", "127.0.0.1:9"]);
+    assert_eq!(code, Some(3), "{printed}");
+    assert!(printed.contains(&address), "{printed}");
+    let (code, printed) =
+        run(&["tcp", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:9", "--admin", &address]);
+    assert_eq!(code, Some(3), "the admin endpoint's port: {printed}");
+    assert!(printed.contains(&address), "{printed}");
+}
+
+#[test]
+fn bad_arguments_end_badly_and_are_named() {
+    let check = |arguments: &[&str], expected: &str| {
+        let (code, printed) = run(arguments);
+        // 2 where the line cannot be read at all, 1 where what it asks for is not valid.
+        assert!(matches!(code, Some(1 | 2)), "{arguments:?}: {code:?}: {printed}");
+        assert!(printed.contains(expected), "{arguments:?}: {printed}");
+    };
+    let listen = ["tcp", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:9"];
+    check(&["tcp", "--listen", "nonsense", "--to", "127.0.0.1:9"], "nonsense");
+    check(&["tcp", "--listen", "127.0.0.1:0", "--to", "localhost"], "localhost");
+    check(&[&listen[..], &["--relay", "teleport"]].concat(), "teleport");
+    check(&[&listen[..], &["--set", "relay.pipe_sise=1MiB"]].concat(), "pipe_size");
+    check(&[&listen[..], &["--set", "timeouts.idle=0s"]].concat(), "timeouts.idle");
+}
+
+#[test]
+fn help_and_version_end_with_0() {
+    for flag in ["--help", "--version"] {
+        let (code, printed) = run(&[flag]);
+        assert_eq!(code, Some(0), "{printed}");
+        assert!(printed.contains("spliceway"), "{printed}");
+    }
 }

@@ -1,6 +1,6 @@
 //! What a single value may be: how it is read, what is expected otherwise, how it is shown.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -287,6 +287,28 @@ impl Kind for ProtocolName {
 
     fn show(&self, Protocol::Tcp: &Protocol) -> String {
         "tcp".to_owned()
+    }
+}
+
+/// `source` of an upstream: an IP address, or `"auto"`, which is `None`.
+pub(super) struct SourceAddress;
+
+impl Kind for SourceAddress {
+    type Value = Option<IpAddr>;
+
+    fn read(&self, node: &Node) -> Result<Option<IpAddr>, Mismatch> {
+        let expected = "an IP address of this machine without a port, or \"auto\"";
+        match text(node, expected)? {
+            "auto" => Ok(None),
+            address => match address.parse() {
+                Ok(address) => Ok(Some(address)),
+                Err(_) => Err(Mismatch::found(&node.value, "", expected)),
+            },
+        }
+    }
+
+    fn show(&self, address: &Option<IpAddr>) -> String {
+        address.map_or_else(|| "auto".to_owned(), |address| address.to_string())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The tree as written -> [`Config`], or every error that is in it.
 
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use super::conflict::{report_loops, report_overlaps};
 use super::error::{ConfigError, alternatives, nearest};
 use super::inherited::{KeepaliveSettings, RelaySettings, Shared, TimeoutSettings};
 use super::kinds::{
-    AdminBind, AutoOrCount, Choice, Count, LogPath, Mismatch, ProtocolName, Size, Span,
-    UpstreamName,
+    AdminBind, AutoOrCount, Choice, Count, LogPath, Mismatch, ProtocolName, Size, SourceAddress,
+    Span, UpstreamName,
 };
 use super::raw::{Node, Origin};
 use super::reader::{Effective, Fallback, Report, Section, Setting};
@@ -250,6 +251,7 @@ fn find_upstream(
 struct UpstreamSettings {
     name: String,
     balance: Balance,
+    source: Option<IpAddr>,
     servers: Vec<Setting<Address>>,
 }
 
@@ -270,14 +272,25 @@ impl UpstreamSettings {
         }
         let balance = Fallback::Default(Balance::RoundRobin);
         let balance = section.read(report, "balance", &BALANCE, balance).value;
+        let source = section.read(report, "source", &SourceAddress, Fallback::Default(None)).value;
+        for server in &servers {
+            if let (Address::Ip(address), Some(source)) = (&server.value, source)
+                && address.is_ipv4() != source.is_ipv4()
+            {
+                let problem = format!("{address} cannot be reached from source {source}");
+                let expected = "both IPv4 or both IPv6";
+                report.error(&server.key, &server.origin, problem, expected);
+            }
+        }
         section.finish(report);
-        UpstreamSettings { name: name.to_owned(), balance, servers }
+        UpstreamSettings { name: name.to_owned(), balance, source, servers }
     }
 
     fn into_upstream(self) -> Upstream {
         Upstream {
             name: self.name,
             balance: self.balance,
+            source: self.source,
             servers: self.servers.into_iter().map(|server| server.value).collect(),
         }
     }

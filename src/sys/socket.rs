@@ -78,6 +78,19 @@ pub fn listen(address: &Address, options: ListenOptions) -> io::Result<OwnedFd> 
     Ok(socket.into())
 }
 
+/// Gives a socket that a service manager has bound what [`listen`] gives its own.
+///
+/// # Errors
+/// The system's own.
+pub fn adopt(socket: &OwnedFd, options: ListenOptions) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_nonblocking(true)?;
+    if socket.domain()? != Domain::UNIX {
+        set_stream_options(&socket, options.keepalive)?;
+    }
+    Ok(())
+}
+
 /// Whether anybody listens on a unix socket: a file that is left over refuses.
 fn is_listening(name: &SockAddr) -> bool {
     let refused = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)

@@ -50,7 +50,7 @@ fn unknown_keys() {
     check(
         "upstreams.app",
         "health = { http = \"/\" }",
-        &["a.toml:@: upstreams.app.health: unknown key; expected one of servers, balance"],
+        &["a.toml:@: upstreams.app.health: unknown key; expected one of servers, balance, source"],
     );
     check(
         "upstreams.app",

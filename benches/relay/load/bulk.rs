@@ -1,0 +1,71 @@
+//! As many bytes as go through, in one direction, over some connections.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv, send};
+
+use super::{Gauge, Latencies, Load, accept, connect, describe};
+
+/// Which end sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Sender {
+    Origin,
+    Client,
+}
+
+const SEND_BYTES: usize = 256 << 10;
+const RECEIVE_BYTES: usize = 1 << 20;
+
+/// Sends through `proxy` over `connections` connections at once.
+///
+/// # Errors
+/// When a client cannot connect.
+pub fn start(
+    origin: &TcpListener,
+    proxy: SocketAddr,
+    sender: Sender,
+    connections: usize,
+) -> io::Result<Load> {
+    let mut load = Load::new();
+    for _ in 0..connections {
+        let client = connect(proxy)?;
+        let upstream = accept(origin)?;
+        let (from, to) = match sender {
+            Sender::Origin => (upstream, client),
+            Sender::Client => (client, upstream),
+        };
+        load.spawn(move |_| send_until_closed(&from));
+        load.spawn(move |gauge| receive(&to, gauge));
+    }
+    Ok(load)
+}
+
+fn send_until_closed(socket: &TcpStream) -> io::Result<Latencies> {
+    let bytes = vec![0x5a; SEND_BYTES];
+    loop {
+        match send(socket.as_raw_fd(), &bytes, MsgFlags::MSG_NOSIGNAL) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            // How every run ends: the receiver has closed.
+            Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(Latencies::new()),
+            Err(error) => return Err(describe("the sender", &error.into())),
+        }
+    }
+}
+
+/// Takes bytes off the socket without copying them: `MSG_TRUNC` on a TCP socket discards what it
+/// counts (tcp(7)), so that the receiver costs its CPU as little as can be.
+fn receive(socket: &TcpStream, gauge: &Gauge) -> io::Result<Latencies> {
+    let mut buffer = vec![0; RECEIVE_BYTES];
+    while !gauge.is_stopping() {
+        match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_TRUNC) {
+            Ok(0) => return Err(io::Error::other("the proxy ended the stream")),
+            Ok(count) => gauge.add(count as u64),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(describe("the receiver", &error.into())),
+        }
+    }
+    Ok(Latencies::new())
+}

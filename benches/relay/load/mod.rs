@@ -1,0 +1,122 @@
+//! Load and origins: threads of this process, on the CPU that the proxy does not have.
+
+pub mod bulk;
+pub mod connections;
+pub mod round_trips;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long any end waits for the other: beyond it the sample has failed. Nothing of a healthy
+/// run comes near it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the threads of a load and the one that measures tell each other.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    units: AtomicU64,
+    window_open: AtomicBool,
+    stopping: AtomicBool,
+}
+
+impl Gauge {
+    /// Counts what has arrived: bytes, round trips or connections.
+    fn add(&self, units: u64) {
+        self.units.fetch_add(units, Ordering::Relaxed);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    fn is_window_open(&self) -> bool {
+        self.window_open.load(Ordering::Relaxed)
+    }
+}
+
+/// A load under way.
+pub struct Load {
+    gauge: Arc<Gauge>,
+    threads: Vec<JoinHandle<io::Result<Latencies>>>,
+}
+
+/// How long single operations took while the window was open, in nanoseconds, in no order.
+pub type Latencies = Vec<u64>;
+
+impl Load {
+    fn new() -> Load {
+        Load { gauge: Arc::default(), threads: Vec::new() }
+    }
+
+    fn spawn(&mut self, work: impl FnOnce(&Gauge) -> io::Result<Latencies> + Send + 'static) {
+        let gauge = Arc::clone(&self.gauge);
+        self.threads.push(std::thread::spawn(move || work(&gauge)));
+    }
+
+    /// What has arrived so far.
+    pub fn units(&self) -> u64 {
+        self.gauge.units.load(Ordering::Relaxed)
+    }
+
+    /// Latencies count from now.
+    pub fn open_window(&self) {
+        self.gauge.window_open.store(true, Ordering::Relaxed);
+    }
+
+    /// Latencies count no more.
+    pub fn close_window(&self) {
+        self.gauge.window_open.store(false, Ordering::Relaxed);
+    }
+
+    /// Ends the load.
+    ///
+    /// # Errors
+    /// The first error that any of its threads met: then the sample is worth nothing.
+    pub fn stop(self) -> io::Result<Latencies> {
+        self.gauge.stopping.store(true, Ordering::Relaxed);
+        let mut all = Latencies::new();
+        for thread in self.threads {
+            let ended = thread.join().map_err(|_| io::Error::other("a load thread panicked"))?;
+            all.extend(ended?);
+        }
+        Ok(all)
+    }
+}
+
+/// The origin's listening socket, on a free loopback port; `accept` gives up after [`PATIENCE`].
+///
+/// # Errors
+/// As bind(2).
+pub fn bind_origin() -> io::Result<TcpListener> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    // accept(2) obeys the receive timeout of the listening socket.
+    socket2::SockRef::from(&listener).set_read_timeout(Some(PATIENCE))?;
+    Ok(listener)
+}
+
+fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+    let (stream, _) = listener.accept().map_err(|error| describe("the origin waited", &error))?;
+    prepare(&stream)?;
+    Ok(stream)
+}
+
+fn connect(proxy: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&proxy, PATIENCE)
+        .map_err(|error| describe("the client connected", &error))?;
+    prepare(&stream)?;
+    Ok(stream)
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))
+}
+
+fn describe(what: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}

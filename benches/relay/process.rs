@@ -1,0 +1,146 @@
+//! A proxy as a child process: start it on its CPU, wait until it listens, read its CPU time.
+
+use std::fs;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::machine::{Cpus, pin_this_thread};
+
+/// How long a proxy may take to listen.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A running proxy; killed when dropped.
+pub struct ProxyProcess {
+    child: Child,
+    log: tempfile::NamedTempFile,
+}
+
+impl ProxyProcess {
+    /// Runs `command` on the proxy's CPU and waits until `address` is in state LISTEN.
+    ///
+    /// The child inherits the affinity of the thread that spawns it, so no code has to run
+    /// between fork and exec.
+    ///
+    /// # Errors
+    /// When the command cannot be run, ends, or does not listen in time; with what it printed.
+    pub fn start(mut command: Command, address: SocketAddr, cpus: Cpus) -> io::Result<Self> {
+        let log = tempfile::NamedTempFile::new()?;
+        command.stdin(Stdio::null()).stdout(log.reopen()?).stderr(log.reopen()?);
+        pin_this_thread(cpus.proxy)?;
+        let child = command.spawn();
+        pin_this_thread(cpus.ends)?;
+        let mut process = ProxyProcess { child: child?, log };
+        let deadline = Instant::now() + START_PATIENCE;
+        while !is_listening(address)? {
+            if let Some(status) = process.child.try_wait()? {
+                return Err(process.failure(&format!("ended with {status} before it listened")));
+            }
+            if Instant::now() > deadline {
+                return Err(process.failure("did not listen in time"));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(process)
+    }
+
+    fn failure(&self, what: &str) -> io::Error {
+        let mut printed = String::new();
+        if let Ok(mut log) = self.log.reopen() {
+            // What cannot be read back cannot be shown either; the sentence stands without it.
+            let _read = log.read_to_string(&mut printed);
+        }
+        let tail: Vec<&str> = printed.lines().rev().take(3).collect();
+        io::Error::other(format!("the proxy {what}: {}", tail.join(" | ")))
+    }
+
+    /// CPU time of all threads so far, from the scheduler's own nanosecond account
+    /// (`/proc/PID/task/*/schedstat`), or from the clock ticks of `/proc/PID/stat` where the
+    /// kernel keeps none.
+    ///
+    /// # Errors
+    /// When neither can be read.
+    pub fn cpu_time(&self) -> io::Result<CpuTime> {
+        let ticks = self.ticks()?;
+        let precise = self.schedstat()?;
+        Ok(CpuTime { precise, ticks })
+    }
+
+    fn schedstat(&self) -> io::Result<Option<Duration>> {
+        let mut total = Duration::ZERO;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else {
+                return Ok(None);
+            };
+            let nanoseconds = text.split_whitespace().next().and_then(|word| word.parse().ok());
+            total += Duration::from_nanos(nanoseconds.unwrap_or(0));
+        }
+        Ok((total > Duration::ZERO).then_some(total))
+    }
+
+    fn ticks(&self) -> io::Result<Duration> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The command's name, in brackets, may itself hold spaces: count from behind it. utime
+        // and stime are fields 14 and 15 of proc_pid_stat(5).
+        let fields = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks: u64 =
+            fields.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
+        let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100);
+        Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+    }
+}
+
+impl Drop for ProxyProcess {
+    fn drop(&mut self) {
+        // Both fail only for a child that has ended and was waited for: what is wanted.
+        let _killed = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+/// CPU time by both accounts.
+#[derive(Debug, Clone, Copy)]
+pub struct CpuTime {
+    precise: Option<Duration>,
+    ticks: Duration,
+}
+
+impl CpuTime {
+    /// From `earlier` to now, by the better account.
+    pub fn since(self, earlier: CpuTime) -> Duration {
+        match (self.precise, earlier.precise) {
+            (Some(now), Some(then)) => now.saturating_sub(then),
+            _ => self.ticks.saturating_sub(earlier.ticks),
+        }
+    }
+
+    /// How far the two accounts differ since `earlier`, beyond what clock ticks can tell: two
+    /// ticks of 10 ms at each end.
+    pub fn disagreement_since(self, earlier: CpuTime) -> Duration {
+        let by_ticks = self.ticks.saturating_sub(earlier.ticks);
+        let tolerance = Duration::from_millis(40);
+        self.since(earlier).abs_diff(by_ticks).saturating_sub(tolerance)
+    }
+}
+
+/// Whether an IPv4 socket in state LISTEN has this address. Asking the kernel's table, rather
+/// than connecting, spares every proxy a connection that is no part of the load.
+fn is_listening(address: SocketAddr) -> io::Result<bool> {
+    let table = fs::read_to_string("/proc/net/tcp")?;
+    let port = format!(":{:04X}", address.port());
+    Ok(table.lines().any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let local = fields.next().unwrap_or_default();
+        let state = fields.nth(1).unwrap_or_default();
+        local.ends_with(&port) && state == "0A"
+    }))
+}
+
+/// A loopback address whose port was free a moment ago.
+///
+/// # Errors
+/// As bind(2).
+pub fn free_address() -> io::Result<SocketAddr> {
+    std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
+}

@@ -1,0 +1,165 @@
+//! Binds what the config's listeners ask for, once for each worker.
+//!
+//! TCP sockets are bound anew for each worker (`SO_REUSEPORT`), and the kernel spreads new
+//! connections over them. A unix socket, and a socket that a service manager hands over, exists
+//! once: the workers share it, and whoever is first accepts.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use crate::address::Address;
+use crate::config::{Config, Listener};
+use crate::id::ListenerId;
+use crate::sys::activation;
+use crate::sys::socket::{self, ListenOptions};
+
+/// An address cannot be bound.
+#[derive(Debug)]
+pub struct BindError {
+    /// Which one.
+    pub address: String,
+    /// The key of the config that asks for it.
+    pub key: String,
+    /// The system's words.
+    pub source: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BindError { address, key, source } = self;
+        write!(f, "cannot bind {address} ({key}): {source}; ")?;
+        match source.kind() {
+            io::ErrorKind::AddrInUse => f.write_str(
+                "stop the program that has it (`ss -lnp` names it), or choose another address",
+            ),
+            io::ErrorKind::PermissionDenied => f.write_str(
+                "ports below 1024 need CAP_NET_BIND_SERVICE, and a unix socket a folder that this \
+                 user may write to",
+            ),
+            io::ErrorKind::AddrNotAvailable => f.write_str(
+                "no interface of this machine has that address (`ip address` lists them)",
+            ),
+            io::ErrorKind::NotFound => f.write_str("the folder of the socket must exist"),
+            _ => f.write_str("choose another address"),
+        }
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// A listening socket for one worker.
+#[derive(Debug)]
+pub struct WorkerSocket {
+    /// The socket.
+    pub socket: OwnedFd,
+    /// The listener that it belongs to.
+    pub listener: ListenerId,
+    /// It is one of the unix family.
+    pub is_unix: bool,
+}
+
+/// All listening sockets of the process.
+#[derive(Debug, Default)]
+pub struct Bound {
+    /// Those of each worker.
+    pub workers: Vec<Vec<WorkerSocket>>,
+    /// For each listener, in the order of the config, its name and the addresses really bound.
+    pub addresses: Vec<(String, Vec<String>)>,
+    /// Sockets handed over that no listener asks for.
+    pub unclaimed: Vec<Address>,
+    /// Files of unix sockets that were made here, to be removed at the end.
+    files: Vec<PathBuf>,
+}
+
+impl Bound {
+    /// The files of the unix sockets that were made here.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+}
+
+/// Binds every listener of the config for `workers` workers.
+///
+/// # Errors
+/// The first address that cannot be bound.
+pub fn bind(config: &Config, workers: usize) -> Result<Bound, BindError> {
+    let mut inherited = inherited_sockets()?;
+    let mut bound = Bound::default();
+    bound.workers.resize_with(workers, Vec::new);
+    for (index, listener) in config.listeners.iter().enumerate() {
+        let id = ListenerId(u32::try_from(index).unwrap_or(u32::MAX));
+        let mut names = Vec::new();
+        for address in &listener.bind {
+            let place = inherited.iter().position(|(bound, _)| bound == address);
+            let handed_over = place.map(|place| inherited.swap_remove(place).1);
+            let name = bind_one(&mut bound, id, listener, address, handed_over);
+            names.push(name.map_err(|source| BindError {
+                address: address.to_string(),
+                key: format!("listeners.{}.bind", listener.name),
+                source,
+            })?);
+        }
+        bound.addresses.push((listener.name.clone(), names));
+    }
+    bound.unclaimed = inherited.into_iter().map(|(address, _)| address).collect();
+    Ok(bound)
+}
+
+fn inherited_sockets() -> Result<Vec<(Address, OwnedFd)>, BindError> {
+    let named = |socket: OwnedFd| {
+        let address = socket::local_address(socket.as_fd())?;
+        Ok(address.map(|address| (address, socket)))
+    };
+    let sockets = activation::take_sockets();
+    sockets
+        .and_then(|sockets| sockets.into_iter().filter_map(|one| named(one).transpose()).collect())
+        .map_err(|source| BindError {
+            address: "the sockets that the service manager hands over".into(),
+            key: "LISTEN_FDS".into(),
+            source,
+        })
+}
+
+/// Binds one address for all workers; says which one it became.
+fn bind_one(
+    bound: &mut Bound,
+    listener: ListenerId,
+    settings: &Listener,
+    address: &Address,
+    handed_over: Option<OwnedFd>,
+) -> io::Result<String> {
+    let options = ListenOptions { backlog: settings.backlog, keepalive: settings.keepalive };
+    let is_handed_over = handed_over.is_some();
+    let first = match handed_over {
+        Some(socket) => {
+            socket::adopt(&socket, options)?;
+            socket
+        }
+        None => {
+            if let Address::Ip(ip) = address {
+                socket::ensure_free(*ip)?;
+            }
+            socket::listen(address, options)?
+        }
+    };
+    if let (Address::Unix(path), false) = (address, is_handed_over) {
+        bound.files.push(path.clone());
+    }
+    // Port 0 became a port that the other workers must share.
+    let real = socket::local_address(first.as_fd())?.unwrap_or_else(|| address.clone());
+    let is_shared = is_handed_over || address.is_unix();
+    for sockets in bound.workers.iter_mut().skip(1) {
+        let socket = if is_shared { first.try_clone()? } else { socket::listen(&real, options)? };
+        sockets.push(WorkerSocket { socket, listener, is_unix: address.is_unix() });
+    }
+    if let Some(sockets) = bound.workers.first_mut() {
+        sockets.push(WorkerSocket { socket: first, listener, is_unix: address.is_unix() });
+    }
+    Ok(real.to_string())
+}

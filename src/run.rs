@@ -1,0 +1,184 @@
+//! From a valid configuration to a process that carries traffic, and back to an exit.
+//!
+//! ```text
+//!   access log ─ metrics ─ bind ─ workers (a thread each) ─ control plane (this thread) ─ clean up
+//! ```
+
+use std::fmt;
+use std::io;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tracing::{error, info, warn};
+
+use crate::access_log::{AccessLogError, AccessLogSink};
+use crate::capacity::{Machine, Plan};
+use crate::config::Config;
+use crate::config::units::show_size;
+use crate::control::{self, ControlError, ControlPlane, WorkerHandle};
+use crate::id::Token;
+use crate::io::accept::ConnectionLimit;
+use crate::io::event_loop;
+use crate::io::linux::Linux;
+use crate::io::worker::{Setup, Worker};
+use crate::listen::{self, BindError, Bound, WorkerSocket};
+use crate::metrics;
+use crate::snapshot::{Snapshot, Stage, WorkerReport};
+
+/// Why the process could not run, or did not end as it should.
+#[derive(Debug)]
+pub enum RunError {
+    /// The access log cannot be opened.
+    AccessLog(AccessLogError),
+    /// An address cannot be bound.
+    Bind(BindError),
+    /// The system refuses what every process needs: threads, an epoll, a metrics recorder.
+    Start(String),
+    /// The control plane failed.
+    Control(ControlError),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::AccessLog(error) => error.fmt(f),
+            RunError::Bind(error) => error.fmt(f),
+            RunError::Start(problem) => write!(f, "cannot start: {problem}"),
+            RunError::Control(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+/// Runs until the process was told to end and has drained.
+///
+/// # Errors
+/// See [`RunError`].
+pub fn run(config: Config, plan: Plan, machine: Machine) -> Result<(), RunError> {
+    log_machine(&machine, &plan);
+    let access_log = AccessLogSink::open(&config.access_log.target).map_err(RunError::AccessLog)?;
+    let prometheus = metrics::install().map_err(|error| RunError::Start(error.to_string()))?;
+    let mut bound = listen::bind(&config, plan.workers).map_err(RunError::Bind)?;
+    let files = SocketFiles(bound.files().to_vec());
+    let admin = bind_admin(&config).map_err(RunError::Bind)?;
+    log_addresses(&bound, admin.as_ref());
+
+    let config = Arc::new(config);
+    let snapshot = Snapshot { config: Arc::clone(&config), stage: Stage::Serving };
+    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+    let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
+    let plan = Arc::new(plan);
+    let mut workers = Vec::new();
+    for (index, sockets) in std::mem::take(&mut bound.workers).into_iter().enumerate() {
+        let setup = Setup {
+            index,
+            config: Arc::clone(&config),
+            plan: Arc::clone(&plan),
+            limit: Arc::clone(&limit),
+            access_log: access_log.clone(),
+            report: Arc::new(WorkerReport::default()),
+        };
+        let worker = start_worker(setup, sockets, Arc::clone(&snapshot));
+        workers.push(worker.map_err(|error| RunError::Start(error.to_string()))?);
+    }
+    let ended = control::run(ControlPlane {
+        config,
+        machine,
+        plan: Plan::clone(&plan),
+        snapshot,
+        workers,
+        bound: bound.addresses,
+        admin,
+        prometheus,
+        access_log,
+    });
+    drop(files);
+    ended.map_err(RunError::Control)
+}
+
+/// The files of unix sockets, removed when the process is done with them.
+struct SocketFiles(Vec<PathBuf>);
+
+impl Drop for SocketFiles {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            if let Err(error) = std::fs::remove_file(path) {
+                warn!(path = %path.display(), %error, "cannot remove the file of a unix socket");
+            }
+        }
+    }
+}
+
+fn bind_admin(config: &Config) -> Result<Option<TcpListener>, BindError> {
+    let Some(address) = config.admin else { return Ok(None) };
+    let bound = TcpListener::bind(address).map_err(|source| BindError {
+        address: address.to_string(),
+        key: "admin.bind".into(),
+        source,
+    })?;
+    Ok(Some(bound))
+}
+
+fn start_worker(
+    setup: Setup,
+    sockets: Vec<WorkerSocket>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+) -> io::Result<WorkerHandle> {
+    let poll = mio::Poll::new()?;
+    let waker = mio::Waker::new(poll.registry(), mio::Token(Token::Waker.pack() as usize))?;
+    let report = Arc::clone(&setup.report);
+    let name = format!("worker-{}", setup.index);
+    let mut worker = Worker::new(setup, Linux::new(poll.registry().try_clone()?));
+    for WorkerSocket { socket, listener, is_unix } in sockets {
+        worker.add_listener(socket, listener, is_unix)?;
+    }
+    let seen = Arc::clone(&report);
+    WorkerHandle::spawn(name, Arc::new(waker), report, move || {
+        if let Err(error) = event_loop::run(poll, worker, &snapshot, &seen) {
+            error!(%error, "a worker cannot wait for events");
+        }
+    })
+}
+
+/// What was probed, and what follows from it.
+fn log_machine(machine: &Machine, plan: &Plan) {
+    let splice = machine.splice.as_ref().map_or_else(String::as_str, |()| "works");
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        kernel = machine.kernel,
+        splice,
+        pipe_size_max = show_size(u64::from(machine.pipe_size_max)),
+        pipe_user_pages_soft = machine.pipe_user_pages_soft,
+        pipe_limits_waived = machine.pipe_limits_waived,
+        descriptors_max = machine.descriptors_max,
+        cpus = machine.cpus,
+        "machine probed"
+    );
+    info!(
+        workers = plan.workers,
+        connections_max = plan.connections_max,
+        pipe_memory_per_worker = show_size(plan.pipe_memory_per_worker),
+        buffer_memory_per_worker = show_size(plan.buffer_memory_per_worker),
+        "decided"
+    );
+    for note in &plan.notes {
+        warn!("{note}");
+    }
+}
+
+fn log_addresses(bound: &Bound, admin: Option<&TcpListener>) {
+    for (listener, addresses) in &bound.addresses {
+        for address in addresses {
+            info!(listener, address, "listening");
+        }
+    }
+    for address in &bound.unclaimed {
+        warn!(%address, "the service manager hands over a socket that no listener binds");
+    }
+    if let Some(Ok(address)) = admin.map(TcpListener::local_addr) {
+        info!(%address, "admin endpoint");
+    }
+}
