@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use support::origin::{Origin, echo};
+use support::origin::{Origin, echo, half_close_first};
 use support::pattern::{Pattern, read_digest};
 use support::proxy::{Launch, Proxy, binary};
 use support::stream::Stream;
@@ -100,9 +100,9 @@ fn the_connection_limit_pauses_accepting_and_resumes() {
         // The kernel completes this one, but nobody accepts it: the bytes wait.
         let mut waiting = proxy.connect();
         waiting.write_all(b"ping").unwrap();
-        assert_eq!(origin.accepted(), 4, "{mode}: no fifth connection reaches the origin");
         let ticks_before = cpu_ticks(&proxy);
-        settled(|| origin.accepted() as u64);
+        let reached = settled(|| origin.accepted() as u64);
+        assert_eq!(reached, 4, "{mode}: no fifth connection reaches the origin");
         let spent = cpu_ticks(&proxy) - ticks_before;
         assert!(spent < 10, "{mode}: {spent} clock ticks of CPU for a pause: it spins");
         admitted.pop();
@@ -164,15 +164,7 @@ fn pipe_limits_of_an_unprivileged_user() {
     let copy = directory.path().join("spliceway");
     std::fs::copy(binary(), &copy).unwrap();
 
-    let (release, released) = std::sync::mpsc::channel::<()>();
-    let released = std::sync::Mutex::new(released);
-    let origin = Origin::start(move |mut stream| {
-        let mut chunk = vec![0; 8 << 20];
-        Pattern::new(9).fill(&mut chunk);
-        stream.write_all(&chunk).ok()?;
-        drop(released.lock());
-        None
-    });
+    let origin = Origin::start(half_close_first(9, 8 << 20));
     let mut command = Command::new(&copy);
     command.uid(NOBODY).gid(NOBODY).current_dir("/");
     let proxy = Launch::tcp_under(command, "127.0.0.1:0", "splice", &[origin.address()])
@@ -184,8 +176,8 @@ fn pipe_limits_of_an_unprivileged_user() {
     // All are stuck, each with what a pipe could hold.
     eventually("all flows have begun", || (origin.accepted() == FLOWS).then_some(()));
     proxy.await_metric("spliceway_pipes", &[("state", "busy")], |busy| busy > 0.0);
-    drop(release);
     for client in &mut clients {
+        client.end_writing().unwrap();
         let (received, ending) = read_digest(client);
         ending.unwrap();
         assert_eq!(received, support::pattern::digest(9, 8 << 20));

@@ -25,8 +25,16 @@ enum Program {
     Spliceway { mode: &'static str },
     BareSplice { pipe_size: u32 },
     BareCopy,
-    Haproxy { splice: bool },
+    Haproxy(Haproxy),
     Nginx,
+}
+
+/// When HAProxy splices.
+#[derive(Debug, Clone, Copy)]
+enum Haproxy {
+    Always,
+    Auto,
+    Never,
 }
 
 /// A contestant at work. The directory holds its configuration.
@@ -53,8 +61,9 @@ impl Contestant {
             known(BARE_SPLICE, Program::BareSplice { pipe_size: 1 << 20 }),
             known("bare splice, 256 KiB pipes", Program::BareSplice { pipe_size: 256 << 10 }),
             known(BARE_COPY, Program::BareCopy),
-            known("haproxy splice-auto", Program::Haproxy { splice: true }),
-            known("haproxy copy", Program::Haproxy { splice: false }),
+            known("haproxy splice", Program::Haproxy(Haproxy::Always)),
+            known("haproxy splice-auto", Program::Haproxy(Haproxy::Auto)),
+            known("haproxy copy", Program::Haproxy(Haproxy::Never)),
             known("nginx stream", Program::Nginx),
         ]
     }
@@ -89,7 +98,7 @@ impl Contestant {
                 command.args(["bare-copy".into(), address.to_string(), to.to_string()]);
                 command
             }
-            Program::Haproxy { splice } => haproxy(splice, address, to, &directory)?,
+            Program::Haproxy(when) => haproxy(when, address, to, &directory)?,
             Program::Nginx => nginx(address, to, &directory)?,
         };
         let process = ProxyProcess::start(command, address, cpus)?;
@@ -106,7 +115,7 @@ impl Program {
             Program::BareSplice { .. } | Program::BareCopy => {
                 Some("bare loops of this benchmark".to_owned())
             }
-            Program::Haproxy { .. } => {
+            Program::Haproxy(_) => {
                 let printed = Command::new("haproxy").arg("-v").output().ok()?;
                 let text = String::from_utf8_lossy(&printed.stdout).into_owned();
                 Some(format!("haproxy {}", text.split_whitespace().nth(2)?))
@@ -134,16 +143,22 @@ fn this_benchmark() -> io::Result<Command> {
     std::env::current_exe().map(Command::new)
 }
 
-/// One thread; pipes as large as the bare splice loop's; buffers as large as the bare copy
-/// loop's. `option splice-auto` is what HAProxy's manual advises for splicing.
-fn haproxy(splice: bool, listen: SocketAddr, to: SocketAddr, at: &TempDir) -> io::Result<Command> {
-    let option = if splice { "option splice-auto" } else { "" };
+/// One thread; pipes as large as the bare splice loop's. Where it copies, buffers as large as the
+/// bare copy loop's; where it splices, of the default size, since `option splice-auto` looks for
+/// reads that fill whole buffers. Debian's 2.6 may copy all the same under `splice-auto`, so the
+/// options that make it splice always are measured as well.
+fn haproxy(when: Haproxy, listen: SocketAddr, to: SocketAddr, at: &TempDir) -> io::Result<Command> {
+    let (buffers, option) = match when {
+        Haproxy::Always => ("", "option splice-request\n option splice-response"),
+        Haproxy::Auto => ("", "option splice-auto"),
+        Haproxy::Never => ("tune.bufsize 65536", ""),
+    };
     let path = at.path().join("haproxy.cfg");
     fs::write(
         &path,
         format!(
             "global\n nbthread 1\n maxconn 4096\n maxpipes 1024\n tune.pipesize 1048576\n \
-             tune.bufsize 65536\n\
+             {buffers}\n\
              defaults\n mode tcp\n {option}\n timeout connect 5s\n timeout client 1m\n \
              timeout server 1m\n\
              listen relay\n bind {listen}\n server origin {to}\n"
