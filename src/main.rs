@@ -39,7 +39,8 @@ fn run(mut sources: Sources) -> ExitCode {
     if let Err(error) = logging::install() {
         return failure(&error.to_string());
     }
-    if let Base::Embedded(_) = sources.base {
+    let is_demo = matches!(sources.base, Base::Embedded(_));
+    if is_demo {
         match demo::start() {
             Ok(Demo { web, echo }) => {
                 sources.supplied = load::demo_servers(&Address::Ip(web), &Address::Ip(echo));
@@ -55,7 +56,7 @@ fn run(mut sources: Sources) -> ExitCode {
         Ok(probed) => probed,
         Err(code) => return code,
     };
-    let Err(error) = spliceway::run::run(loaded.config, plan, machine) else {
+    let Err(error) = spliceway::run::run(loaded.config, plan, machine, is_demo) else {
         return ExitCode::SUCCESS;
     };
     let code = match error {

@@ -53,11 +53,12 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until the process was told to end and has drained.
+/// Runs until the process was told to end and has drained. With `is_demo`, the configuration is
+/// the embedded one, and whoever started it is told where to look.
 ///
 /// # Errors
 /// See [`RunError`].
-pub fn run(config: Config, plan: Plan, machine: Machine) -> Result<(), RunError> {
+pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Result<(), RunError> {
     log_machine(&machine, &plan);
     let access_log = AccessLogSink::open(&config.access_log.target).map_err(RunError::AccessLog)?;
     let prometheus = metrics::install().map_err(|error| RunError::Start(error.to_string()))?;
@@ -65,6 +66,9 @@ pub fn run(config: Config, plan: Plan, machine: Machine) -> Result<(), RunError>
     let files = SocketFiles(bound.files().to_vec());
     let admin = bind_admin(&config).map_err(RunError::Bind)?;
     log_addresses(&bound, admin.as_ref());
+    if is_demo {
+        log_where_to_look(&bound, admin.as_ref());
+    }
 
     let config = Arc::new(config);
     let snapshot = Snapshot { config: Arc::clone(&config), stage: Stage::Serving };
@@ -166,6 +170,22 @@ fn log_machine(machine: &Machine, plan: &Plan) {
     );
     for note in &plan.notes {
         warn!("{note}");
+    }
+}
+
+/// For somebody who has just typed the first command of the README.
+fn log_where_to_look(bound: &Bound, admin: Option<&TcpListener>) {
+    let address_of = |name: &str| {
+        let listener = bound.addresses.iter().find(|(listener, _)| listener == name);
+        listener.and_then(|(_, addresses)| addresses.first())
+    };
+    if let Some(web) = address_of("web") {
+        info!("this is the demo; try: curl -o /dev/null http://{web}/bytes/1073741824");
+    }
+    if let Some(Ok(admin)) = admin.map(TcpListener::local_addr) {
+        info!(
+            "then see which way the bytes went: curl -s http://{admin}/metrics | grep relay_bytes"
+        );
     }
 }
 

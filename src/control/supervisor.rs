@@ -199,6 +199,7 @@ impl Supervisor {
     fn serve_once_all_answer(&mut self) {
         if self.state.pulse().all_have_answered() {
             self.enter(Phase::Serving);
+            tracing::info!("ready");
             self.notifier.ready();
         }
     }

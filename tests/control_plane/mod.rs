@@ -74,6 +74,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
         upstreams: vec![Upstream {
             name: "app".to_owned(),
             balance: Balance::RoundRobin,
+            source: None,
             servers: vec!["127.0.0.1:9001".parse().unwrap(), "unix:/run/app".parse().unwrap()],
         }],
     }

@@ -16,6 +16,9 @@
 //! | a broken sink does not doom the source behind it | a client sees a FIN instead of a reset |
 //! | a turn that spends its budget does not queue itself | a lane sleeps although its source is readable |
 
+// A failed `unwrap` or `panic!` is how a test fails, and `pub` says what the files share.
+#![allow(clippy::panic, clippy::unwrap_used, unreachable_pub)]
+
 mod fake_kernel;
 mod world;
 
