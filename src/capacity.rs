@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 
 use crate::config::units::show_size;
 use crate::config::{Config, Relay, RelayMode, Workers, limits};
+use crate::error::FallbackReason;
 
 /// What the machine offers, as probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,9 @@ pub struct ListenerPlan {
     pub mode: crate::config::RelayMode,
     /// The capacity to ask of the kernel for each pipe, in bytes; already within its limits.
     pub pipe_size: u32,
+    /// Why bytes are copied although the config asks for splice; `None` where they are not, or
+    /// copying is what it asks for.
+    pub fallback: Option<FallbackReason>,
     /// Why it is so, in a sentence.
     pub reason: String,
 }
@@ -176,21 +180,30 @@ impl PipeBudget {
 /// How the bytes of a listener will travel, and why.
 fn plan_listener(relay: Relay, budget: &PipeBudget, machine: &Machine) -> ListenerPlan {
     let wanted = relay.pipe_size;
-    let copy = |reason: String| ListenerPlan { mode: RelayMode::Copy, pipe_size: wanted, reason };
+    let copy = |fallback: Option<FallbackReason>, reason: String| ListenerPlan {
+        mode: RelayMode::Copy,
+        pipe_size: wanted,
+        fallback,
+        reason,
+    };
     let as_configured = match relay.mode {
-        RelayMode::Copy => return copy("as configured: copied through a buffer".to_owned()),
+        RelayMode::Copy => {
+            return copy(None, "as configured: copied through a buffer".to_owned());
+        }
         RelayMode::Splice => "spliced through pipes",
         RelayMode::Auto => "copied while messages are small, spliced in bulk through pipes",
     };
     if let Err(words) = &machine.splice {
-        return copy(format!("copied, for splice does not work here: {words}"));
+        let reason = format!("copied, for splice does not work here: {words}");
+        return copy(Some(FallbackReason::Unavailable), reason);
     }
     if budget.count < PIPES_PER_WORKER_MIN {
-        return copy(format!(
+        let reason = format!(
             "copied, for RLIMIT_NOFILE = {} leaves a worker {} pipes and splice needs \
              {PIPES_PER_WORKER_MIN}; raise it",
             machine.descriptors_max, budget.count
-        ));
+        );
+        return copy(Some(FallbackReason::Descriptors), reason);
     }
     let size_max = if machine.pipe_limits_waived { u32::MAX } else { machine.pipe_size_max };
     let fits_memory = |size: u32| budget.memory / u64::from(size) >= PIPES_PER_WORKER_MIN;
@@ -211,11 +224,13 @@ fn plan_listener(relay: Relay, budget: &PipeBudget, machine: &Machine) -> Listen
         Some(size) if size == wanted => ListenerPlan {
             mode: relay.mode,
             pipe_size: size,
+            fallback: None,
             reason: format!("as configured: {as_configured} of {}", show_size(u64::from(size))),
         },
         Some(size) => ListenerPlan {
             mode: relay.mode,
             pipe_size: size,
+            fallback: None,
             reason: format!(
                 "{as_configured} of {} instead of {}: {}",
                 show_size(u64::from(size)),
@@ -223,10 +238,11 @@ fn plan_listener(relay: Relay, budget: &PipeBudget, machine: &Machine) -> Listen
                 why(wanted)
             ),
         },
-        None => copy(format!(
-            "copied, for no pipe is to be had: {}",
-            why(sizes.last().unwrap_or(wanted))
-        )),
+        None => {
+            let why = why(sizes.last().unwrap_or(wanted));
+            let reason = format!("copied, for no pipe is to be had: {why}");
+            copy(Some(FallbackReason::PipeMemory), reason)
+        }
     }
 }
 

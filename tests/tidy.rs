@@ -11,10 +11,11 @@ use std::process::Command;
 
 /// The rank of each file, by the longest prefix of its path below `src/` that stands here. A file
 /// may use only what stands in a lower rank, and its siblings of the same rank and folder.
-const RANKS: [(&str, u8); 28] = [
+const RANKS: [(&str, u8); 29] = [
     ("error", 0),
     ("id", 0),
     ("address", 0),
+    ("balance", 1),
     ("config", 1),
     ("capacity", 1),
     ("relay", 1),
@@ -22,22 +23,22 @@ const RANKS: [(&str, u8); 28] = [
     ("sys", 2),
     ("metrics", 2),
     ("access_log", 2),
+    ("logging", 2),
     ("snapshot", 2),
-    ("io", 4),
+    ("account", 3),
+    ("listen", 3),
     ("io/kernel", 3),
-    ("io/fake_kernel", 3),
+    ("io/linux", 3),
     ("io/pipe_pool", 3),
+    ("io/conduit", 3),
     ("io/timer", 3),
-    ("account", 4),
+    ("io", 4),
     ("control", 4),
     ("demo", 4),
     ("load", 4),
-    ("logging", 4),
     ("cli", 5),
     ("run", 5),
     ("explain", 5),
-    ("check", 5),
-    ("worker", 5),
     ("main", 6),
     ("lib", 6),
 ];

@@ -5,16 +5,27 @@
 //! connection that ends may be another worker's. Clients wait in the kernel's backlog meanwhile.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::error::is_exhaustion;
-use crate::id::ListenerId;
+use crate::error::{CloseReason, Direction, Side, is_exhaustion};
+use crate::id::{ConnectionId, ListenerId, Token};
+use crate::io::conduit::Conduit;
+use crate::io::connection::Connection;
+use crate::io::kernel::Kernel;
+use crate::io::worker::Worker;
 use crate::metrics::AcceptPause;
+use crate::relay::Readiness;
+use crate::session::Session;
 
 /// Connections that one listener may bring in one turn, so that a flood of new ones does not
 /// starve those that exist.
 pub const ACCEPTS_PER_TURN_MAX: usize = 64;
+
+/// How often each backlog is emptied before its listener closes: enough for a full one of 4096
+/// connections, and an end to it while new ones keep coming.
+pub const DRAIN_ACCEPT_ROUNDS_MAX: usize = 4096 / ACCEPTS_PER_TURN_MAX;
 
 /// How long accepting stays paused when no connection of this worker ends.
 pub const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -96,6 +107,114 @@ impl ConnectionLimit {
     /// Connections open now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+}
+
+impl<K: Kernel> Worker<K> {
+    /// Accepts from every listener that may have something, a bounded number from each.
+    pub(super) fn accept_all(&mut self, now: Instant) {
+        for place in 0..self.acceptors.len() {
+            if self.pause.is_some_and(|pause| now < pause.until) {
+                return;
+            }
+            if self.acceptors[place].ready {
+                self.accept_from(place, now);
+            }
+        }
+    }
+
+    fn accept_from(&mut self, place: usize, now: Instant) {
+        for _ in 0..ACCEPTS_PER_TURN_MAX {
+            if !self.limit.take() {
+                return self.pause_accepting(place, AcceptPause::Connections, now);
+            }
+            let acceptor = &mut self.acceptors[place];
+            match self.kernel.accept(&acceptor.socket) {
+                Ok((socket, address)) => {
+                    let (listener, is_unix) = (acceptor.listener, acceptor.is_unix);
+                    self.pause = None;
+                    self.open(listener, is_unix, socket, address, now);
+                }
+                Err(error) => {
+                    self.limit.give_back();
+                    match after_error(&error) {
+                        AfterError::Next => {}
+                        AfterError::Wait => {
+                            acceptor.ready = false;
+                            self.pause = None;
+                            return;
+                        }
+                        AfterError::Pause if self.supplies.pipes.usage().idle > 0 => {
+                            self.supplies.pipes.clear();
+                        }
+                        AfterError::Pause => {
+                            return self.pause_accepting(place, AcceptPause::Descriptors, now);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn pause_accepting(&mut self, place: usize, reason: AcceptPause, now: Instant) {
+        if self.pause.is_none_or(|pause| pause.reason != reason) {
+            self.account.accept_paused(self.acceptors[place].listener, reason);
+        }
+        self.pause = Some(Pause { reason, until: now + ACCEPT_RETRY_INTERVAL });
+    }
+
+    fn open(
+        &mut self,
+        listener: ListenerId,
+        is_unix: bool,
+        client: K::Socket,
+        client_address: Option<SocketAddr>,
+        now: Instant,
+    ) {
+        self.account.opened(listener);
+        let settings = &self.config.listeners[listener.index()];
+        let upstream = settings.upstream.index();
+        let servers = u32::try_from(self.config.upstreams[upstream].servers.len()).unwrap_or(1);
+        let first = self.turns[upstream].pick(servers);
+        let plan = &self.plan.listeners[listener.index()];
+        let mut session = Session::new(plan.mode, settings.timeouts, servers, first, now);
+        if let Some(reason) = plan.fallback {
+            session.relay_mut().fall_back(reason);
+            self.account.fell_back(listener, std::iter::once(reason));
+        }
+        if is_unix {
+            session.relay_mut().lane_mut(Direction::Upstream).read_until_would_block();
+        }
+        self.generation = self.generation.next();
+        let entry = self.connections.vacant_entry();
+        let index = u32::try_from(entry.key()).unwrap_or(u32::MAX);
+        let id = ConnectionId { index, generation: self.generation };
+        let watched = self.kernel.watch(&client, Token::Socket(id, Side::Client));
+        entry.insert(Connection {
+            generation: id.generation,
+            listener,
+            session,
+            client,
+            client_address,
+            upstream: None,
+            connect_events: Readiness::default(),
+            conduits: [Conduit::Empty, Conduit::Empty],
+            armed: None,
+            queued: false,
+        });
+        if watched.is_err() {
+            return self.finish(id, CloseReason::ConnectFailed, now);
+        }
+        self.begin_connect(id, now);
+    }
+
+    /// Takes what is in the backlogs already, and closes the listeners.
+    pub(super) fn stop_accepting(&mut self, now: Instant) {
+        for _ in 0..DRAIN_ACCEPT_ROUNDS_MAX {
+            self.accept_all(now);
+        }
+        self.acceptors.clear();
+        self.pause = None;
     }
 }
 

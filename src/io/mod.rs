@@ -10,6 +10,7 @@
 
 pub mod accept;
 pub mod conduit;
+mod connect;
 pub mod connection;
 pub mod drive;
 pub mod event_loop;

@@ -23,29 +23,21 @@ use crate::access_log::AccessLogSink;
 use crate::account::{Account, Closed, FLUSH_INTERVAL};
 use crate::balance::round_robin::RoundRobin;
 use crate::capacity::Plan;
-use crate::config::{Config, Listener};
+use crate::config::Config;
 use crate::error::{CloseReason, Direction, FaultKind, Side};
-use crate::id::{ConnectionId, Generation, ListenerId, ServerId, Token};
-use crate::io::accept::{
-    ACCEPT_RETRY_INTERVAL, ACCEPTS_PER_TURN_MAX, Acceptor, AfterError, ConnectionLimit, Pause,
-    after_error,
-};
-use crate::io::conduit::{Conduit, Supplies};
+use crate::id::{ConnectionId, Generation, ListenerId, Token};
+use crate::io::accept::{Acceptor, ConnectionLimit, Pause};
+use crate::io::conduit::Supplies;
 use crate::io::connection::Connection;
 use crate::io::drive::{Ends, drive};
 use crate::io::kernel::Kernel;
 use crate::io::timer::Timers;
-use crate::metrics::AcceptPause;
 use crate::relay::Readiness;
-use crate::session::{AfterFailure, Expiry, Phase, Session};
+use crate::session::{Expiry, Phase};
 use crate::snapshot::WorkerReport;
 
 /// How often pipes that nobody needed in the meantime are closed.
 pub const PIPE_TRIM_INTERVAL: Duration = Duration::from_secs(5);
-
-/// How often each backlog is emptied before its listener closes: enough for a full one of 4096
-/// connections, and an end to it while new ones keep coming.
-pub const DRAIN_ACCEPT_ROUNDS_MAX: usize = 4096 / ACCEPTS_PER_TURN_MAX;
 
 /// What a worker is made of.
 #[derive(Debug)]
@@ -78,23 +70,23 @@ pub enum Wake {
 /// One worker.
 #[derive(Debug)]
 pub struct Worker<K: Kernel> {
-    kernel: K,
-    config: Arc<Config>,
-    plan: Arc<Plan>,
-    limit: Arc<ConnectionLimit>,
-    report: Arc<WorkerReport>,
-    account: Account,
-    supplies: Supplies<K>,
-    acceptors: Vec<Acceptor<K::Listener>>,
-    pause: Option<Pause>,
-    connections: Slab<Connection<K>>,
-    generation: Generation,
-    run_queue: VecDeque<ConnectionId>,
-    timers: Timers,
-    turns: Vec<RoundRobin>,
-    flush_at: Option<Instant>,
-    trim_at: Option<Instant>,
-    drain_until: Option<Instant>,
+    pub(super) kernel: K,
+    pub(super) config: Arc<Config>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) limit: Arc<ConnectionLimit>,
+    pub(super) report: Arc<WorkerReport>,
+    pub(super) account: Account,
+    pub(super) supplies: Supplies<K>,
+    pub(super) acceptors: Vec<Acceptor<K::Listener>>,
+    pub(super) pause: Option<Pause>,
+    pub(super) connections: Slab<Connection<K>>,
+    pub(super) generation: Generation,
+    pub(super) run_queue: VecDeque<ConnectionId>,
+    pub(super) timers: Timers,
+    pub(super) turns: Vec<RoundRobin>,
+    pub(super) flush_at: Option<Instant>,
+    pub(super) trim_at: Option<Instant>,
+    pub(super) drain_until: Option<Instant>,
 }
 
 impl<K: Kernel> Worker<K> {
@@ -192,11 +184,7 @@ impl<K: Kernel> Worker<K> {
     /// until `until`.
     pub fn drain(&mut self, until: Instant, now: Instant) {
         if self.drain_until.is_none() {
-            for _ in 0..DRAIN_ACCEPT_ROUNDS_MAX {
-                self.accept_all(now);
-            }
-            self.acceptors.clear();
-            self.pause = None;
+            self.stop_accepting(now);
         }
         self.drain_until = Some(until);
     }
@@ -232,209 +220,14 @@ impl<K: Kernel> Worker<K> {
         self.connections.iter().map(|(_, connection)| connection)
     }
 
-    fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection<K>> {
+    pub(super) fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection<K>> {
         lookup(&mut self.connections, id)
     }
 
-    fn enqueue(&mut self, id: ConnectionId) {
+    pub(super) fn enqueue(&mut self, id: ConnectionId) {
         let Some(connection) = self.connection(id) else { return };
         if !std::mem::replace(&mut connection.queued, true) {
             self.run_queue.push_back(id);
-        }
-    }
-
-    // Accepting.
-
-    fn accept_all(&mut self, now: Instant) {
-        for place in 0..self.acceptors.len() {
-            if self.pause.is_some_and(|pause| now < pause.until) {
-                return;
-            }
-            if self.acceptors[place].ready {
-                self.accept_from(place, now);
-            }
-        }
-    }
-
-    fn accept_from(&mut self, place: usize, now: Instant) {
-        for _ in 0..ACCEPTS_PER_TURN_MAX {
-            if !self.limit.take() {
-                return self.pause_accepting(place, AcceptPause::Connections, now);
-            }
-            let acceptor = &mut self.acceptors[place];
-            match self.kernel.accept(&acceptor.socket) {
-                Ok((socket, address)) => {
-                    let (listener, is_unix) = (acceptor.listener, acceptor.is_unix);
-                    self.pause = None;
-                    self.open(listener, is_unix, socket, address, now);
-                }
-                Err(error) => {
-                    self.limit.give_back();
-                    match after_error(&error) {
-                        AfterError::Next => {}
-                        AfterError::Wait => {
-                            acceptor.ready = false;
-                            self.pause = None;
-                            return;
-                        }
-                        AfterError::Pause if self.supplies.pipes.usage().idle > 0 => {
-                            self.supplies.pipes.clear();
-                        }
-                        AfterError::Pause => {
-                            return self.pause_accepting(place, AcceptPause::Descriptors, now);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn pause_accepting(&mut self, place: usize, reason: AcceptPause, now: Instant) {
-        if self.pause.is_none_or(|pause| pause.reason != reason) {
-            self.account.accept_paused(self.acceptors[place].listener, reason);
-        }
-        self.pause = Some(Pause { reason, until: now + ACCEPT_RETRY_INTERVAL });
-    }
-
-    fn open(
-        &mut self,
-        listener: ListenerId,
-        is_unix: bool,
-        client: K::Socket,
-        client_address: Option<std::net::SocketAddr>,
-        now: Instant,
-    ) {
-        self.account.opened(listener);
-        let settings = &self.config.listeners[listener.index()];
-        let upstream = settings.upstream.index();
-        let servers = u32::try_from(self.config.upstreams[upstream].servers.len()).unwrap_or(1);
-        let first = self.turns[upstream].pick(servers);
-        let mode = self.plan.listeners[listener.index()].mode;
-        let mut session = Session::new(mode, settings.timeouts, servers, first, now);
-        if is_unix {
-            session.relay_mut().lane_mut(Direction::Upstream).read_until_would_block();
-        }
-        self.generation = self.generation.next();
-        let entry = self.connections.vacant_entry();
-        let index = u32::try_from(entry.key()).unwrap_or(u32::MAX);
-        let id = ConnectionId { index, generation: self.generation };
-        let watched = self.kernel.watch(&client, Token::Socket(id, Side::Client));
-        entry.insert(Connection {
-            generation: id.generation,
-            listener,
-            session,
-            client,
-            client_address,
-            upstream: None,
-            connect_events: Readiness::default(),
-            conduits: [Conduit::Empty, Conduit::Empty],
-            armed: None,
-            queued: false,
-        });
-        if watched.is_err() {
-            return self.finish(id, CloseReason::ConnectFailed, now);
-        }
-        self.begin_connect(id, now);
-    }
-
-    // Connecting.
-
-    /// Begins to connect to the session's server, and to the next ones if that fails at once.
-    fn begin_connect(&mut self, id: ConnectionId, now: Instant) {
-        loop {
-            let Some(connection) = self.connection(id) else { return };
-            let (listener, server) = (connection.listener, connection.session.server());
-            match self.connect_to(id, listener, server, now) {
-                Ok(()) => return self.settle(id, now),
-                Err(kind) => {
-                    if self.connect_failed(id, kind, now) == AfterFailure::GiveUp {
-                        return self.settle(id, now);
-                    }
-                }
-            }
-        }
-    }
-
-    fn connect_to(
-        &mut self,
-        id: ConnectionId,
-        listener: ListenerId,
-        server: ServerId,
-        now: Instant,
-    ) -> Result<(), FaultKind> {
-        let Listener { upstream, keepalive, .. } = &self.config.listeners[listener.index()];
-        let upstream = &self.config.upstreams[upstream.index()];
-        let address = &upstream.servers[server.index()];
-        let mut begun = self.kernel.connect(address, upstream.source, *keepalive);
-        let is_short = |error: &std::io::Error| FaultKind::of(error) == FaultKind::Exhausted;
-        if begun.as_ref().is_err_and(is_short) && self.supplies.pipes.usage().idle > 0 {
-            self.supplies.pipes.clear();
-            begun = self.kernel.connect(address, upstream.source, *keepalive);
-        }
-        let begun = begun.map_err(|error| FaultKind::of(&error))?;
-        let watched = self.kernel.watch(&begun.socket, Token::Socket(id, Side::Upstream));
-        watched.map_err(|_| FaultKind::Exhausted)?;
-        let is_unix = address.is_unix();
-        let Some(connection) = self.connection(id) else { return Ok(()) };
-        connection.upstream = Some(begun.socket);
-        connection.connect_events = Readiness::default();
-        if is_unix {
-            let lane = connection.session.relay_mut().lane_mut(Direction::Downstream);
-            lane.read_until_would_block();
-        }
-        if begun.established {
-            self.connected(id, now);
-            self.enqueue(id);
-        }
-        Ok(())
-    }
-
-    fn connected(&mut self, id: ConnectionId, now: Instant) {
-        let Some(connection) = self.connection(id) else { return };
-        connection.session.connected(now);
-        let (listener, server) = (connection.listener, connection.session.server());
-        let took = connection.session.connect_took().unwrap_or_default();
-        let upstream = self.config.listeners[listener.index()].upstream;
-        self.account.connected(upstream, server, took);
-    }
-
-    /// Counts a failed attempt and asks the session for what follows.
-    fn connect_failed(&mut self, id: ConnectionId, kind: FaultKind, now: Instant) -> AfterFailure {
-        let Some(connection) = self.connection(id) else { return AfterFailure::GiveUp };
-        let (listener, server) = (connection.listener, connection.session.server());
-        connection.upstream = None;
-        let next = connection.session.connect_failed(kind, now);
-        let upstream = self.config.listeners[listener.index()].upstream;
-        self.account.server_failed(upstream, server, kind);
-        if next == AfterFailure::Retry {
-            self.account.retried(upstream);
-        }
-        next
-    }
-
-    fn retry_connect(&mut self, id: ConnectionId, kind: FaultKind, now: Instant) {
-        match self.connect_failed(id, kind, now) {
-            AfterFailure::Retry => self.begin_connect(id, now),
-            AfterFailure::GiveUp => self.settle(id, now),
-        }
-    }
-
-    /// Looks at what the events said of a connect that is under way. `EPOLLOUT` without an error
-    /// is the answer by itself; only a broken socket is asked for its errno.
-    fn check_connect(&mut self, id: ConnectionId, now: Instant) {
-        let Some(connection) = lookup(&mut self.connections, id) else { return };
-        let Readiness { writable, broken, .. } = connection.connect_events;
-        match &connection.upstream {
-            Some(socket) if broken => {
-                let error = self.kernel.take_error(socket);
-                let kind = error.map_or(FaultKind::Other, |error| FaultKind::of(&error));
-                self.retry_connect(id, kind, now);
-            }
-            Some(_) if writable => {
-                self.connected(id, now);
-                self.drive(id, now);
-            }
-            Some(_) | None => self.settle(id, now),
         }
     }
 
@@ -450,7 +243,7 @@ impl<K: Kernel> Worker<K> {
         }
     }
 
-    fn drive(&mut self, id: ConnectionId, now: Instant) {
+    pub(super) fn drive(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = lookup(&mut self.connections, id) else { return };
         let Some(upstream) = &connection.upstream else { return };
         let listener = connection.listener;
@@ -511,7 +304,7 @@ impl<K: Kernel> Worker<K> {
 
     /// After anything has happened to a connection: ends it if it is over, else sees to it that
     /// its deadline is armed. A deadline that has moved away is left to come.
-    fn settle(&mut self, id: ConnectionId, now: Instant) {
+    pub(super) fn settle(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = lookup(&mut self.connections, id) else { return };
         match (connection.session.phase(), connection.session.deadline()) {
             (Phase::Ended(reason), _) => self.finish(id, reason, now),
@@ -522,7 +315,7 @@ impl<K: Kernel> Worker<K> {
         }
     }
 
-    fn finish(&mut self, id: ConnectionId, reason: CloseReason, now: Instant) {
+    pub(super) fn finish(&mut self, id: ConnectionId, reason: CloseReason, now: Instant) {
         let Some(mut connection) = self.connections.try_remove(id.index as usize) else { return };
         self.timers.disarm(id, &mut connection.armed);
         let Connection { listener, session, client, client_address, upstream, conduits, .. } =
@@ -602,7 +395,7 @@ impl<K: Kernel> Worker<K> {
 }
 
 /// The connection that an id names, unless it is gone and its place taken by another.
-fn lookup<K: Kernel>(
+pub(super) fn lookup<K: Kernel>(
     connections: &mut Slab<Connection<K>>,
     id: ConnectionId,
 ) -> Option<&mut Connection<K>> {

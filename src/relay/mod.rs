@@ -16,7 +16,7 @@ pub mod choice;
 pub mod lane;
 
 use crate::config::RelayMode;
-use crate::error::{Direction, FaultKind, Side};
+use crate::error::{Direction, FallbackReason, FaultKind, Side};
 use crate::relay::choice::Fallbacks;
 use crate::relay::lane::{Drained, Filled, Lane, Step};
 
@@ -117,11 +117,7 @@ impl Relay {
     }
 
     /// What came of filling; see [`Lane::filled`].
-    pub fn filled(
-        &mut self,
-        direction: Direction,
-        outcome: Filled,
-    ) -> Option<crate::error::FallbackReason> {
+    pub fn filled(&mut self, direction: Direction, outcome: Filled) -> Option<FallbackReason> {
         let demoted = self.lane_mut(direction).filled(outcome);
         if let Some(kind) = self.lane(direction).source_fault() {
             self.fail(direction.source(), kind);
@@ -162,6 +158,13 @@ impl Relay {
             (None, true, _) => Progress::Completed,
             (None, false, true) => Progress::HalfClosed,
             (None, false, false) => Progress::Open,
+        }
+    }
+
+    /// Splice cannot be had for any byte of this relay.
+    pub fn fall_back(&mut self, reason: FallbackReason) {
+        for lane in &mut self.lanes {
+            lane.fall_back(reason);
         }
     }
 

@@ -142,6 +142,7 @@ fn plan() -> Plan {
         listeners: vec![ListenerPlan {
             mode: RelayMode::Copy,
             pipe_size: 65536,
+            fallback: None,
             reason: "splice is refused here".to_owned(),
         }],
         notes: vec!["a note".to_owned()],

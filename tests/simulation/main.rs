@@ -95,7 +95,12 @@ fn plan(mode: RelayMode) -> Plan {
         // Room for three pipes, so that the fourth flow meets the bound.
         pipe_memory_per_worker: 3 << 18,
         buffer_memory_per_worker: 1 << 16,
-        listeners: vec![ListenerPlan { mode, pipe_size: 1 << 18, reason: String::new() }],
+        listeners: vec![ListenerPlan {
+            mode,
+            pipe_size: 1 << 18,
+            fallback: None,
+            reason: String::new(),
+        }],
         notes: Vec::new(),
     }
 }

@@ -1,0 +1,112 @@
+//! From an accepted client to a connection with one of the upstream's servers.
+
+use std::time::Instant;
+
+use crate::config::Listener;
+use crate::error::{Direction, FaultKind, Side};
+use crate::id::{ConnectionId, ListenerId, ServerId, Token};
+use crate::io::kernel::Kernel;
+use crate::io::worker::{Worker, lookup};
+use crate::relay::Readiness;
+use crate::session::AfterFailure;
+
+impl<K: Kernel> Worker<K> {
+    /// Begins to connect to the session's server, and to the next ones if that fails at once.
+    pub(super) fn begin_connect(&mut self, id: ConnectionId, now: Instant) {
+        loop {
+            let Some(connection) = self.connection(id) else { return };
+            let (listener, server) = (connection.listener, connection.session.server());
+            match self.connect_to(id, listener, server, now) {
+                Ok(()) => return self.settle(id, now),
+                Err(kind) => {
+                    if self.connect_failed(id, kind, now) == AfterFailure::GiveUp {
+                        return self.settle(id, now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn connect_to(
+        &mut self,
+        id: ConnectionId,
+        listener: ListenerId,
+        server: ServerId,
+        now: Instant,
+    ) -> Result<(), FaultKind> {
+        let Listener { upstream, keepalive, .. } = &self.config.listeners[listener.index()];
+        let upstream = &self.config.upstreams[upstream.index()];
+        let address = &upstream.servers[server.index()];
+        let mut begun = self.kernel.connect(address, upstream.source, *keepalive);
+        let is_short = |error: &std::io::Error| FaultKind::of(error) == FaultKind::Exhausted;
+        if begun.as_ref().is_err_and(is_short) && self.supplies.pipes.usage().idle > 0 {
+            self.supplies.pipes.clear();
+            begun = self.kernel.connect(address, upstream.source, *keepalive);
+        }
+        let begun = begun.map_err(|error| FaultKind::of(&error))?;
+        let watched = self.kernel.watch(&begun.socket, Token::Socket(id, Side::Upstream));
+        watched.map_err(|_| FaultKind::Exhausted)?;
+        let is_unix = address.is_unix();
+        let Some(connection) = self.connection(id) else { return Ok(()) };
+        connection.upstream = Some(begun.socket);
+        connection.connect_events = Readiness::default();
+        if is_unix {
+            let lane = connection.session.relay_mut().lane_mut(Direction::Downstream);
+            lane.read_until_would_block();
+        }
+        if begun.established {
+            self.connected(id, now);
+            self.enqueue(id);
+        }
+        Ok(())
+    }
+
+    fn connected(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = self.connection(id) else { return };
+        connection.session.connected(now);
+        let (listener, server) = (connection.listener, connection.session.server());
+        let took = connection.session.connect_took().unwrap_or_default();
+        let upstream = self.config.listeners[listener.index()].upstream;
+        self.account.connected(upstream, server, took);
+    }
+
+    /// Counts a failed attempt and asks the session for what follows.
+    fn connect_failed(&mut self, id: ConnectionId, kind: FaultKind, now: Instant) -> AfterFailure {
+        let Some(connection) = self.connection(id) else { return AfterFailure::GiveUp };
+        let (listener, server) = (connection.listener, connection.session.server());
+        connection.upstream = None;
+        let next = connection.session.connect_failed(kind, now);
+        let upstream = self.config.listeners[listener.index()].upstream;
+        self.account.server_failed(upstream, server, kind);
+        if next == AfterFailure::Retry {
+            self.account.retried(upstream);
+        }
+        next
+    }
+
+    pub(super) fn retry_connect(&mut self, id: ConnectionId, kind: FaultKind, now: Instant) {
+        match self.connect_failed(id, kind, now) {
+            AfterFailure::Retry => self.begin_connect(id, now),
+            AfterFailure::GiveUp => self.settle(id, now),
+        }
+    }
+
+    /// Looks at what the events said of a connect that is under way. `EPOLLOUT` without an error
+    /// is the answer by itself; only a broken socket is asked for its errno.
+    pub(super) fn check_connect(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = lookup(&mut self.connections, id) else { return };
+        let Readiness { writable, broken, .. } = connection.connect_events;
+        match &connection.upstream {
+            Some(socket) if broken => {
+                let error = self.kernel.take_error(socket);
+                let kind = error.map_or(FaultKind::Other, |error| FaultKind::of(&error));
+                self.retry_connect(id, kind, now);
+            }
+            Some(_) if writable => {
+                self.connected(id, now);
+                self.drive(id, now);
+            }
+            Some(_) | None => self.settle(id, now),
+        }
+    }
+}
