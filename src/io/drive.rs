@@ -11,8 +11,9 @@ use crate::io::kernel::{Kernel, PipeState};
 use crate::relay::Relay;
 use crate::relay::lane::{Drained, Filled, Step};
 
-/// Bytes that one direction of one connection may read before the others have their turn. With
-/// edge-triggered events nobody would call it again, so it queues itself.
+/// Bytes after which one direction of one connection lets the others have their turn. With
+/// edge-triggered events nobody would call it again, so it queues itself. The last read of a turn
+/// may go beyond by a conduit's worth: cutting it short would only cost a system call more.
 pub const TURN_BYTES_MAX: usize = 1 << 20;
 
 /// Both sockets of a connection that is being relayed, and what its lanes hold.
@@ -72,7 +73,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
             match self.relay.next(direction) {
                 Step::Fill(_) if *budget == 0 => return true,
                 Step::Fill(path) => {
-                    let outcome = self.fill(direction, path, *budget);
+                    let outcome = self.fill(direction, path);
                     if let Filled::Moved { bytes, .. } = outcome {
                         *budget = budget.saturating_sub(bytes);
                     }
@@ -123,9 +124,9 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         self.socket(direction.sink())
     }
 
-    fn fill(&mut self, direction: Direction, path: Path, budget: usize) -> Filled {
+    fn fill(&mut self, direction: Direction, path: Path) -> Filled {
         if path == Path::Splice {
-            match self.fill_by_splice(direction, budget) {
+            match self.fill_by_splice(direction) {
                 Ok(filled) => return filled,
                 Err(reason) => {
                     if reason == FallbackReason::Unavailable {
@@ -140,18 +141,14 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
 
     /// # Errors
     /// Why this must be copied.
-    fn fill_by_splice(
-        &mut self,
-        direction: Direction,
-        budget: usize,
-    ) -> Result<Filled, FallbackReason> {
+    fn fill_by_splice(&mut self, direction: Direction) -> Result<Filled, FallbackReason> {
         let source = self.source(direction);
         let conduit = &mut self.ends.conduits[direction.index()];
         if !matches!(conduit, Conduit::Pipe { .. }) {
             *conduit = self.supplies.pipe_conduit(self.kernel, self.ends.pipe_size)?;
         }
         let Conduit::Pipe { pipe, .. } = conduit else { return Err(FallbackReason::Unavailable) };
-        match self.kernel.fill_pipe(source, pipe, budget) {
+        match self.kernel.fill_pipe(source, pipe) {
             Ok(0) => Ok(Filled::Eof),
             Ok(bytes) => Ok(Filled::Moved { bytes, path: Path::Splice, dry: false }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Filled::WouldBlock),

@@ -91,16 +91,12 @@ pub trait Kernel {
     /// `EMFILE`, `ENFILE`.
     fn open_pipe(&mut self, capacity: u32) -> io::Result<Self::Pipe>;
 
-    /// Splices up to `max` bytes from a socket into a pipe. 0 is the end of the stream.
+    /// Splices from a socket into a pipe, as much as there is and fits. 0 is the end of the
+    /// stream.
     ///
     /// # Errors
     /// See [`crate::sys::transfer::splice`].
-    fn fill_pipe(
-        &mut self,
-        socket: &Self::Socket,
-        pipe: &mut Self::Pipe,
-        max: usize,
-    ) -> io::Result<usize>;
+    fn fill_pipe(&mut self, socket: &Self::Socket, pipe: &mut Self::Pipe) -> io::Result<usize>;
 
     /// Splices what a pipe holds into a socket, as much as it takes.
     ///

@@ -12,6 +12,7 @@ use crate::config::Keepalive;
 use crate::id::Token;
 use crate::io::kernel::{Connecting, Kernel, PipeState};
 use crate::sys::pipe::Pipe;
+use crate::sys::transfer::SPLICE_BYTES_MAX;
 use crate::sys::{socket, transfer};
 
 // A token takes 64 bits, and mio carries it in a `usize`.
@@ -91,8 +92,8 @@ impl Kernel for Linux {
         Pipe::open(capacity)
     }
 
-    fn fill_pipe(&mut self, socket: &OwnedFd, pipe: &mut Pipe, max: usize) -> io::Result<usize> {
-        pipe.fill_from(socket.as_fd(), max)
+    fn fill_pipe(&mut self, socket: &OwnedFd, pipe: &mut Pipe) -> io::Result<usize> {
+        pipe.fill_from(socket.as_fd(), SPLICE_BYTES_MAX)
     }
 
     fn drain_pipe(&mut self, pipe: &mut Pipe, socket: &OwnedFd) -> io::Result<usize> {

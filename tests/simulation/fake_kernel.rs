@@ -251,12 +251,7 @@ impl Kernel for FakeKernel {
         Ok(FakePipe { slots: VecDeque::new(), slots_max, held: 0, capacity, world })
     }
 
-    fn fill_pipe(
-        &mut self,
-        socket: &FakeSocket,
-        pipe: &mut FakePipe,
-        max: usize,
-    ) -> io::Result<usize> {
+    fn fill_pipe(&mut self, socket: &FakeSocket, pipe: &mut FakePipe) -> io::Result<usize> {
         if let Some(errno) = self.refusal(socket) {
             return fail(errno);
         }
@@ -265,7 +260,7 @@ impl Kernel for FakeKernel {
             let short = world.faults.short_splice;
             (world.chance(short), world.rng.usize(1..3000))
         };
-        let max = if is_short { max.min(limit) } else { max };
+        let max = if is_short { limit } else { usize::MAX };
         let loses = self.world.borrow().sabotage == Sabotage::LoseAByte;
         let moved = self.with(socket, |socket| {
             if let Some(end) = end_of(socket) {
