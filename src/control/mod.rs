@@ -151,6 +151,7 @@ async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
         bound: plane.bound,
         pulse: Mutex::new(Pulse::new(heartbeats)),
         life: Mutex::new(Life { phase: Phase::Starting, workers_running: links.len() }),
+        last_scrapes: Mutex::default(),
         workers: links,
         prometheus: plane.prometheus,
         metrics: ProcessMetrics::new(VERSION),

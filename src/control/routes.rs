@@ -1,6 +1,7 @@
 //! What the admin endpoint answers to which path.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::HttpBody;
@@ -62,7 +63,7 @@ async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Respo
     let accept = lines.collect::<Vec<_>>().join(",");
     let format = negotiate(Some(&accept).filter(|accept| !accept.is_empty()).map(String::as_str));
     let content_type = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept")];
-    (content_type, scrape(&state, format)).into_response()
+    (content_type, scrape(&state, format, Instant::now())).into_response()
 }
 
 async fn readyz(Shared(state): Shared<Arc<State>>) -> Response {

@@ -2,13 +2,38 @@
 //! brought up to date, and the standard `process_*` ones.
 
 use std::fmt::{Display, Write};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
 
 use super::negotiation::Format;
 use super::openmetrics;
 use super::state::State;
 
-/// Renders everything in `format`.
-pub(super) fn scrape(state: &State, format: Format) -> String {
+/// A scrape that is not older than this is given again. Workers report less often than that, so
+/// nothing is lost, and a client that asks without pause costs the machine ten renderings a
+/// second and not a CPU that a worker needs.
+const REUSE_MAX: Duration = Duration::from_millis(100);
+
+/// The last scrape of each format.
+#[derive(Debug, Default)]
+pub(super) struct LastScrapes([Option<(Instant, Bytes)>; 2]);
+
+/// Everything in `format`, as it is or was a moment ago.
+pub(super) fn scrape(state: &State, format: Format, now: Instant) -> Bytes {
+    let mut last = state.last_scrapes();
+    let last = &mut last.0[format as usize];
+    match last {
+        Some((at, text)) if now.saturating_duration_since(*at) < REUSE_MAX => text.clone(),
+        _ => {
+            let text = Bytes::from(render(state, format));
+            *last = Some((now, text.clone()));
+            text
+        }
+    }
+}
+
+fn render(state: &State, format: Format) -> String {
     update_gauges(state);
     let mut text = state.prometheus.render();
     append_process(&mut text, &metrics_process::collector::collect());

@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::drain::Phase;
 use super::pulse::{Pulse, Silence};
+use super::scrape::LastScrapes;
 use super::worker::WorkerLink;
 use crate::access_log::AccessLogSink;
 use crate::capacity::{Machine, Plan};
@@ -34,6 +35,7 @@ pub(super) struct State {
     pub(super) access_log: AccessLogSink,
     pub(super) pulse: Mutex<Pulse>,
     pub(super) life: Mutex<Life>,
+    pub(super) last_scrapes: Mutex<LastScrapes>,
 }
 
 /// What changes in the course of the process.
@@ -47,6 +49,10 @@ pub(super) struct Life {
 impl State {
     pub(super) fn life(&self) -> MutexGuard<'_, Life> {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn last_scrapes(&self) -> MutexGuard<'_, LastScrapes> {
+        self.last_scrapes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The pulse, with every answer that has come in until now.
