@@ -198,6 +198,7 @@ impl<K: Kernel> Worker<K> {
             client_address,
             upstream: None,
             connect_events: Readiness::default(),
+            keeps_alive: false,
             conduits: [Conduit::Empty, Conduit::Empty],
             armed: None,
             queued: false,

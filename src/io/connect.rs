@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use crate::config::Listener;
 use crate::error::{Direction, FaultKind, Side};
 use crate::id::{ConnectionId, ListenerId, ServerId, Token};
 use crate::io::kernel::Kernel;
@@ -34,14 +33,14 @@ impl<K: Kernel> Worker<K> {
         server: ServerId,
         now: Instant,
     ) -> Result<(), FaultKind> {
-        let Listener { upstream, keepalive, .. } = &self.config.listeners[listener.index()];
+        let upstream = self.config.listeners[listener.index()].upstream;
         let upstream = &self.config.upstreams[upstream.index()];
         let address = &upstream.servers[server.index()];
-        let mut begun = self.kernel.connect(address, upstream.source, *keepalive);
+        let mut begun = self.kernel.connect(address, upstream.source);
         let is_short = |error: &std::io::Error| FaultKind::of(error) == FaultKind::Exhausted;
         if begun.as_ref().is_err_and(is_short) && self.supplies.pipes.usage().idle > 0 {
             self.supplies.pipes.clear();
-            begun = self.kernel.connect(address, upstream.source, *keepalive);
+            begun = self.kernel.connect(address, upstream.source);
         }
         let begun = begun.map_err(|error| FaultKind::of(&error))?;
         let watched = self.kernel.watch(&begun.socket, Token::Socket(id, Side::Upstream));
@@ -107,6 +106,21 @@ impl<K: Kernel> Worker<K> {
                 self.drive(id, now);
             }
             Some(_) | None => self.settle(id, now),
+        }
+    }
+
+    /// Switches keepalive on for the server's socket of a connection that has lived for a while.
+    /// It takes four system calls, which a short connection does without. The client's socket has
+    /// it from the listener.
+    pub(super) fn keep_upstream_alive(&mut self, id: ConnectionId) {
+        let Some(connection) = lookup(&mut self.connections, id) else { return };
+        let keepalive = self.config.listeners[connection.listener.index()].keepalive;
+        if let (Some(socket), Some(keepalive), false) =
+            (&connection.upstream, keepalive, connection.keeps_alive)
+        {
+            // A socket that cannot be told is gone, or of the unix family and needs none.
+            let _gone = self.kernel.keep_alive(socket, keepalive).is_err();
+            connection.keeps_alive = true;
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Connection<K: Kernel> {
     pub upstream: Option<K::Socket>,
     /// What events said of the server's socket since the last turn, during the connect.
     pub connect_events: Readiness,
+    /// Keepalive is on for the server's socket.
+    pub keeps_alive: bool,
     /// What each lane holds, by direction.
     pub conduits: [Conduit<K::Pipe>; 2],
     /// The deadline that is armed in the worker's timers.

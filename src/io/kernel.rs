@@ -67,8 +67,13 @@ pub trait Kernel {
         &mut self,
         address: &Address,
         source: Option<IpAddr>,
-        keepalive: Option<Keepalive>,
     ) -> io::Result<Connecting<Self::Socket>>;
+
+    /// Has the kernel ask a silent peer whether it is still there.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    fn keep_alive(&mut self, socket: &Self::Socket, keepalive: Keepalive) -> io::Result<()>;
 
     /// The error that a socket holds, which is thereby cleared.
     fn take_error(&mut self, socket: &Self::Socket) -> Option<io::Error>;

@@ -70,10 +70,13 @@ impl Kernel for Linux {
         &mut self,
         address: &Address,
         source: Option<IpAddr>,
-        keepalive: Option<Keepalive>,
     ) -> io::Result<Connecting<OwnedFd>> {
-        let (socket, established) = socket::connect(address, source, keepalive)?;
+        let (socket, established) = socket::connect(address, source)?;
         Ok(Connecting { socket, established })
+    }
+
+    fn keep_alive(&mut self, socket: &OwnedFd, keepalive: Keepalive) -> io::Result<()> {
+        socket::keep_alive(socket.as_fd(), keepalive)
     }
 
     fn take_error(&mut self, socket: &OwnedFd) -> Option<io::Error> {

@@ -287,7 +287,13 @@ impl<K: Kernel> Worker<K> {
                 self.check_send_queue(id, side, now);
                 self.settle(id, now);
             }
-            Expiry::NotYet | Expiry::Ended => self.settle(id, now),
+            // The first deadline is that of the connect. When it passes and the connection stands,
+            // the connection has lived as long as that.
+            Expiry::NotYet => {
+                self.keep_upstream_alive(id);
+                self.settle(id, now);
+            }
+            Expiry::Ended => self.settle(id, now),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
@@ -33,15 +33,29 @@ fn socket_address(address: &Address) -> io::Result<SockAddr> {
 ///
 /// Urgent data stays in the stream (`SO_OOBINLINE`): left out of it, its byte would be lost on
 /// the way, since neither `recv` without `MSG_OOB` nor splice ever sees it.
-fn set_stream_options(socket: &Socket, keepalive: Option<Keepalive>) -> io::Result<()> {
+fn set_stream_options(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    socket.set_out_of_band_inline(true)?;
-    if let Some(Keepalive { idle, interval, probes }) = keepalive {
-        let parameters =
-            TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(probes);
-        socket.set_tcp_keepalive(&parameters)?;
+    socket.set_out_of_band_inline(true)
+}
+
+/// Has the kernel ask a silent peer whether it is still there: four system calls.
+///
+/// # Errors
+/// The system's own.
+pub fn keep_alive(socket: BorrowedFd<'_>, keepalive: Keepalive) -> io::Result<()> {
+    let Keepalive { idle, interval, probes } = keepalive;
+    let parameters =
+        TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(probes);
+    SockRef::from(&socket).set_tcp_keepalive(&parameters)
+}
+
+/// The options of a listener, for accepted sockets to inherit.
+fn set_listener_options(socket: BorrowedFd<'_>, options: ListenOptions) -> io::Result<()> {
+    set_stream_options(&SockRef::from(&socket))?;
+    match options.keepalive {
+        Some(keepalive) => keep_alive(socket, keepalive),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Binds and listens. TCP sockets share their port with the other workers' (`SO_REUSEPORT`), and
@@ -60,7 +74,7 @@ pub fn listen(address: &Address, options: ListenOptions) -> io::Result<OwnedFd> 
             if ip.is_ipv6() {
                 socket.set_only_v6(true)?;
             }
-            set_stream_options(&socket, options.keepalive)?;
+            set_listener_options(socket.as_fd(), options)?;
             socket.bind(&name)?;
         }
         Address::Unix(path) => {
@@ -83,10 +97,14 @@ pub fn listen(address: &Address, options: ListenOptions) -> io::Result<OwnedFd> 
 /// # Errors
 /// The system's own.
 pub fn adopt(socket: &OwnedFd, options: ListenOptions) -> io::Result<()> {
-    let socket = SockRef::from(socket);
-    socket.set_nonblocking(true)?;
-    if socket.domain()? != Domain::UNIX {
-        set_stream_options(&socket, options.keepalive)?;
+    let inherited = SockRef::from(socket);
+    if !inherited.is_listener()? {
+        let problem = "it is not a listening stream socket (ListenStream= in the socket unit)";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+    }
+    inherited.set_nonblocking(true)?;
+    if inherited.domain()? != Domain::UNIX {
+        set_listener_options(socket.as_fd(), options)?;
     }
     Ok(())
 }
@@ -139,15 +157,11 @@ pub fn local_address(socket: BorrowedFd<'_>) -> io::Result<Option<Address>> {
 ///
 /// # Errors
 /// The system's own; `EAGAIN` for a unix socket whose backlog is full.
-pub fn connect(
-    address: &Address,
-    source: Option<IpAddr>,
-    keepalive: Option<Keepalive>,
-) -> io::Result<(OwnedFd, bool)> {
+pub fn connect(address: &Address, source: Option<IpAddr>) -> io::Result<(OwnedFd, bool)> {
     let name = socket_address(address)?;
     let socket = Socket::new(name.domain(), Type::STREAM.nonblocking(), None)?;
     if let Address::Ip(_) = address {
-        set_stream_options(&socket, keepalive)?;
+        set_stream_options(&socket)?;
         if let Some(source) = source {
             nix::sys::socket::setsockopt(
                 &socket,
@@ -294,7 +308,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Address::Ip(listener.local_addr().unwrap());
         let source: IpAddr = "127.0.0.2".parse().unwrap();
-        let (_socket, _) = connect(&address, Some(source), None).unwrap();
+        let (_socket, _) = connect(&address, Some(source)).unwrap();
         assert_eq!(listener.accept().unwrap().1.ip(), source);
     }
 
@@ -302,7 +316,7 @@ mod tests {
     fn a_reset_is_seen_as_one_and_unsent_bytes_are_counted() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Address::Ip(listener.local_addr().unwrap());
-        let (socket, _) = connect(&address, None, None).unwrap();
+        let (socket, _) = connect(&address, None).unwrap();
         let (mut peer, _) = listener.accept().unwrap();
         assert!(take_error(socket.as_fd()).unwrap().is_none());
         let block = vec![0; 1 << 20];
@@ -324,7 +338,7 @@ mod tests {
         drop(first);
         let second = listen(&address, OPTIONS).unwrap();
         assert_eq!(local_address(second.as_fd()).unwrap(), Some(address.clone()));
-        let (client, stands) = connect(&address, None, None).unwrap();
+        let (client, stands) = connect(&address, None).unwrap();
         assert!(stands, "a unix connect does not wait for the accept");
         let (accepted, peer) = accept_one(&second);
         assert_eq!(peer, None);
@@ -339,7 +353,7 @@ mod tests {
             format!("unix:@spliceway-test-{}", std::process::id()).parse().unwrap();
         let listener = listen(&address, OPTIONS).unwrap();
         assert_eq!(local_address(listener.as_fd()).unwrap(), Some(address.clone()));
-        connect(&address, None, None).unwrap();
+        connect(&address, None).unwrap();
         accept_one(&listener);
     }
 }

@@ -170,7 +170,6 @@ impl Kernel for FakeKernel {
         &mut self,
         _address: &Address,
         _source: Option<IpAddr>,
-        _keepalive: Option<Keepalive>,
     ) -> io::Result<Connecting<FakeSocket>> {
         let mut world = self.world.borrow_mut();
         world.calls += 1;
@@ -191,6 +190,11 @@ impl Kernel for FakeKernel {
         drop(world);
         let socket = FakeSocket { id, world: Rc::clone(&self.world) };
         Ok(Connecting { socket, established: steps == 0 })
+    }
+
+    fn keep_alive(&mut self, socket: &FakeSocket, _keepalive: Keepalive) -> io::Result<()> {
+        self.with(socket, |socket| socket.keeps_alive = true);
+        Ok(())
     }
 
     fn take_error(&mut self, socket: &FakeSocket) -> Option<io::Error> {

@@ -31,8 +31,8 @@ use spliceway::access_log::AccessLogSink;
 use spliceway::address::Address;
 use spliceway::capacity::{ListenerPlan, Plan};
 use spliceway::config::{
-    AccessLog, Balance, Config, Listener, LogFormat, LogTarget, Process, Protocol, Relay,
-    RelayMemory, RelayMode, Timeouts, Upstream, Workers,
+    AccessLog, Balance, Config, Keepalive, Listener, LogFormat, LogTarget, Process, Protocol,
+    Relay, RelayMemory, RelayMode, Timeouts, Upstream, Workers,
 };
 use spliceway::error::{CloseReason, Direction, FaultKind, Side};
 use spliceway::id::{ListenerId, UpstreamId};
@@ -77,7 +77,11 @@ fn config(mode: RelayMode) -> Config {
                 idle: Duration::from_secs(3600),
                 half_closed: Duration::from_secs(3600),
             },
-            keepalive: None,
+            keepalive: Some(Keepalive {
+                idle: Duration::from_secs(60),
+                interval: Duration::from_secs(10),
+                probes: 6,
+            }),
         }],
         upstreams: vec![Upstream {
             name: "up".into(),
@@ -468,4 +472,21 @@ fn a_fault_is_named_for_its_side() {
     }
     let account = simulation.worker.account();
     assert_eq!(account.closed_for(CloseReason::of_fault(Side::Upstream, FaultKind::Reset)), 1);
+}
+
+/// Keepalive costs four system calls, so a short connection goes without.
+#[test]
+fn a_connection_that_lasts_is_kept_alive() {
+    let mut simulation = Simulation::new(3, RelayMode::Copy, Faults::default(), Sabotage::None);
+    simulation.world.borrow_mut().client_connects();
+    for _ in 0..25 {
+        simulation.pump();
+        simulation.world.borrow_mut().step();
+    }
+    let (_, &server) = simulation.world.borrow().pairs.iter().next().unwrap();
+    assert!(!simulation.world.borrow().sockets[&server].keeps_alive);
+    simulation.now += Duration::from_secs(6);
+    simulation.pump();
+    assert!(simulation.worker.connections().next().is_some(), "still open");
+    assert!(simulation.world.borrow().sockets[&server].keeps_alive);
 }

@@ -115,6 +115,7 @@ pub struct Socket {
     pub connecting: Option<u32>,
     pub connect_outcome: Result<(), i32>,
     pub watched: bool,
+    pub keeps_alive: bool,
 }
 
 /// The pattern that stream `stream` has at `offset`.
@@ -150,6 +151,7 @@ impl Socket {
             connecting: None,
             connect_outcome: Ok(()),
             watched: false,
+            keeps_alive: false,
         }
     }
 
