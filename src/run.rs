@@ -20,6 +20,7 @@ use crate::config::units::show_size;
 use crate::control::{self, ControlError, ControlPlane, WorkerHandle};
 use crate::id::Token;
 use crate::io::accept::ConnectionLimit;
+use crate::io::drive::TURN_BYTES_MAX;
 use crate::io::event_loop;
 use crate::io::linux::Linux;
 use crate::io::worker::{Setup, Worker};
@@ -84,6 +85,7 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
             limit: Arc::clone(&limit),
             access_log: access_log.clone(),
             report: Arc::new(WorkerReport::default()),
+            turn_bytes_max: TURN_BYTES_MAX,
         };
         let worker = start_worker(setup, sockets, Arc::clone(&snapshot));
         workers.push(worker.map_err(|error| RunError::Start(error.to_string()))?);

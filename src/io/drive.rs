@@ -27,6 +27,8 @@ pub struct Ends<'a, K: Kernel> {
     pub conduits: &'a mut [Conduit<K::Pipe>; 2],
     /// The size of the pipes to ask for.
     pub pipe_size: u32,
+    /// Bytes after which a direction lets others have their turn.
+    pub turn_bytes_max: usize,
 }
 
 /// Runs both lanes until each waits, is done, or has had its turn. Returns whether one has had
@@ -37,8 +39,8 @@ pub fn drive<K: Kernel>(
     ends: &mut Ends<'_, K>,
     relay: &mut Relay,
 ) -> bool {
+    let mut budgets = [ends.turn_bytes_max; 2];
     let mut drive = Drive { kernel, supplies, ends, relay };
-    let mut budgets = [TURN_BYTES_MAX; 2];
     loop {
         let [upstream, downstream] = Direction::ALL
             .map(|direction| drive.run_lane(direction, &mut budgets[direction.index()]));

@@ -54,6 +54,8 @@ pub struct Setup {
     pub access_log: AccessLogSink,
     /// What the control plane reads.
     pub report: Arc<WorkerReport>,
+    /// [`crate::io::drive::TURN_BYTES_MAX`], or less where a simulation wants to see turns end.
+    pub turn_bytes_max: usize,
 }
 
 /// When a worker wants its next turn, events aside.
@@ -87,12 +89,13 @@ pub struct Worker<K: Kernel> {
     pub(super) flush_at: Option<Instant>,
     pub(super) trim_at: Option<Instant>,
     pub(super) drain_until: Option<Instant>,
+    turn_bytes_max: usize,
 }
 
 impl<K: Kernel> Worker<K> {
     /// A worker without listeners and connections.
     pub fn new(setup: Setup, kernel: K) -> Worker<K> {
-        let Setup { index, config, plan, limit, access_log, report } = setup;
+        let Setup { index, config, plan, limit, access_log, report, turn_bytes_max } = setup;
         let turn = RoundRobin::new(u32::try_from(index).unwrap_or(0));
         Worker {
             kernel,
@@ -108,6 +111,7 @@ impl<K: Kernel> Worker<K> {
             flush_at: None,
             trim_at: None,
             drain_until: None,
+            turn_bytes_max,
             config,
             plan,
             limit,
@@ -255,6 +259,7 @@ impl<K: Kernel> Worker<K> {
             upstream,
             conduits: &mut connection.conduits,
             pipe_size: self.plan.listeners[listener.index()].pipe_size,
+            turn_bytes_max: self.turn_bytes_max,
         };
         let more = drive(&mut self.kernel, &mut self.supplies, &mut ends, relay);
 

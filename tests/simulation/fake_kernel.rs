@@ -30,6 +30,7 @@ impl Drop for FakeSocket {
         let socket = world.sockets.get_mut(&self.id).expect("sockets are never forgotten");
         socket.closed = true;
         socket.has_edge = false;
+        socket.abandoned = socket.connecting.is_some();
         // Linux sends a reset instead of a FIN when unread bytes are thrown away.
         if !socket.incoming.is_empty() && !socket.saw_reset {
             socket.outgoing.clear();

@@ -116,6 +116,8 @@ pub struct Socket {
     pub connect_outcome: Result<(), i32>,
     pub watched: bool,
     pub keeps_alive: bool,
+    /// It was closed before its connect was decided.
+    pub abandoned: bool,
 }
 
 /// The pattern that stream `stream` has at `offset`.
@@ -152,6 +154,7 @@ impl Socket {
             connect_outcome: Ok(()),
             watched: false,
             keeps_alive: false,
+            abandoned: false,
         }
     }
 
@@ -455,6 +458,19 @@ impl World {
             if std::mem::take(&mut socket.has_edge) && !socket.closed {
                 let token = socket.token.expect("only watched sockets have edges");
                 edges.push((token, std::mem::take(&mut socket.edge)));
+            }
+        }
+        // Events for connections that are over. (There are none for a failed attempt of one that
+        // is not: the worker takes all events of a poll before it closes anything.)
+        let stale = self.faults.spurious_event;
+        for client in self.clients.values() {
+            let socket = &self.sockets[client];
+            if let (true, Some(token)) = (socket.closed, socket.token)
+                && stale > 0
+                && self.rng.u32(0..1000) < stale
+            {
+                let all = Readiness { readable: true, writable: true, behind: true, broken: true };
+                edges.push((token, all));
             }
         }
         if self.sabotage == Sabotage::LoseAnEdge && !edges.is_empty() {
