@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::kinds::{Choice, Count, PipeCapacity, Rounded, Span, Switch, WholeSeconds};
+use super::kinds::{Choice, Count, PipeCapacity, Rounded, SizeOrOff, Span, Switch, WholeSeconds};
 use super::reader::{Fallback, Report, Section, Setting};
 use super::valid::{narrow, seconds};
 use super::{Keepalive, Relay, RelayMode, Timeouts, limits};
@@ -11,6 +11,7 @@ use super::{Keepalive, Relay, RelayMode, Timeouts, limits};
 const MODE: Choice<RelayMode> =
     Choice(&[("splice", RelayMode::Splice), ("copy", RelayMode::Copy), ("auto", RelayMode::Auto)]);
 const PIPE_SIZE_DEFAULT: Rounded = Rounded::exactly(256 << 10);
+const LOW_WATER_DEFAULT: Option<u64> = Some(512 << 10);
 const KEEPALIVE_PROBES_DEFAULT: u64 = 6;
 
 /// What holds for every listener that does not override it.
@@ -23,6 +24,7 @@ pub(super) struct Shared {
 pub(super) struct RelaySettings {
     pub(super) mode: Setting<RelayMode>,
     pub(super) pipe_size: Setting<Rounded>,
+    pub(super) low_water: Setting<Option<u64>>,
 }
 
 impl RelaySettings {
@@ -34,6 +36,7 @@ impl RelaySettings {
     ) -> RelaySettings {
         let mode = Fallback::new(shared.map(|s| &s.mode), RelayMode::Splice);
         let pipe_size = Fallback::new(shared.map(|s| &s.pipe_size), PIPE_SIZE_DEFAULT);
+        let low_water = Fallback::new(shared.map(|s| &s.low_water), LOW_WATER_DEFAULT);
         RelaySettings {
             mode: section.read(report, "mode", &MODE, mode),
             pipe_size: section.read(
@@ -42,10 +45,15 @@ impl RelaySettings {
                 &PipeCapacity(limits::PIPE_SIZE),
                 pipe_size,
             ),
+            low_water: section.read(report, "low_water", &SizeOrOff(limits::LOW_WATER), low_water),
         }
     }
     pub(super) fn relay(&self) -> Relay {
-        Relay { mode: self.mode.value, pipe_size: self.pipe_size.value.size }
+        Relay {
+            mode: self.mode.value,
+            pipe_size: self.pipe_size.value.size,
+            low_water: self.low_water.value.map(narrow),
+        }
     }
 }
 

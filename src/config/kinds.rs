@@ -81,6 +81,27 @@ impl Kind for Size {
     }
 }
 
+/// A size, or `"off"`, which is `None`.
+pub(super) struct SizeOrOff(pub(super) RangeInclusive<u64>);
+
+impl Kind for SizeOrOff {
+    type Value = Option<u64>;
+
+    fn read(&self, node: &Node) -> Result<Option<u64>, Mismatch> {
+        if matches!(&node.value, Value::Text(text) if text == "off") {
+            return Ok(None);
+        }
+        Size(self.0.clone()).read(node).map(Some).map_err(|mut mismatch| {
+            mismatch.expected = format!("\"off\" or {}", mismatch.expected);
+            mismatch
+        })
+    }
+
+    fn show(&self, bytes: &Option<u64>) -> String {
+        bytes.map_or_else(|| "off".to_owned(), show_size)
+    }
+}
+
 /// The capacity of a pipe: a size that `F_SETPIPE_SZ` takes as it is, a power of two (the
 /// kernel's `round_pipe_size`, fs/pipe.c). Others are rounded up, as the kernel would.
 pub(super) struct PipeCapacity(pub(super) RangeInclusive<u64>);

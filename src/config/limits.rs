@@ -23,6 +23,10 @@ pub const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 /// one slow reader would pin as much memory as a small machine has.
 pub const PIPE_SIZE: RangeInclusive<u64> = 64 * KIB..=64 * MIB;
 
+/// `relay.low_water`, in bytes. Below a few segments it holds nothing back; above, the kernel
+/// stops at half of `net.ipv4.tcp_rmem`.
+pub const LOW_WATER: RangeInclusive<u64> = 16 * KIB..=16 * MIB;
+
 /// `relay.pipe_memory` and `relay.buffer_memory`, in bytes.
 pub const RELAY_MEMORY: RangeInclusive<u64> = MIB..=TIB;
 

@@ -141,6 +141,9 @@ pub struct Relay {
     pub mode: RelayMode,
     /// `relay.pipe_size`, in bytes: the capacity asked of the kernel for each pipe.
     pub pipe_size: u32,
+    /// `relay.low_water`, in bytes: once a direction has proved to carry bulk, its source wakes
+    /// the worker only when so much is queued, or after a millisecond. `None` for `"off"`.
+    pub low_water: Option<u32>,
 }
 
 /// `relay.mode`

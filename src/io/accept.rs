@@ -16,7 +16,7 @@ use crate::io::connection::Connection;
 use crate::io::kernel::Kernel;
 use crate::io::worker::Worker;
 use crate::metrics::AcceptPause;
-use crate::relay::Readiness;
+use crate::relay::{Readiness, Relay};
 use crate::session::Session;
 
 /// Connections that one listener may bring in one turn, so that a flood of new ones does not
@@ -177,14 +177,15 @@ impl<K: Kernel> Worker<K> {
         let servers = u32::try_from(self.config.upstreams[upstream].servers.len()).unwrap_or(1);
         let first = self.turns[upstream].pick(servers);
         let plan = &self.plan.listeners[listener.index()];
-        let mut session = Session::new(plan.mode, settings.timeouts, servers, first, now);
+        let mut relay = Relay::new(plan.mode, settings.relay.low_water);
         if let Some(reason) = plan.fallback {
-            session.relay_mut().fall_back(reason);
+            relay.fall_back(reason);
             self.account.fell_back(listener, std::iter::once(reason));
         }
         if is_unix {
-            session.relay_mut().lane_mut(Direction::Upstream).read_until_would_block();
+            relay.lane_mut(Direction::Upstream).source_is_unix();
         }
+        let session = Session::new(relay, settings.timeouts, servers, first, now);
         self.generation = self.generation.next();
         let entry = self.connections.vacant_entry();
         let index = u32::try_from(entry.key()).unwrap_or(u32::MAX);

@@ -51,7 +51,7 @@ impl<K: Kernel> Worker<K> {
         connection.connect_events = Readiness::default();
         if is_unix {
             let lane = connection.session.relay_mut().lane_mut(Direction::Downstream);
-            lane.read_until_would_block();
+            lane.source_is_unix();
         }
         if begun.established {
             self.connected(id, now);

@@ -91,6 +91,10 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                     let _gone = self.kernel.shutdown_write(self.sink(direction)).is_err();
                     self.relay.shut_down(direction);
                 }
+                Step::Wait { readable: true, .. } => {
+                    self.set_low_water(direction);
+                    return false;
+                }
                 Step::Wait { .. } | Step::Done => return false,
             }
             debug_assert!(
@@ -98,6 +102,14 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                     || self.relay.lane(direction).is_done(),
                 "a lane and its conduit disagree on what is held"
             );
+        }
+    }
+
+    fn set_low_water(&mut self, direction: Direction) {
+        let change = self.relay.lane_mut(direction).take_low_water_change();
+        if let Some(bytes) = change {
+            // Without its mark a source wakes the lane more often, and that is all.
+            let _unmarked = self.kernel.set_low_water(self.source(direction), bytes).is_err();
         }
     }
 

@@ -75,6 +75,12 @@ pub trait Kernel {
     /// The socket is gone.
     fn keep_alive(&mut self, socket: &Self::Socket, keepalive: Keepalive) -> io::Result<()>;
 
+    /// Has events of a socket held back until so many bytes are queued, or the stream has ended.
+    ///
+    /// # Errors
+    /// The socket is gone, or is of a family that has no such mark.
+    fn set_low_water(&mut self, socket: &Self::Socket, bytes: u32) -> io::Result<()>;
+
     /// The error that a socket holds, which is thereby cleared.
     fn take_error(&mut self, socket: &Self::Socket) -> Option<io::Error>;
 

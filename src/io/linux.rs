@@ -79,6 +79,10 @@ impl Kernel for Linux {
         socket::keep_alive(socket.as_fd(), keepalive)
     }
 
+    fn set_low_water(&mut self, socket: &OwnedFd, bytes: u32) -> io::Result<()> {
+        socket::set_low_water(socket.as_fd(), bytes)
+    }
+
     fn take_error(&mut self, socket: &OwnedFd) -> Option<io::Error> {
         socket::take_error(socket.as_fd()).unwrap_or_else(Some)
     }

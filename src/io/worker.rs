@@ -292,8 +292,9 @@ impl<K: Kernel> Worker<K> {
                 self.check_send_queue(id, side, now);
                 self.settle(id, now);
             }
-            // The first deadline is that of the connect. When it passes and the connection stands,
-            // the connection has lived as long as that.
+            Expiry::Run => self.drive(id, now),
+            // The first deadline is that of the connect, and it stays armed when the connection
+            // stands. So a connection that meets it has lasted.
             Expiry::NotYet => {
                 self.keep_upstream_alive(id);
                 self.settle(id, now);

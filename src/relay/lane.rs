@@ -28,6 +28,7 @@
 use crate::config::RelayMode;
 use crate::error::{FallbackReason, FaultKind, Path};
 use crate::relay::choice::{Choice, Fallbacks};
+use crate::relay::coalesce::Coalescing;
 
 /// So many wake-ups in a row that moved nothing demote a flow from splice to copying.
 pub const BARREN_WAKES_MAX: u8 = 64;
@@ -134,6 +135,7 @@ pub struct Lane {
     /// The kind of conduit that holds them.
     held_by: Path,
     choice: Choice,
+    coalescing: Coalescing,
     /// A short read proves nothing for this source: something stands behind what was read (a
     /// FIN, an urgent mark, a passed descriptor) for which no further edge may come.
     read_until_would_block: bool,
@@ -147,13 +149,16 @@ pub struct Lane {
 impl Lane {
     /// A lane between two open sockets, the source of which is not known to be readable, while
     /// the sink is taken to be writable, as a new socket is.
-    pub fn new(mode: RelayMode) -> Lane {
+    ///
+    /// `low_water` is the mark that the source gets once the lane has proved to carry bulk.
+    pub fn new(mode: RelayMode, low_water: Option<u32>) -> Lane {
         Lane {
             source: Source::Open { readable: false },
             sink: Sink::Open { writable: true },
             held: 0,
             held_by: Path::Copy,
             choice: Choice::new(mode),
+            coalescing: Coalescing::new(low_water),
             read_until_would_block: false,
             doomed: None,
             barren_wakes: 0,
@@ -194,10 +199,42 @@ impl Lane {
         }
     }
 
-    /// Short reads prove nothing for this source: a unix socket ends a read where a descriptor
-    /// was passed.
-    pub fn read_until_would_block(&mut self) {
+    /// The source is a unix socket: a read ends where a descriptor was passed, so short reads
+    /// prove nothing, and it has no low-water mark.
+    pub fn source_is_unix(&mut self) {
         self.read_until_would_block = true;
+        self.coalescing.disable();
+    }
+
+    /// Bytes moved in the other direction: whoever speaks there may wait for an answer, which
+    /// must not wait here for its tail.
+    pub fn on_dialogue(&mut self) {
+        if self.coalescing.is_on() {
+            self.on_readable(false);
+        }
+        self.coalescing.on_dialogue();
+    }
+
+    /// Whether the source keeps bytes back until there are many, so that somebody must look after
+    /// them once [`coalesce::PATIENCE`](crate::relay::coalesce::PATIENCE) has passed.
+    pub fn awaits_tail(&self) -> bool {
+        self.coalescing.is_in_force()
+            && self.held == 0
+            && matches!(self.source, Source::Open { .. })
+    }
+
+    /// Nothing came for so long: what there is is read, however little.
+    pub fn on_tail(&mut self) {
+        if self.awaits_tail() {
+            self.coalescing.on_tail();
+            self.on_readable(false);
+        }
+    }
+
+    /// The low-water mark that the source should have from now on, in bytes, where that changes.
+    /// To be set before the lane waits for its source.
+    pub fn take_low_water_change(&mut self) -> Option<u32> {
+        self.coalescing.take_change()
     }
 
     /// What came of a [`Step::Fill`]. Returns the reason if the flow was demoted by it.
@@ -210,7 +247,14 @@ impl Lane {
                 self.held_by = path;
                 self.totals.read += bytes as u64;
                 self.choice.observe(bytes);
-                if dry && !self.read_until_would_block && self.doomed.is_none() {
+                // With a mark in force, what is left comes with the next edge or with the tail;
+                // another read now would only bring a little of it.
+                let is_dry = dry || self.coalescing.is_in_force();
+                match path {
+                    Path::Splice => self.coalescing.on_bulk(bytes),
+                    Path::Copy => self.coalescing.on_dialogue(),
+                }
+                if is_dry && !self.read_until_would_block && self.doomed.is_none() {
                     self.source = Source::Open { readable: false };
                 }
                 None
@@ -349,7 +393,7 @@ mod tests {
     }
 
     fn readable_lane(mode: RelayMode) -> Lane {
-        let mut lane = Lane::new(mode);
+        let mut lane = Lane::new(mode, None);
         assert_eq!(lane.next(), READABLE);
         lane.on_readable(false);
         lane
@@ -423,7 +467,7 @@ mod tests {
 
     #[test]
     fn a_doomed_source_ends_in_a_failure_and_not_in_a_shutdown() {
-        let mut lane = Lane::new(RelayMode::Copy);
+        let mut lane = Lane::new(RelayMode::Copy, None);
         lane.doom_source(FaultKind::Reset);
         assert_eq!(lane.next(), Step::Fill(Path::Copy), "no event will come, so look at once");
         lane.filled(Filled::Moved { bytes: 3, path: Path::Copy, dry: true });
@@ -444,7 +488,7 @@ mod tests {
 
     #[test]
     fn barren_wakes_demote_a_splicing_lane_once() {
-        let mut lane = Lane::new(RelayMode::Splice);
+        let mut lane = Lane::new(RelayMode::Splice, None);
         let demotions = (0..200)
             .filter_map(|_| {
                 lane.on_readable(false);

@@ -13,6 +13,7 @@
 //! the reset.
 
 pub mod choice;
+pub mod coalesce;
 pub mod lane;
 
 use crate::config::RelayMode;
@@ -68,9 +69,9 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A relay between two open sockets.
-    pub fn new(mode: RelayMode) -> Relay {
-        Relay { lanes: [Lane::new(mode), Lane::new(mode)], fault: None }
+    /// A relay between two open sockets; see [`Lane::new`].
+    pub fn new(mode: RelayMode, low_water: Option<u32>) -> Relay {
+        Relay { lanes: [Lane::new(mode, low_water), Lane::new(mode, low_water)], fault: None }
     }
 
     /// The lane of one direction.
@@ -119,6 +120,9 @@ impl Relay {
     /// What came of filling; see [`Lane::filled`].
     pub fn filled(&mut self, direction: Direction, outcome: Filled) -> Option<FallbackReason> {
         let demoted = self.lane_mut(direction).filled(outcome);
+        if let Filled::Moved { .. } = outcome {
+            self.lane_mut(direction.opposite()).on_dialogue();
+        }
         if let Some(kind) = self.lane(direction).source_fault() {
             self.fail(direction.source(), kind);
             self.lane_mut(direction.opposite()).fail_sink(kind);
@@ -161,6 +165,16 @@ impl Relay {
         }
     }
 
+    /// Whether a lane's source keeps bytes back; see [`Lane::awaits_tail`].
+    pub fn awaits_tail(&self) -> bool {
+        self.lanes.iter().any(Lane::awaits_tail)
+    }
+
+    /// Nothing came for [`coalesce::PATIENCE`].
+    pub fn on_tail(&mut self) {
+        self.lanes.iter_mut().for_each(Lane::on_tail);
+    }
+
     /// Splice cannot be had for any byte of this relay.
     pub fn fall_back(&mut self, reason: FallbackReason) {
         for lane in &mut self.lanes {
@@ -190,7 +204,7 @@ mod tests {
 
     #[test]
     fn each_direction_ends_by_itself() {
-        let mut relay = Relay::new(RelayMode::Copy);
+        let mut relay = Relay::new(RelayMode::Copy, None);
         relay.on_ready(Side::Client, READABLE);
         relay.filled(UP, Filled::Eof);
         assert_eq!(relay.next(UP), Step::ShutdownWrite);
@@ -207,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_reset_is_reported_after_the_bytes_before_it() {
-        let mut relay = Relay::new(RelayMode::Copy);
+        let mut relay = Relay::new(RelayMode::Copy, None);
         relay.on_ready(Side::Upstream, READABLE);
         relay.filled(DOWN, copied(5));
         relay.drained(DOWN, Drained::WouldBlock);
@@ -223,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_reset_that_a_write_found_first_still_lets_the_queued_bytes_through() {
-        let mut relay = Relay::new(RelayMode::Copy);
+        let mut relay = Relay::new(RelayMode::Copy, None);
         relay.on_ready(Side::Client, READABLE);
         relay.filled(UP, copied(9));
         relay.drained(UP, Drained::Failed(FaultKind::Reset));
@@ -239,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_half_closed_peer_that_resets_is_noticed_without_a_write() {
-        let mut relay = Relay::new(RelayMode::Copy);
+        let mut relay = Relay::new(RelayMode::Copy, None);
         relay.on_ready(Side::Client, READABLE);
         relay.filled(UP, Filled::Eof);
         relay.shut_down(UP);
@@ -250,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_fault_after_a_half_close_is_still_a_fault() {
-        let mut relay = Relay::new(RelayMode::Copy);
+        let mut relay = Relay::new(RelayMode::Copy, None);
         relay.on_ready(Side::Client, READABLE);
         relay.filled(UP, Filled::Eof);
         relay.shut_down(UP);

@@ -18,9 +18,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config::{RelayMode, Timeouts};
+use crate::config::Timeouts;
 use crate::error::{CloseReason, FaultKind, Side};
 use crate::id::ServerId;
+use crate::relay::coalesce::PATIENCE;
 use crate::relay::{Progress, Readiness, Relay};
 
 /// Attempts to connect for one client, on different servers, before the client is refused.
@@ -75,6 +76,8 @@ pub enum AfterFailure {
 pub enum Expiry {
     /// Nothing: something moved in the meantime.
     NotYet,
+    /// Run the lanes.
+    Run,
     /// Treat the attempt to connect as failed with [`FaultKind::TimedOut`].
     ConnectTimedOut,
     /// Look at the send queue of this side and tell [`Session::send_queue`].
@@ -91,6 +94,8 @@ pub struct Session {
     timeouts: Timeouts,
     accepted_at: Instant,
     active_at: Instant,
+    /// When to look after bytes that a source keeps back.
+    tail_at: Option<Instant>,
     connect: Connect,
 }
 
@@ -113,7 +118,7 @@ impl Session {
     /// A session for a client accepted at `now`, to be connected to server `first` of an
     /// upstream with `servers` servers.
     pub fn new(
-        mode: RelayMode,
+        relay: Relay,
         timeouts: Timeouts,
         servers: u32,
         first: ServerId,
@@ -122,10 +127,11 @@ impl Session {
         debug_assert!(first.0 < servers);
         Session {
             phase: Phase::Connecting { until: now + timeouts.connect },
-            relay: Relay::new(mode),
+            relay,
             timeouts,
             accepted_at: now,
             active_at: now,
+            tail_at: None,
             connect: Connect { servers, server: first, attempts: 1, began_at: now, took: None },
         }
     }
@@ -209,6 +215,11 @@ impl Session {
         if moved {
             self.active_at = now;
         }
+        self.tail_at = match self.tail_at {
+            _ if !self.relay.awaits_tail() => None,
+            Some(tail_at) if !moved => Some(tail_at),
+            _ => Some(now + PATIENCE),
+        };
         match self.relay.progress() {
             Progress::Open | Progress::HalfClosed | Progress::Failing { .. } => {}
             Progress::Completed => self.phase = Phase::Ended(CloseReason::Completed),
@@ -245,7 +256,10 @@ impl Session {
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Connecting { until } => Some(until),
-            Phase::Relaying => Some(self.active_at + self.silence_max().0),
+            Phase::Relaying => {
+                let silent = self.active_at + self.silence_max().0;
+                Some(self.tail_at.map_or(silent, |tail_at| tail_at.min(silent)))
+            }
             Phase::Resetting { check_at, until, .. } => Some(check_at.min(until)),
             Phase::Ended(_) => None,
         }
@@ -273,6 +287,11 @@ impl Session {
         }
         match self.phase {
             Phase::Connecting { .. } => Expiry::ConnectTimedOut,
+            Phase::Relaying if now < self.active_at + self.silence_max().0 => {
+                self.tail_at = None;
+                self.relay.on_tail();
+                Expiry::Run
+            }
             Phase::Relaying => self.end(self.silence_max().1),
             Phase::Resetting { reason, until, .. } if now >= until => self.end(reason),
             Phase::Resetting { survivor, .. } => Expiry::CheckSendQueue(survivor),

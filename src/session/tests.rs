@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::RelayMode;
 use crate::error::Direction;
 use crate::relay::lane::{Drained, Filled};
 
@@ -11,7 +12,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 const BROKEN: Readiness = Readiness { readable: true, writable: true, behind: true, broken: true };
 
 fn session(servers: u32, now: Instant) -> Session {
-    Session::new(RelayMode::Copy, TIMEOUTS, servers, ServerId(0), now)
+    Session::new(Relay::new(RelayMode::Copy, None), TIMEOUTS, servers, ServerId(0), now)
 }
 
 fn relaying(now: Instant) -> Session {
@@ -24,8 +25,13 @@ fn relaying(now: Instant) -> Session {
 fn each_server_is_tried_once_and_three_at_most() {
     let check = |servers: u32, expected: &[u32]| {
         let now = Instant::now();
-        let mut session =
-            Session::new(RelayMode::Copy, TIMEOUTS, servers, ServerId(servers - 1), now);
+        let mut session = Session::new(
+            Relay::new(RelayMode::Copy, None),
+            TIMEOUTS,
+            servers,
+            ServerId(servers - 1),
+            now,
+        );
         let mut tried = vec![session.server().0];
         while session.connect_failed(FaultKind::Refused, now) == AfterFailure::Retry {
             tried.push(session.server().0);

@@ -204,6 +204,29 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<SocketAdd
     Ok((socket, name.as_socket()))
 }
 
+/// Has the kernel report a socket as readable only once `bytes` are queued, or at the end of the
+/// stream (`SO_RCVLOWAT`, socket(7)). TCP makes room for them, as far as `net.ipv4.tcp_rmem`
+/// allows, and looks at once whether the new mark is reached already. Reads bring what is there,
+/// however little.
+///
+/// # Errors
+/// The system's own.
+pub fn set_low_water(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    // SAFETY: SO_RCVLOWAT reads one int through the pointer, which is valid for the call and has
+    // the length given.
+    let outcome = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVLOWAT,
+            (&raw const bytes).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// The error that the kernel holds for a socket, which is thereby cleared (`SO_ERROR`).
 ///
 /// # Errors

@@ -44,7 +44,7 @@ fn unknown_keys() {
         "listeners.web.relay",
         "pipe_memory = \"64MiB\"",
         &[
-            "a.toml:@: listeners.web.relay.pipe_memory: unknown key; expected one of mode, pipe_size",
+            "a.toml:@: listeners.web.relay.pipe_memory: unknown key; expected one of mode, pipe_size, low_water",
         ],
     );
     check(

@@ -63,7 +63,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             backlog: 1024,
             protocol: Protocol::Tcp,
             upstream: UpstreamId(0),
-            relay: Relay { mode: RelayMode::Splice, pipe_size: 256 * 1024 },
+            relay: Relay { mode: RelayMode::Splice, pipe_size: 256 * 1024, low_water: None },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
                 idle: Duration::from_secs(300),

@@ -198,6 +198,14 @@ impl Kernel for FakeKernel {
         Ok(())
     }
 
+    fn set_low_water(&mut self, socket: &FakeSocket, bytes: u32) -> io::Result<()> {
+        self.with(socket, |socket| {
+            socket.low_water = bytes as usize;
+            socket.raise();
+        });
+        Ok(())
+    }
+
     fn take_error(&mut self, socket: &FakeSocket) -> Option<io::Error> {
         self.with(socket, |socket| socket.error.take().map(io::Error::from_raw_os_error))
     }

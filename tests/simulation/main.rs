@@ -45,6 +45,7 @@ use spliceway::io::accept::ConnectionLimit;
 use spliceway::io::conduit::Conduit;
 use spliceway::io::kernel::PipeState;
 use spliceway::io::worker::{Setup, Wake, Worker};
+use spliceway::relay::coalesce::PATIENCE;
 use spliceway::session::Phase;
 use spliceway::snapshot::WorkerReport;
 
@@ -52,6 +53,8 @@ use fake_kernel::{FakeKernel, FakeListener};
 use world::{Faults, Sabotage, Shared, Socket, World};
 
 const CLIENTS: usize = 12;
+/// Small, so that flows prove themselves within a few tens of kilobytes.
+const LOW_WATER: u32 = 1000;
 const STEPS_WITH_FAULTS: usize = 300;
 /// Steps after the faults in which everything must have ended.
 const STEPS_TO_END_MAX: usize = 20_000;
@@ -76,7 +79,7 @@ fn config(mode: RelayMode) -> Config {
             backlog: 16,
             protocol: Protocol::Tcp,
             upstream: UpstreamId(0),
-            relay: Relay { mode, pipe_size: 1 << 18 },
+            relay: Relay { mode, pipe_size: 1 << 18, low_water: Some(LOW_WATER) },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
                 idle: Duration::from_secs(3600),
@@ -224,6 +227,13 @@ impl Simulation {
                 let is_free = sink.outgoing.len() * 3 <= sink.send_buffer * 2;
                 if lane.held() > 0 {
                     assert!(!is_free, "a lane sleeps although its sink is writable");
+                } else if lane.awaits_tail() {
+                    let tail = Wake::At(self.now + PATIENCE);
+                    let is_armed = matches!(
+                        (self.worker.next_wake(), tail),
+                        (Wake::At(next), Wake::At(latest)) if next <= latest
+                    );
+                    assert!(is_armed, "bytes are held back and nobody will look after them");
                 } else if !lane.source_has_ended() {
                     assert!(
                         !source.is_readable(),

@@ -93,6 +93,8 @@ pub struct Socket {
     // From the proxy to the peer.
     pub outgoing: VecDeque<u8>,
     pub send_buffer: usize,
+    /// Fewer bytes than this bring no event.
+    pub low_water: usize,
     pub shut: bool,
     /// What the peer has read, verified byte for byte as it comes.
     pub received: usize,
@@ -139,6 +141,7 @@ impl Socket {
             dead: false,
             outgoing: VecDeque::new(),
             send_buffer,
+            low_water: 1,
             shut: false,
             received: 0,
             expected_stream: None,
@@ -170,6 +173,13 @@ impl Socket {
             && (self.outgoing.len() < self.send_buffer || self.error.is_some() || self.dead)
     }
 
+    /// Whether an event would call a read worth while.
+    fn is_worth_reading(&self) -> bool {
+        let queued: usize = self.incoming.iter().map(Vec::len).sum();
+        let is_over = self.fin || self.error.is_some() || self.dead;
+        self.connecting.is_none() && (queued >= self.low_water || is_over)
+    }
+
     /// As epoll does it, an edge reports all that holds at the time, not only what changed.
     pub fn raise(&mut self) {
         if self.closed || !self.watched || (self.connecting.is_some()) {
@@ -177,7 +187,7 @@ impl Socket {
         }
         self.has_edge = true;
         self.edge = Readiness {
-            readable: self.is_readable(),
+            readable: self.is_worth_reading(),
             // tcp_poll: writable from a third of the buffer free on.
             writable: self.is_writable() && self.outgoing.len() * 3 <= self.send_buffer * 2,
             behind: self.fin || self.error.is_some() || self.dead || self.urgent,

@@ -1,0 +1,210 @@
+//! Receive coalescing: fewer, fuller wake-ups for a lane that carries bulk.
+//!
+//! A sender that is as fast as its receiver wakes it for every segment or two. With a low-water
+//! mark on the source (`SO_RCVLOWAT`, socket(7)) the kernel wakes the lane only once so many
+//! bytes are queued; the end of the stream and errors wake it at once all the same. One wake then
+//! moves ten times as much for the same two splices.
+//!
+//! The danger is the tail of a burst, which would wait for bytes that never come. So:
+//!
+//! - only a lane that has moved [`PROOF_FACTOR_MIN`] times the mark without a byte in the other
+//!   direction has a mark at all: whoever asks and waits for an answer, or for a window update,
+//!   never meets it;
+//! - a byte in the other direction ends it;
+//! - [`PATIENCE`] after the last bytes the mark drops back and the tail is read. After that, the
+//!   lane must prove itself with twice as many bytes as before.
+//!
+//! ```text
+//!            many times the mark in one direction
+//!   Off ───────────────────────────────────────────────▶ On
+//!    ▲      the other direction moved, or PATIENCE passed │
+//!    └────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Where the length of what comes is known, as it will be for HTTP bodies, no proof and no
+//! deadline are needed: a mark of at most what remains is always reached.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// How many times the mark a lane must have moved, with nothing in the other direction, before it
+/// has one. With the default mark of 512 KiB that is 8 MiB: more than any message of a dialogue
+/// that the benchmark knows.
+pub const PROOF_FACTOR_MIN: u64 = 16;
+
+/// What is proof enough even for a lane that has paused many times.
+pub const PROOF_FACTOR_MAX: u64 = 512;
+
+/// How long a mark may keep bytes waiting.
+pub const PATIENCE: Duration = Duration::from_millis(1);
+
+/// The coalescing of one lane.
+#[derive(Debug, Clone, Copy)]
+pub struct Coalescing {
+    /// The mark, in bytes; `None` for a lane that never has one.
+    mark: Option<NonZeroU32>,
+    /// Bytes moved since the other direction did, or since the last tail.
+    run: u64,
+    /// How many times the mark that must be.
+    proof_factor: u64,
+    is_on: bool,
+    /// What the kernel was told is not what holds.
+    is_stale: bool,
+}
+
+impl Coalescing {
+    /// Off, and nothing proved. Without a mark, or with one of 0, it stays off.
+    pub fn new(mark: Option<u32>) -> Coalescing {
+        let mark = mark.and_then(NonZeroU32::new);
+        let proof_factor = PROOF_FACTOR_MIN;
+        Coalescing { mark, run: 0, proof_factor, is_on: false, is_stale: false }
+    }
+
+    /// This source has no low-water mark.
+    pub fn disable(&mut self) {
+        self.mark = None;
+        self.set(false);
+    }
+
+    /// A splice brought so many bytes.
+    pub fn on_bulk(&mut self, bytes: usize) {
+        self.run = self.run.saturating_add(bytes as u64);
+        let Some(mark) = self.mark else { return };
+        if self.run / u64::from(mark.get()) >= self.proof_factor {
+            self.set(true);
+        }
+    }
+
+    /// The lane copied, or the other direction moved: this is a dialogue.
+    pub fn on_dialogue(&mut self) {
+        self.run = 0;
+        self.set(false);
+    }
+
+    /// No byte came for [`PATIENCE`].
+    pub fn on_tail(&mut self) {
+        if let (true, Some(mark)) = (self.is_on, self.mark) {
+            // A run that was long in comparison makes up for earlier pauses.
+            let was_long = self.run / u64::from(mark.get()) >= 8 * self.proof_factor;
+            self.proof_factor = match was_long {
+                true => PROOF_FACTOR_MIN,
+                false => (self.proof_factor * 2).min(PROOF_FACTOR_MAX),
+            };
+        }
+        self.on_dialogue();
+    }
+
+    fn set(&mut self, is_on: bool) {
+        if self.is_on != is_on {
+            self.is_on = is_on;
+            self.is_stale = !self.is_stale;
+        }
+    }
+
+    /// Whether the source has a mark, or is about to get one.
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// Whether the kernel has been told of the mark: less than that brings no event.
+    pub fn is_in_force(&self) -> bool {
+        self.is_on && !self.is_stale
+    }
+
+    /// The mark that the source should have from now on, in bytes, if the kernel has not been
+    /// told yet.
+    pub fn take_change(&mut self) -> Option<u32> {
+        let is_stale = std::mem::take(&mut self.is_stale);
+        let mark = self.mark.filter(|_| self.is_on).map_or(1, NonZeroU32::get);
+        is_stale.then_some(mark)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARK: u32 = 1 << 19;
+    const CHUNK: usize = 1 << 20;
+    const PROOF_CHUNKS: u64 = PROOF_FACTOR_MIN * MARK as u64 / CHUNK as u64;
+
+    fn on_after(chunks: u64) -> Coalescing {
+        let mut coalescing = Coalescing::new(Some(MARK));
+        bring(&mut coalescing, chunks);
+        coalescing
+    }
+
+    fn bring(coalescing: &mut Coalescing, chunks: u64) {
+        (0..chunks).for_each(|_| coalescing.on_bulk(CHUNK));
+    }
+
+    #[test]
+    fn proof_turns_it_on_once() {
+        let mut coalescing = on_after(PROOF_CHUNKS - 1);
+        assert_eq!((coalescing.is_on(), coalescing.take_change()), (false, None));
+        coalescing.on_bulk(CHUNK);
+        assert!(coalescing.is_on() && !coalescing.is_in_force());
+        assert_eq!(coalescing.take_change(), Some(MARK));
+        assert!(coalescing.is_in_force());
+        coalescing.on_bulk(CHUNK);
+        assert_eq!(coalescing.take_change(), None);
+    }
+
+    #[test]
+    fn a_dialogue_never_turns_it_on() {
+        let mut coalescing = Coalescing::new(Some(MARK));
+        for _ in 0..1000 {
+            coalescing.on_bulk(4 << 20);
+            assert!(!coalescing.is_on());
+            coalescing.on_dialogue();
+        }
+        assert_eq!(coalescing.take_change(), None, "the kernel never hears of it");
+    }
+
+    #[test]
+    fn without_a_mark_nothing_turns_it_on() {
+        for mark in [None, Some(0)] {
+            let mut coalescing = Coalescing::new(mark);
+            bring(&mut coalescing, 100 * PROOF_CHUNKS);
+            assert!(!coalescing.is_on());
+        }
+        let mut coalescing = on_after(PROOF_CHUNKS);
+        assert_eq!(coalescing.take_change(), Some(MARK));
+        coalescing.disable();
+        assert_eq!(coalescing.take_change(), Some(1));
+    }
+
+    #[test]
+    fn a_tail_turns_it_off_and_asks_for_more_proof() {
+        let mut coalescing = on_after(PROOF_CHUNKS);
+        assert_eq!(coalescing.take_change(), Some(MARK));
+        coalescing.on_tail();
+        assert_eq!(coalescing.take_change(), Some(1));
+        bring(&mut coalescing, PROOF_CHUNKS);
+        assert!(!coalescing.is_on());
+        bring(&mut coalescing, PROOF_CHUNKS);
+        assert!(coalescing.is_on(), "twice as much");
+    }
+
+    #[test]
+    fn a_change_that_was_taken_back_is_none() {
+        let mut coalescing = on_after(PROOF_CHUNKS);
+        coalescing.on_dialogue();
+        assert_eq!(coalescing.take_change(), None);
+    }
+
+    #[test]
+    fn proof_has_an_upper_bound_and_is_forgiven() {
+        let mut coalescing = Coalescing::new(Some(MARK));
+        for _ in 0..20 {
+            while !coalescing.is_on() {
+                coalescing.on_bulk(CHUNK);
+            }
+            coalescing.on_tail();
+        }
+        assert_eq!(coalescing.proof_factor, PROOF_FACTOR_MAX);
+        bring(&mut coalescing, 8 * PROOF_FACTOR_MAX * u64::from(MARK) / CHUNK as u64);
+        coalescing.on_tail();
+        assert_eq!(coalescing.proof_factor, PROOF_FACTOR_MIN);
+    }
+}
