@@ -80,6 +80,10 @@ const SOFT_PAGES_SHARE: (u64, u64) = (3, 4);
 /// wait for each other.
 const PIPES_PER_WORKER_MIN: u64 = 16;
 
+/// The largest pipe, in bytes, for a lane that has not proved to carry bulk. It takes what such a
+/// lane moves at a time, and a slow reader pins no more.
+pub const PIPE_BYTES_UNPROVEN_MAX: u32 = 256 << 10;
+
 /// Pipe sizes to fall back to, in bytes, the largest first.
 const PIPE_SIZES: [u32; 3] = [1 << 20, 256 << 10, 64 << 10];
 
@@ -102,7 +106,8 @@ pub fn plan(config: &Config, machine: &Machine) -> Plan {
         }
     }
     let splicing = listeners.iter().filter(|listener| listener.mode != RelayMode::Copy);
-    let pipes = match splicing.map(|listener| u64::from(listener.pipe_size)).min() {
+    let sizes = splicing.map(|listener| listener.pipe_size.min(PIPE_BYTES_UNPROVEN_MAX));
+    let pipes = match sizes.map(u64::from).min() {
         Some(size) => budget.pipes(size),
         None => Pipes { count: 0, memory: 0 },
     };

@@ -26,6 +26,8 @@ fn config(values: &[(&str, &str)]) -> Config {
         ("listeners.a.bind", "127.0.0.1:1"),
         ("listeners.a.upstream", "a"),
         ("upstreams.a.servers", "127.0.0.1:2"),
+        // Not the default, but a size with others above and below it.
+        ("relay.pipe_size", "256KiB"),
     ];
     let flags = needed.iter().chain(values);
     let flags = flags.map(|(key, value)| Assignment::flag(key, *value, "--set")).collect();

@@ -10,7 +10,7 @@ use super::{Keepalive, Relay, RelayMode, Timeouts, limits};
 
 const MODE: Choice<RelayMode> =
     Choice(&[("splice", RelayMode::Splice), ("copy", RelayMode::Copy), ("auto", RelayMode::Auto)]);
-const PIPE_SIZE_DEFAULT: Rounded = Rounded::exactly(256 << 10);
+const PIPE_SIZE_DEFAULT: Rounded = Rounded::exactly(1 << 20);
 const LOW_WATER_DEFAULT: Option<u64> = Some(512 << 10);
 const KEEPALIVE_PROBES_DEFAULT: u64 = 6;
 

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use crate::capacity::PIPE_BYTES_UNPROVEN_MAX;
 use crate::error::{Direction, FallbackReason, FaultKind, Path, Side};
 use crate::io::conduit::{Conduit, Supplies};
 use crate::io::kernel::{Kernel, PipeState};
@@ -25,7 +26,7 @@ pub struct Ends<'a, K: Kernel> {
     pub upstream: &'a K::Socket,
     /// What each lane holds, by [`Direction::index`].
     pub conduits: &'a mut [Conduit<K::Pipe>; 2],
-    /// The size of the pipes to ask for.
+    /// The size of the pipes to ask for where a lane carries bulk.
     pub pipe_size: u32,
     /// Bytes after which a direction lets others have their turn.
     pub turn_bytes_max: usize,
@@ -159,7 +160,10 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         let source = self.source(direction);
         let conduit = &mut self.ends.conduits[direction.index()];
         if !matches!(conduit, Conduit::Pipe { .. }) {
-            *conduit = self.supplies.pipe_conduit(self.kernel, self.ends.pipe_size)?;
+            let is_bulk = self.relay.lane(direction).is_bulk();
+            let size_max = if is_bulk { u32::MAX } else { PIPE_BYTES_UNPROVEN_MAX };
+            let size = self.ends.pipe_size.min(size_max);
+            *conduit = self.supplies.pipe_conduit(self.kernel, size)?;
         }
         let Conduit::Pipe { pipe, .. } = conduit else { return Err(FallbackReason::Unavailable) };
         match self.kernel.fill_pipe(source, pipe) {

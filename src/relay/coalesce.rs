@@ -7,18 +7,19 @@
 //!
 //! The danger is the tail of a burst, which would wait for bytes that never come. So:
 //!
-//! - only a lane that has moved [`PROOF_FACTOR_MIN`] times the mark without a byte in the other
+//! - only a lane that has moved [`PROOF_FACTOR`] times the mark without a byte in the other
 //!   direction has a mark at all: whoever asks and waits for an answer, or for a window update,
 //!   never meets it;
 //! - a byte in the other direction ends it;
-//! - [`PATIENCE`] after the last bytes the mark drops back and the tail is read. After that, the
-//!   lane must prove itself with twice as many bytes as before.
+//! - [`PATIENCE`] after the last bytes the lane reads what there is. If that is little, the flow has
+//!   paused: the mark drops back, and the lane must prove itself again. If it is much, the sender
+//!   was only held up, and the mark stays.
 //!
 //! ```text
-//!            many times the mark in one direction
-//!   Off ───────────────────────────────────────────────▶ On
-//!    ▲      the other direction moved, or PATIENCE passed │
-//!    └────────────────────────────────────────────────────┘
+//!         PROOF_FACTOR times the mark in one direction
+//!   Off ─────────────────────────────────────────────────────▶ On
+//!    ▲      the other direction moved, or little came for PATIENCE│
+//!    └─────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! Where the length of what comes is known, as it will be for HTTP bodies, no proof and no
@@ -30,10 +31,11 @@ use std::time::Duration;
 /// How many times the mark a lane must have moved, with nothing in the other direction, before it
 /// has one. With the default mark of 512 KiB that is 8 MiB: more than any message of a dialogue
 /// that the benchmark knows.
-pub const PROOF_FACTOR_MIN: u64 = 16;
+pub const PROOF_FACTOR: u64 = 16;
 
-/// What is proof enough even for a lane that has paused many times.
-pub const PROOF_FACTOR_MAX: u64 = 512;
+/// A read after [`PATIENCE`] that brings at least this part of the mark shows that the flow goes
+/// on: one in eight.
+pub const TAIL_PART_MIN: u32 = 8;
 
 /// How long a mark may keep bytes waiting.
 pub const PATIENCE: Duration = Duration::from_millis(1);
@@ -43,11 +45,11 @@ pub const PATIENCE: Duration = Duration::from_millis(1);
 pub struct Coalescing {
     /// The mark, in bytes; `None` for a lane that never has one.
     mark: Option<NonZeroU32>,
-    /// Bytes moved since the other direction did, or since the last tail.
+    /// Bytes moved since the other direction did, or since the last pause.
     run: u64,
-    /// How many times the mark that must be.
-    proof_factor: u64,
     is_on: bool,
+    /// The next read tells whether the flow has paused.
+    is_tail: bool,
     /// What the kernel was told is not what holds.
     is_stale: bool,
 }
@@ -56,8 +58,7 @@ impl Coalescing {
     /// Off, and nothing proved. Without a mark, or with one of 0, it stays off.
     pub fn new(mark: Option<u32>) -> Coalescing {
         let mark = mark.and_then(NonZeroU32::new);
-        let proof_factor = PROOF_FACTOR_MIN;
-        Coalescing { mark, run: 0, proof_factor, is_on: false, is_stale: false }
+        Coalescing { mark, run: 0, is_on: false, is_tail: false, is_stale: false }
     }
 
     /// This source has no low-water mark.
@@ -68,30 +69,31 @@ impl Coalescing {
 
     /// A splice brought so many bytes.
     pub fn on_bulk(&mut self, bytes: usize) {
-        self.run = self.run.saturating_add(bytes as u64);
         let Some(mark) = self.mark else { return };
-        if self.run / u64::from(mark.get()) >= self.proof_factor {
+        if std::mem::take(&mut self.is_tail) && bytes < (mark.get() / TAIL_PART_MIN) as usize {
+            return self.on_pause();
+        }
+        self.run = self.run.saturating_add(bytes as u64);
+        if self.run / u64::from(mark.get()) >= PROOF_FACTOR {
             self.set(true);
         }
     }
 
-    /// The lane copied, or the other direction moved: this is a dialogue.
-    pub fn on_dialogue(&mut self) {
+    /// The lane copied, or the other direction moved, or nothing came: this is no bulk.
+    pub fn on_pause(&mut self) {
         self.run = 0;
+        self.is_tail = false;
         self.set(false);
     }
 
-    /// No byte came for [`PATIENCE`].
+    /// No byte came for [`PATIENCE`]; what there is will be read next.
     pub fn on_tail(&mut self) {
-        if let (true, Some(mark)) = (self.is_on, self.mark) {
-            // A run that was long in comparison makes up for earlier pauses.
-            let was_long = self.run / u64::from(mark.get()) >= 8 * self.proof_factor;
-            self.proof_factor = match was_long {
-                true => PROOF_FACTOR_MIN,
-                false => (self.proof_factor * 2).min(PROOF_FACTOR_MAX),
-            };
-        }
-        self.on_dialogue();
+        self.is_tail = self.is_on;
+    }
+
+    /// Whether the next read is one after [`PATIENCE`].
+    pub fn is_tail(&self) -> bool {
+        self.is_tail
     }
 
     fn set(&mut self, is_on: bool) {
@@ -126,7 +128,7 @@ mod tests {
 
     const MARK: u32 = 1 << 19;
     const CHUNK: usize = 1 << 20;
-    const PROOF_CHUNKS: u64 = PROOF_FACTOR_MIN * MARK as u64 / CHUNK as u64;
+    const PROOF_CHUNKS: u64 = PROOF_FACTOR * MARK as u64 / CHUNK as u64;
 
     fn on_after(chunks: u64) -> Coalescing {
         let mut coalescing = Coalescing::new(Some(MARK));
@@ -156,7 +158,7 @@ mod tests {
         for _ in 0..1000 {
             coalescing.on_bulk(4 << 20);
             assert!(!coalescing.is_on());
-            coalescing.on_dialogue();
+            coalescing.on_pause();
         }
         assert_eq!(coalescing.take_change(), None, "the kernel never hears of it");
     }
@@ -175,36 +177,44 @@ mod tests {
     }
 
     #[test]
-    fn a_tail_turns_it_off_and_asks_for_more_proof() {
+    fn a_tail_turns_it_off_where_little_comes() {
+        let check = |tail: usize, stays_on: bool| {
+            let mut coalescing = on_after(PROOF_CHUNKS);
+            assert_eq!(coalescing.take_change(), Some(MARK));
+            coalescing.on_tail();
+            coalescing.on_bulk(tail);
+            assert_eq!(coalescing.is_on(), stays_on, "{tail}");
+            assert_eq!(coalescing.take_change(), (!stays_on).then_some(1), "{tail}");
+        };
+        check(1, false);
+        check((MARK / TAIL_PART_MIN) as usize - 1, false);
+        check((MARK / TAIL_PART_MIN) as usize, true);
+        check(CHUNK, true);
+    }
+
+    #[test]
+    fn after_a_pause_everything_is_to_be_proved_again() {
         let mut coalescing = on_after(PROOF_CHUNKS);
-        assert_eq!(coalescing.take_change(), Some(MARK));
-        coalescing.on_tail();
-        assert_eq!(coalescing.take_change(), Some(1));
-        bring(&mut coalescing, PROOF_CHUNKS);
+        coalescing.on_pause();
+        bring(&mut coalescing, PROOF_CHUNKS - 1);
         assert!(!coalescing.is_on());
-        bring(&mut coalescing, PROOF_CHUNKS);
-        assert!(coalescing.is_on(), "twice as much");
+        bring(&mut coalescing, 1);
+        assert!(coalescing.is_on());
+    }
+
+    #[test]
+    fn only_a_lane_with_a_mark_has_a_tail() {
+        let mut coalescing = on_after(PROOF_CHUNKS - 1);
+        coalescing.on_tail();
+        coalescing.on_bulk(1);
+        bring(&mut coalescing, 1);
+        assert!(coalescing.is_on(), "the small read took nothing back");
     }
 
     #[test]
     fn a_change_that_was_taken_back_is_none() {
         let mut coalescing = on_after(PROOF_CHUNKS);
-        coalescing.on_dialogue();
+        coalescing.on_pause();
         assert_eq!(coalescing.take_change(), None);
-    }
-
-    #[test]
-    fn proof_has_an_upper_bound_and_is_forgiven() {
-        let mut coalescing = Coalescing::new(Some(MARK));
-        for _ in 0..20 {
-            while !coalescing.is_on() {
-                coalescing.on_bulk(CHUNK);
-            }
-            coalescing.on_tail();
-        }
-        assert_eq!(coalescing.proof_factor, PROOF_FACTOR_MAX);
-        bring(&mut coalescing, 8 * PROOF_FACTOR_MAX * u64::from(MARK) / CHUNK as u64);
-        coalescing.on_tail();
-        assert_eq!(coalescing.proof_factor, PROOF_FACTOR_MIN);
     }
 }

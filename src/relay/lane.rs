@@ -212,7 +212,7 @@ impl Lane {
         if self.coalescing.is_on() {
             self.on_readable(false);
         }
-        self.coalescing.on_dialogue();
+        self.coalescing.on_pause();
     }
 
     /// Whether the source keeps bytes back until there are many, so that somebody must look after
@@ -229,6 +229,11 @@ impl Lane {
             self.coalescing.on_tail();
             self.on_readable(false);
         }
+    }
+
+    /// Whether the lane has proved to carry bulk: larger pipes pay.
+    pub fn is_bulk(&self) -> bool {
+        self.coalescing.is_on()
     }
 
     /// The low-water mark that the source should have from now on, in bytes, where that changes.
@@ -252,7 +257,7 @@ impl Lane {
                 let is_dry = dry || self.coalescing.is_in_force();
                 match path {
                     Path::Splice => self.coalescing.on_bulk(bytes),
-                    Path::Copy => self.coalescing.on_dialogue(),
+                    Path::Copy => self.coalescing.on_pause(),
                 }
                 if is_dry && !self.read_until_would_block && self.doomed.is_none() {
                     self.source = Source::Open { readable: false };
@@ -262,6 +267,10 @@ impl Lane {
             Filled::WouldBlock if self.held > 0 => None,
             Filled::WouldBlock => {
                 self.source = Source::Open { readable: false };
+                if self.coalescing.is_tail() {
+                    self.coalescing.on_pause();
+                    return None;
+                }
                 self.count_barren_wake()
             }
             Filled::Eof => {
