@@ -1,7 +1,8 @@
 use super::*;
 use crate::config::RelayMode;
 use crate::error::Direction;
-use crate::relay::lane::{Drained, Filled};
+use crate::relay::coalesce;
+use crate::relay::lane::{Drained, Filled, Step};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const TIMEOUTS: Timeouts = Timeouts {
@@ -149,4 +150,74 @@ fn bytes_held_for_a_broken_sink_do_not_keep_the_session() {
     session.relay_mut().filled(Direction::Downstream, Filled::Eof);
     session.on_turn(true, now);
     assert!(matches!(session.phase(), Phase::Resetting { survivor: Side::Client, .. }));
+}
+
+/// A session whose downstream lane has a low-water mark in force.
+fn coalescing(now: Instant) -> Session {
+    let relay = Relay::new(RelayMode::Splice, Some(1000));
+    let mut session = Session::new(relay, TIMEOUTS, 1, ServerId(0), now);
+    session.connected(now);
+    let down = Direction::Downstream;
+    session.on_ready(Side::Upstream, Readiness { readable: true, ..Readiness::default() });
+    while !session.relay().lane(down).is_bulk() {
+        bring(&mut session, 1000);
+    }
+    assert_eq!(session.relay_mut().lane_mut(down).take_low_water_change(), Some(1000));
+    session
+}
+
+/// So many bytes come from the upstream server and are delivered.
+fn bring(session: &mut Session, bytes: usize) {
+    let (down, path) = (Direction::Downstream, crate::error::Path::Splice);
+    session.relay_mut().filled(down, Filled::Moved { bytes, path, dry: false });
+    session.relay_mut().drained(down, Drained::Moved(bytes));
+}
+
+#[test]
+fn bytes_that_are_held_back_are_looked_after() {
+    let start = Instant::now();
+    let mut session = coalescing(start);
+    bring(&mut session, 5000);
+    session.on_turn(true, start);
+    let wait = Step::Wait { readable: true, writable: false };
+    assert_eq!(session.relay().lane(Direction::Downstream).next(), wait, "the mark is trusted");
+
+    let tail = start + coalesce::PATIENCE;
+    assert_eq!(session.deadline(), Some(tail));
+    assert_eq!(session.expire(tail), Expiry::Run);
+    let fill = Step::Fill(crate::error::Path::Splice);
+    assert_eq!(session.relay().lane(Direction::Downstream).next(), fill, "however little");
+
+    // Little comes: a pause. The mark goes, and with it the short deadline.
+    bring(&mut session, 1);
+    let lane = session.relay_mut().lane_mut(Direction::Downstream);
+    assert_eq!(lane.take_low_water_change(), Some(1));
+    session.on_turn(true, tail);
+    assert_eq!(session.deadline(), Some(tail + TIMEOUTS.idle));
+}
+
+#[test]
+fn bytes_put_the_look_at_the_tail_off() {
+    let start = Instant::now();
+    let mut session = coalescing(start);
+    session.on_turn(true, start);
+    let later = start + coalesce::PATIENCE / 2;
+    session.on_ready(Side::Upstream, Readiness { readable: true, ..Readiness::default() });
+    bring(&mut session, 5000);
+    session.on_turn(true, later);
+    assert_eq!(session.expire(start + coalesce::PATIENCE), Expiry::NotYet);
+    assert_eq!(session.deadline(), Some(later + coalesce::PATIENCE));
+}
+
+#[test]
+fn a_word_from_the_other_side_ends_coalescing_at_once() {
+    let start = Instant::now();
+    let mut session = coalescing(start);
+    session.on_turn(true, start);
+    session.on_ready(Side::Client, Readiness { readable: true, ..Readiness::default() });
+    let path = crate::error::Path::Splice;
+    session.relay_mut().filled(Direction::Upstream, Filled::Moved { bytes: 1, path, dry: false });
+    let lane = session.relay_mut().lane_mut(Direction::Downstream);
+    assert_eq!(lane.next(), Step::Fill(path), "what was held back is read now");
+    assert_eq!(lane.take_low_water_change(), Some(1));
 }

@@ -65,6 +65,9 @@ pub struct Script {
     pub read_max: usize,
     /// It has said that nothing more comes.
     pub has_finished: bool,
+    /// Large segments and small ones by turns, eight of each: bulk and dialogue on one connection.
+    pub alternates: bool,
+    pub segments: usize,
     /// It waits for the other side's FIN before it sends its own.
     pub finishes_last: bool,
 }
@@ -72,7 +75,13 @@ pub struct Script {
 impl Script {
     /// The same peer without malice: it sends all it has, reads all it gets, and waits for nobody.
     fn behaving(self) -> Script {
-        Script { read_max: 50_000, finishes_last: false, segment_max: 100_000, ..self }
+        Script {
+            read_max: 50_000,
+            finishes_last: false,
+            alternates: false,
+            segment_max: 100_000,
+            ..self
+        }
     }
 }
 
@@ -200,7 +209,10 @@ impl Socket {
             return;
         }
         let left = self.peer.to_send - self.peer.sent;
-        let length = rng.usize(1..=self.peer.segment_max.min(left));
+        let is_small = self.peer.alternates && self.peer.segments / 8 % 2 == 1;
+        let longest = if is_small { 50 } else { self.peer.segment_max.min(left) };
+        let length = rng.usize(1..=longest).min(left);
+        self.peer.segments += 1;
         let segment = (self.peer.sent..self.peer.sent + length)
             .map(|offset| byte_at(self.stream, offset))
             .collect();
@@ -385,6 +397,8 @@ impl World {
             read_max,
             has_finished: false,
             finishes_last: rng.u32(0..3) == 0,
+            alternates: rng.u32(0..3) == 0,
+            segments: 0,
         };
         if self.behaves { script.behaving() } else { script }
     }
