@@ -154,7 +154,12 @@ mod tests {
                 .is_ok_and(|status| status.success())
         };
         // The first one in PATH need not be the one that distribution packages belong to.
-        let python = ["python3", "/usr/bin/python3"].into_iter().find(has_library)?;
+        let Some(python) = ["python3", "/usr/bin/python3"].into_iter().find(has_library) else {
+            let missing = "python3 with prometheus_client (Debian: python3-prometheus-client)";
+            assert!(std::env::var_os("CI").is_none(), "{missing} must be here in CI");
+            eprintln!("SKIPPED: {missing} is not here to judge");
+            return None;
+        };
         let program = format!(
             "import sys\nfrom {module} import text_string_to_metric_families as parse\n\
              print(sum(len(family.samples) for family in parse(sys.stdin.read())))"
@@ -179,12 +184,8 @@ mod tests {
         let text = text();
         let document = openmetrics::render(&openmetrics::families(&text), format);
         let samples = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-        match judge(module, &document) {
-            Some(judged) => assert_eq!(judged, Ok(samples.count()), "{document}"),
-            None => eprintln!(
-                "SKIPPED: python3 with prometheus_client is not here to judge the {format:?} \
-                 format (Debian: python3-prometheus-client)"
-            ),
+        if let Some(judged) = judge(module, &document) {
+            assert_eq!(judged, Ok(samples.count()), "{document}");
         }
     }
 
