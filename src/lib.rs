@@ -1,4 +1,117 @@
-//! Spliceway: a TCP reverse proxy for Linux that moves bytes through kernel pipes.
+//! Spliceway: a TCP reverse proxy for Linux that moves bytes through kernel pipes. This page is
+//! the map; README.md says how to use what it shows.
+//!
+//! # The flow
+//!
+//! ```text
+//! main ─ cli ─ load ─▶ config ─ capacity ─ explain      what to do, decided before anything runs
+//!                         │
+//!                        run ── listen ─▶ sockets
+//!                         │
+//!        ┌────────────────┴──────────────────────────────────┐
+//!        ▼ one thread for each CPU                           ▼ one thread
+//!   io/event_loop ─▶ io/worker        ◀── snapshot ──     control: signals, admin endpoint,
+//!        │                            ─── reports ──▶     systemd, watchdog, drain
+//!        │  events of the kernel
+//!        ▼
+//!   accept ─▶ balance ─▶ connect ─▶ drive ───────────────────▶ settle ─▶ account
+//!                                     │ ▲                                  │
+//!                          next step  ▼ │ what came of it                  ▼
+//!                                  session ─ relay ─ lane ─ choice   metrics, access_log
+//!                                     │ ▲
+//!                                     ▼ │ splice, recv, send
+//!                              conduit ◀─ pipe_pool
+//!                                     │
+//!                              kernel (trait) ─▶ linux ─▶ sys: pipe, transfer, socket
+//!                                             └▶ the fake one of tests/simulation
+//! ```
+//!
+//! Everything that decides stands on the left of an arrow and holds no I/O; everything that does
+//! I/O is told what to do and says what came of it.
+//!
+//! # Files in the order of the flow
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `main.rs`, [`cli`] | the command line: what is asked for; exit codes |
+//! | [`load`] | files, environment and flags, merged into one tree that knows where each value was written |
+//! | [`config`] | that tree into a [`config::Config`] in which nothing is invalid, or every error at once; `config/limits.rs` has the bounds |
+//! | [`capacity`] | what the process may use, from the config and from what `sys/probe.rs` found |
+//! | [`explain`] | what `check` and `explain` print |
+//! | [`run`] | from there to a process that carries traffic, and back to an exit |
+//! | [`demo`] | the origin of the embedded default, for a first try |
+//! | [`listen`] | binds, once for each worker; takes what a service manager hands over |
+//! | [`io::event_loop`] | waits for events, tells the worker, gives it a turn |
+//! | [`io::worker`] | all connections of a worker: run queue, deadlines, settling |
+//! | [`io::accept`], `io/connect.rs` | in, with pauses at the limits; out, with retries |
+//! | [`balance`] | which server |
+//! | [`io::drive`] | the interpreter: carries out what the lanes say, by the system call that the conduit needs |
+//! | [`session`] | one connection from accept to close: phases and deadlines |
+//! | [`relay`] | two lanes, and what holds between them: half-close, resets |
+//! | [`relay::lane`] | one direction: what to do next, and what a "would block" means |
+//! | [`relay::choice`] | splice or copy, for the next bytes of a lane |
+//! | [`io::conduit`], [`io::pipe_pool`] | where a lane's bytes are meanwhile; pipes that are used again |
+//! | [`io::kernel`], [`io::linux`] | the system calls as a trait, and the real ones |
+//! | [`io::timer`] | deadlines of a worker |
+//! | [`sys`] | pipes, sockets, splice: all of `unsafe` and of libc |
+//! | [`account`] | the one way out of a connection: counters, duration, access log line |
+//! | [`metrics`], [`access_log`] | every metric, said once; the line and where it goes |
+//! | [`snapshot`] | what the two planes share: a stage to read, reports to write |
+//! | [`control`] | signals, drain, admin endpoint, systemd, watchdog |
+//! | [`logging`] | the process log |
+//! | [`error`], [`id`], [`address`] | words that all of them use |
+//!
+//! Where to begin: [`relay::lane`], since all else serves it; then [`relay`] and [`session`]; then
+//! [`io::drive`] and [`io::worker`], which run them.
+//!
+//! # Ranks
+//!
+//! A file uses only files of a lower rank, and its siblings in a folder. `tests/tidy.rs` holds
+//! this, and the few exceptions with their reasons.
+//!
+//! | rank | files | |
+//! |---|---|---|
+//! | 0 | `error`, `id`, `address` | words |
+//! | 1 | `balance`, `config`, `capacity`, `relay` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
+//! | 2 | `session`, `sys`, `metrics`, `access_log`, `logging`, `snapshot` | phases of a connection, and what touches the system |
+//! | 3 | `account`, `listen`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
+//! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
+//! | 5 | `cli`, `run`, `explain` | the program |
+//! | 6 | `main`, this file | |
+//!
+//! # Invariants
+//!
+//! 1. In each direction, at every step, bytes read are bytes delivered, plus bytes held in a pipe
+//!    or a buffer, plus bytes discarded because their receiver broke ([`relay::lane::Totals`]).
+//! 2. A pipe goes back to the pool only when it is empty; otherwise it is closed. The bytes of two
+//!    clients never meet.
+//! 3. The end of a direction is passed on (`SHUT_WR`) only after all that was read was written,
+//!    and never cuts the other direction.
+//! 4. A lane that could move bytes has an event coming or is in the run queue. Nothing stalls, and
+//!    nothing spins: a lane that waits does not run.
+//! 5. A connection ends exactly once, with one [`error::CloseReason`], through [`account`]. Any
+//!    end but an orderly one is a reset towards whoever is still there.
+//! 6. Everything that grows has a bound with a name: connections, pipes and their memory, buffers,
+//!    bytes in a turn, accepts in a turn, attempts to connect, time in every phase, log lines in
+//!    the queue, and all of the admin endpoint. At a bound the proxy copies instead of splicing,
+//!    then lets clients wait in the backlog.
+//! 7. No panic can be caused from the network, and no `unsafe` stands outside of [`sys`].
+//! 8. The configuration in force is valid, and does not change: it is read once.
+//!
+//! The simulation in `tests/simulation` checks the first five, and the bound of pipe memory, over
+//! a kernel that fails by a seed: after every turn of a worker, and at the end.
+//!
+//! # What is not here
+//!
+//! - No locks, no async runtime, no name resolution and no file I/O in the data plane. Workers
+//!   share the connection limit (a counter), the listening sockets that exist only once, and the
+//!   handles of metrics and of the access log, which never make them wait.
+//! - No allocation for bytes that move: a spliced byte has no memory here, a copied one passes the
+//!   worker's scratch buffer, and only what a receiver does not take gets memory of its own.
+//! - No splice twin of a copying function. Which of the two it is stands in [`io::drive`] and in
+//!   [`io::conduit`], and nowhere else.
+//! - No state that a reload would have to carry over: reload and upgrade are not built yet.
+//! - Nothing of HTTP but in [`control`] and [`demo`], which do not touch clients' bytes.
 
 pub mod access_log;
 pub mod account;
