@@ -472,6 +472,7 @@ fn limits_of(key: &str) -> Option<[Amount; 2]> {
         "process.connections_max" => both(&limits::CONNECTIONS, Amount::Number),
         "process.drain_grace" | "process.drain_timeout" => both(&limits::DRAIN, Amount::Time),
         "relay.pipe_size" => both(&limits::PIPE_SIZE, Amount::Bytes),
+        "relay.low_water" => both(&limits::LOW_WATER, Amount::Bytes),
         "relay.pipe_memory" | "relay.buffer_memory" => both(&limits::RELAY_MEMORY, Amount::Bytes),
         "keepalive.idle" | "keepalive.interval" => both(&limits::KEEPALIVE, Amount::Time),
         "keepalive.probes" => both(&limits::KEEPALIVE_PROBES, Amount::Number),
