@@ -33,7 +33,7 @@ use crate::io::drive::{Ends, drive};
 use crate::io::kernel::Kernel;
 use crate::io::timer::Timers;
 use crate::relay::Readiness;
-use crate::session::{Expiry, Phase};
+use crate::session::{Expiry, Phase, Session};
 use crate::snapshot::WorkerReport;
 
 /// How often pipes that nobody needed in the meantime are closed.
@@ -288,13 +288,23 @@ impl<K: Kernel> Worker<K> {
         connection.armed = None;
         match connection.session.expire(now) {
             Expiry::ConnectTimedOut => self.retry_connect(id, FaultKind::TimedOut, now),
-            Expiry::CheckSendQueue(side) => {
-                self.check_send_queue(id, side, now);
+            Expiry::CheckSurvivorQueue(side) => {
+                let unsent = self.unsent(id, side);
+                self.with_session(id, |session| session.survivor_queue(unsent, now));
                 self.settle(id, now);
             }
-            Expiry::Run => self.drive(id, now),
+            Expiry::CheckSendQueues => {
+                let unsent = self.unsent(id, Side::Client) + self.unsent(id, Side::Upstream);
+                self.with_session(id, |session| session.send_queues(unsent, now));
+                self.settle(id, now);
+            }
+            Expiry::Run => {
+                self.keep_upstream_alive(id);
+                self.drive(id, now);
+            }
             // The first deadline is that of the connect, and it stays armed when the connection
-            // stands. So a connection that meets it has lasted.
+            // stands; only that of a bulk flow comes earlier. So a connection that meets either
+            // has lasted.
             Expiry::NotYet => {
                 self.keep_upstream_alive(id);
                 self.settle(id, now);
@@ -303,15 +313,20 @@ impl<K: Kernel> Worker<K> {
         }
     }
 
-    fn check_send_queue(&mut self, id: ConnectionId, side: Side, now: Instant) {
-        let Some(connection) = lookup(&mut self.connections, id) else { return };
+    fn with_session(&mut self, id: ConnectionId, act: impl FnOnce(&mut Session)) {
+        if let Some(connection) = self.connection(id) {
+            act(&mut connection.session);
+        }
+    }
+
+    /// What a socket's send queue holds. One that cannot be asked has nothing left to send.
+    fn unsent(&mut self, id: ConnectionId, side: Side) -> usize {
+        let Some(connection) = lookup(&mut self.connections, id) else { return 0 };
         let socket = match side {
             Side::Client => Some(&connection.client),
             Side::Upstream => connection.upstream.as_ref(),
         };
-        // A socket that cannot be asked has nothing left to send.
-        let unsent = socket.map_or(0, |socket| self.kernel.unsent(socket).unwrap_or(0));
-        connection.session.send_queue(unsent, now);
+        socket.map_or(0, |socket| self.kernel.unsent(socket).unwrap_or(0))
     }
 
     /// After anything has happened to a connection: ends it if it is over, else sees to it that

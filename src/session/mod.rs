@@ -7,11 +7,15 @@
 //!   accepted ──▶ Connecting ──connected──▶ Relaying ──both ended──────────▶ Ended(completed)
 //!                    │                       │   │
 //!                    │                       │   └─one side broke──▶ Resetting ──▶ Ended(…_reset …)
-//!                    │                       │                        waits until the survivor's
-//!                    │                       │                        kernel has sent everything
+//!                    │                       │                        waits while the survivor
+//!                    │                       │                        takes what was sent to it
 //!                    └──no server left,──────┴──idle, half-closed, drain: cut──▶ Ended(…)
 //!                       client gone
 //! ```
+//!
+//! A peer that reads slowly empties its side's send queue without a byte moving here. So before
+//! silence ends a session, the send queues are looked at twice; one that has shrunk is a sign of
+//! life.
 //!
 //! Whatever ends other than `completed` ends with a reset towards every side that is still
 //! there. An orderly end (a FIN) would make a stream that was cut look complete.
@@ -34,6 +38,9 @@ pub const RESET_CHECK_INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// The longest wait between two looks at a survivor's send queue.
 pub const RESET_CHECK_INTERVAL_MAX: Duration = Duration::from_millis(100);
 
+/// How long after a silence the send queues are looked at again.
+pub const QUEUE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Where a session is; the diagram stands above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -55,7 +62,9 @@ pub enum Phase {
         check_at: Instant,
         /// The wait that `check_at` came from.
         interval: Duration,
-        /// When the survivor is reset whatever is queued.
+        /// What the send queue held at the last look.
+        unsent: usize,
+        /// When the survivor is reset if its send queue does not shrink.
         until: Instant,
     },
     /// Over.
@@ -80,8 +89,10 @@ pub enum Expiry {
     Run,
     /// Treat the attempt to connect as failed with [`FaultKind::TimedOut`].
     ConnectTimedOut,
-    /// Look at the send queue of this side and tell [`Session::send_queue`].
-    CheckSendQueue(Side),
+    /// Look at the send queue of this side and tell [`Session::survivor_queue`].
+    CheckSurvivorQueue(Side),
+    /// Look at the send queues of both sides and tell [`Session::send_queues`].
+    CheckSendQueues,
     /// Nothing: the session has ended.
     Ended,
 }
@@ -96,6 +107,11 @@ pub struct Session {
     active_at: Instant,
     /// When to look after bytes that a source keeps back.
     tail_at: Option<Instant>,
+    /// Both directions are open; the time of silence changes when that ends.
+    is_open: bool,
+    /// Silence has lasted long enough to end the session: what the send queues of both sides held
+    /// together then, and when to look whether that has shrunk.
+    look: Option<(usize, Instant)>,
     connect: Connect,
 }
 
@@ -132,6 +148,8 @@ impl Session {
             accepted_at: now,
             active_at: now,
             tail_at: None,
+            is_open: true,
+            look: None,
             connect: Connect { servers, server: first, attempts: 1, began_at: now, took: None },
         }
     }
@@ -212,8 +230,12 @@ impl Session {
     /// The lanes were run; `moved` says whether any byte did.
     pub fn on_turn(&mut self, moved: bool, now: Instant) {
         debug_assert_eq!(self.phase, Phase::Relaying);
-        if moved {
+        // The end of one direction begins a time of its own: it may come after a long silence.
+        let is_open = self.relay.progress() == Progress::Open;
+        if moved || is_open != self.is_open {
+            self.is_open = is_open;
             self.active_at = now;
+            self.look = None;
         }
         self.tail_at = match self.tail_at {
             _ if !self.relay.awaits_tail() => None,
@@ -229,27 +251,44 @@ impl Session {
                     reason: CloseReason::of_fault(side, kind),
                     check_at: now,
                     interval: RESET_CHECK_INTERVAL_MIN,
+                    unsent: usize::MAX,
                     until: now + self.timeouts.half_closed,
                 };
             }
         }
     }
 
-    /// What the survivor's send queue holds, after [`Expiry::CheckSendQueue`]: bytes that its
-    /// peer has not acknowledged.
-    pub fn send_queue(&mut self, unsent: usize, now: Instant) {
-        let Phase::Resetting { survivor, reason, interval, until, .. } = self.phase else { return };
-        if unsent == 0 {
-            self.phase = Phase::Ended(reason);
+    /// What the survivor's send queue holds, after [`Expiry::CheckSurvivorQueue`]: bytes that its
+    /// peer has not acknowledged. As long as they become fewer, the peer has time.
+    pub fn survivor_queue(&mut self, left: usize, now: Instant) {
+        let half_closed = self.timeouts.half_closed;
+        let Phase::Resetting { reason, check_at, interval, unsent, until, .. } = &mut self.phase
+        else {
+            return;
+        };
+        if left == 0 {
+            self.phase = Phase::Ended(*reason);
             return;
         }
-        self.phase = Phase::Resetting {
-            survivor,
-            reason,
-            check_at: now + interval,
-            interval: (interval * 2).min(RESET_CHECK_INTERVAL_MAX),
-            until,
-        };
+        if left < *unsent {
+            *unsent = left;
+            *until = now + half_closed;
+        }
+        *check_at = now + *interval;
+        *interval = (*interval * 2).min(RESET_CHECK_INTERVAL_MAX);
+    }
+
+    /// What both send queues hold together, after [`Expiry::CheckSendQueues`].
+    pub fn send_queues(&mut self, left: usize, now: Instant) {
+        let (silence, reason) = self.silence_max();
+        match self.look {
+            Some((before, _)) if left < before => {
+                self.active_at = now;
+                self.look = None;
+            }
+            None if left > 0 => self.look = Some((left, now + QUEUE_LOOK_INTERVAL.min(silence))),
+            _ => self.phase = Phase::Ended(reason),
+        }
     }
 
     /// When [`Session::expire`] should be called next. Never for a session that has ended.
@@ -257,11 +296,19 @@ impl Session {
         match self.phase {
             Phase::Connecting { until } => Some(until),
             Phase::Relaying => {
-                let silent = self.active_at + self.silence_max().0;
+                let silent = self.silent_at();
                 Some(self.tail_at.map_or(silent, |tail_at| tail_at.min(silent)))
             }
             Phase::Resetting { check_at, until, .. } => Some(check_at.min(until)),
             Phase::Ended(_) => None,
+        }
+    }
+
+    /// When silence ends the session, unless its send queues show life.
+    fn silent_at(&self) -> Instant {
+        match self.look {
+            Some((_, look_at)) => look_at,
+            None => self.active_at + self.silence_max().0,
         }
     }
 
@@ -287,21 +334,19 @@ impl Session {
         }
         match self.phase {
             Phase::Connecting { .. } => Expiry::ConnectTimedOut,
-            Phase::Relaying if now < self.active_at + self.silence_max().0 => {
+            Phase::Relaying if now < self.silent_at() => {
                 self.tail_at = None;
                 self.relay.on_tail();
                 Expiry::Run
             }
-            Phase::Relaying => self.end(self.silence_max().1),
-            Phase::Resetting { reason, until, .. } if now >= until => self.end(reason),
-            Phase::Resetting { survivor, .. } => Expiry::CheckSendQueue(survivor),
+            Phase::Relaying => Expiry::CheckSendQueues,
+            Phase::Resetting { reason, until, .. } if now >= until => {
+                self.phase = Phase::Ended(reason);
+                Expiry::Ended
+            }
+            Phase::Resetting { survivor, .. } => Expiry::CheckSurvivorQueue(survivor),
             Phase::Ended(_) => Expiry::Ended,
         }
-    }
-
-    fn end(&mut self, reason: CloseReason) -> Expiry {
-        self.phase = Phase::Ended(reason);
-        Expiry::Ended
     }
 
     /// Cuts the session because the process ends. One that has ended already keeps its reason.

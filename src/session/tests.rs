@@ -73,8 +73,61 @@ fn silence_ends_a_session_and_bytes_put_it_off() {
     let later = start + TIMEOUTS.idle - MILLISECOND;
     session.on_turn(true, later);
     assert_eq!(session.expire(start + TIMEOUTS.idle), Expiry::NotYet);
-    assert_eq!(session.expire(later + TIMEOUTS.idle), Expiry::Ended);
+    let silent = later + TIMEOUTS.idle;
+    assert_eq!(session.expire(silent), Expiry::CheckSendQueues);
+    session.send_queues(0, silent);
     assert_eq!(session.phase(), Phase::Ended(CloseReason::IdleTimeout));
+}
+
+#[test]
+fn a_send_queue_that_shrinks_is_a_sign_of_life() {
+    let check = |at_first: usize, a_second_later: usize, lives: bool| {
+        let start = Instant::now();
+        let mut session = relaying(start);
+        let silent = start + TIMEOUTS.idle;
+        assert_eq!(session.expire(silent), Expiry::CheckSendQueues);
+        session.send_queues(at_first, silent);
+        let look = silent + QUEUE_LOOK_INTERVAL;
+        assert_eq!(session.deadline(), Some(look));
+        assert_eq!(session.expire(look), Expiry::CheckSendQueues);
+        session.send_queues(a_second_later, look);
+        let expected = lives.then_some(look + TIMEOUTS.idle);
+        assert_eq!(session.deadline(), expected, "{at_first} {a_second_later}");
+    };
+    check(100, 99, true);
+    check(100, 0, true);
+    check(100, 100, false);
+    check(100, 101, false);
+}
+
+#[test]
+fn an_end_after_a_long_silence_has_the_whole_time_of_a_half_close() {
+    let start = Instant::now();
+    let mut session = relaying(start);
+    let end = start + TIMEOUTS.half_closed * 3;
+    session.on_ready(Side::Client, Readiness { readable: true, ..Readiness::default() });
+    session.relay_mut().filled(Direction::Upstream, Filled::Eof);
+    session.relay_mut().shut_down(Direction::Upstream);
+    session.on_turn(false, end);
+    assert_eq!(session.deadline(), Some(end + TIMEOUTS.half_closed));
+}
+
+#[test]
+fn a_survivor_that_reads_has_time() {
+    let start = Instant::now();
+    let mut session = relaying(start);
+    session.on_ready(Side::Upstream, BROKEN);
+    session.relay_mut().filled(Direction::Downstream, Filled::Failed(FaultKind::Reset));
+    session.on_turn(false, start);
+    let mut now = start;
+    for left in (1..2000).rev() {
+        now = session.deadline().expect("it is not over");
+        assert_eq!(session.expire(now), Expiry::CheckSurvivorQueue(Side::Client), "{left}");
+        session.survivor_queue(left, now);
+    }
+    assert!(now > start + TIMEOUTS.half_closed * 2, "far beyond the time of one who does not");
+    session.survivor_queue(0, now);
+    assert_eq!(session.phase(), Phase::Ended(CloseReason::UpstreamReset));
 }
 
 #[test]
@@ -85,7 +138,9 @@ fn a_half_closed_session_has_less_time() {
     session.relay_mut().filled(Direction::Upstream, Filled::Eof);
     session.relay_mut().shut_down(Direction::Upstream);
     session.on_turn(false, start);
-    assert_eq!(session.expire(start + TIMEOUTS.half_closed), Expiry::Ended);
+    let silent = start + TIMEOUTS.half_closed;
+    assert_eq!(session.expire(silent), Expiry::CheckSendQueues);
+    session.send_queues(0, silent);
     assert_eq!(session.phase(), Phase::Ended(CloseReason::HalfClosedTimeout));
 }
 
@@ -96,12 +151,12 @@ fn a_reset_waits_for_the_survivors_send_queue() {
     session.on_ready(Side::Upstream, BROKEN);
     session.relay_mut().filled(Direction::Downstream, Filled::Failed(FaultKind::Reset));
     session.on_turn(false, start);
-    assert_eq!(session.expire(start), Expiry::CheckSendQueue(Side::Client));
-    session.send_queue(100, start);
+    assert_eq!(session.expire(start), Expiry::CheckSurvivorQueue(Side::Client));
+    session.survivor_queue(100, start);
     let next = session.deadline().unwrap();
     assert_eq!(next, start + RESET_CHECK_INTERVAL_MIN);
-    assert_eq!(session.expire(next), Expiry::CheckSendQueue(Side::Client));
-    session.send_queue(0, next);
+    assert_eq!(session.expire(next), Expiry::CheckSurvivorQueue(Side::Client));
+    session.survivor_queue(0, next);
     assert_eq!(session.phase(), Phase::Ended(CloseReason::UpstreamReset));
 }
 
@@ -114,9 +169,9 @@ fn a_survivor_that_never_reads_is_reset_in_the_end() {
     session.on_turn(false, start);
     let mut looks = 0;
     while let Some(now) = session.deadline() {
-        if session.expire(now) == Expiry::CheckSendQueue(Side::Upstream) {
+        if session.expire(now) == Expiry::CheckSurvivorQueue(Side::Upstream) {
             looks += 1;
-            session.send_queue(1, now);
+            session.survivor_queue(1, now);
         }
         assert!(now <= start + TIMEOUTS.half_closed);
     }
