@@ -294,17 +294,20 @@ pub enum FallbackReason {
     PipeTooSmall,
     /// The flow was woken again and again and splice moved nothing.
     NoProgress,
+    /// The peer sent urgent data (`MSG_OOB`), at which splice stops for good.
+    Urgent,
 }
 
 impl FallbackReason {
     /// Every reason, in the order in which arrays indexed by reason hold them.
-    pub const ALL: [FallbackReason; 6] = [
+    pub const ALL: [FallbackReason; 7] = [
         FallbackReason::Unavailable,
         FallbackReason::Refused,
         FallbackReason::PipeMemory,
         FallbackReason::Descriptors,
         FallbackReason::PipeTooSmall,
         FallbackReason::NoProgress,
+        FallbackReason::Urgent,
     ];
 
     /// Where arrays indexed by reason keep this one: the order of the declaration, which
@@ -322,6 +325,7 @@ impl FallbackReason {
             FallbackReason::Descriptors => "descriptors",
             FallbackReason::PipeTooSmall => "pipe_too_small",
             FallbackReason::NoProgress => "no_progress",
+            FallbackReason::Urgent => "urgent",
         }
     }
 }

@@ -68,7 +68,7 @@ families! {
         "Bytes delivered, by the direction and the path that they took.";
     RELAY_FALLBACKS = "spliceway_relay_fallbacks_total", Kind::Counter,
         ["listener", "reason"],
-        "Directions of connections that were copied although splice was asked for, by reason.";
+        "Connections of which bytes were copied although splice was asked for, by reason.";
     PIPES = "spliceway_pipes", Kind::Gauge, ["state"],
         "Kernel pipes, by whether they hold bytes of a connection.";
     PIPE_HELD_BYTES = "spliceway_pipe_held_bytes", Kind::Gauge, [],
@@ -88,7 +88,7 @@ families! {
         Kind::Histogram(CONNECTION_BUCKETS), ["listener"],
         "Time from accepting a client connection to its end.";
     ACCEPT_PAUSED = "spliceway_accept_paused_total", Kind::Counter, ["listener", "reason"],
-        "Times that accepting paused at the limit of connections or for want of descriptors.";
+        "Times that accepting paused, by reason.";
     UPSTREAM_CONNECT_DURATION = "spliceway_upstream_connect_duration_seconds",
         Kind::Histogram(CONNECT_BUCKETS), ["upstream", "server"],
         "Time that successful connects to a server took.";
@@ -145,11 +145,15 @@ pub enum AcceptPause {
     Connections,
     /// No descriptor was left (`EMFILE`, `ENFILE`).
     Descriptors,
+    /// The kernel refuses for a reason that does not pass with the connection at the head of the
+    /// backlog: a security module, a socket that was shut down from outside.
+    Refused,
 }
 
 impl AcceptPause {
-    /// Both reasons, in the order in which arrays indexed by reason hold them.
-    pub const ALL: [AcceptPause; 2] = [AcceptPause::Connections, AcceptPause::Descriptors];
+    /// Every reason, in the order in which arrays indexed by reason hold them.
+    pub const ALL: [AcceptPause; 3] =
+        [AcceptPause::Connections, AcceptPause::Descriptors, AcceptPause::Refused];
 
     /// Where arrays indexed by reason keep this one.
     pub fn index(self) -> usize {
@@ -161,6 +165,7 @@ impl AcceptPause {
         match self {
             AcceptPause::Connections => "connections",
             AcceptPause::Descriptors => "descriptors",
+            AcceptPause::Refused => "refused",
         }
     }
 }
@@ -171,7 +176,7 @@ pub struct ListenerMetrics {
     /// [`RELAY_BYTES`], indexed by [`Direction::index`], then by [`Path::index`].
     pub relay_bytes: [[Counter; 2]; 2],
     /// [`RELAY_FALLBACKS`], indexed by [`FallbackReason::index`].
-    pub fallbacks: [Counter; 6],
+    pub fallbacks: [Counter; FallbackReason::ALL.len()],
     /// [`CONNECTIONS_OPENED`]
     pub opened: Counter,
     /// [`CONNECTIONS`]; shared by all workers, so it is only ever incremented and decremented.
@@ -181,7 +186,7 @@ pub struct ListenerMetrics {
     /// [`CONNECTION_DURATION`], in seconds.
     pub duration: Histogram,
     /// [`ACCEPT_PAUSED`], indexed by [`AcceptPause::index`].
-    pub accept_paused: [Counter; 2],
+    pub accept_paused: [Counter; AcceptPause::ALL.len()],
 }
 
 impl ListenerMetrics {
@@ -396,7 +401,7 @@ mod tests {
         check(&RELAY_BYTES, 4);
         check(&RELAY_FALLBACKS, FallbackReason::ALL.len());
         check(&CONNECTIONS_CLOSED, CloseReason::ALL.len());
-        check(&ACCEPT_PAUSED, 2);
+        check(&ACCEPT_PAUSED, AcceptPause::ALL.len());
         check(&UPSTREAM_ERRORS, FAULT_KINDS.len());
         check(&PIPES, 2);
     }

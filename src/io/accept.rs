@@ -58,18 +58,25 @@ pub struct Pause {
 pub enum AfterError {
     /// The backlog is empty: wait for an event.
     Wait,
-    /// Pause: the machine has run out of something.
-    Pause,
+    /// Pause: the machine has run out of something, or refuses for a reason that may last.
+    Pause(AcceptPause),
     /// That connection was lost before it was accepted; the next may be fine (accept(2)).
     Next,
 }
+
+/// What accept(2) reports of a connection that was lost before it was accepted: ECONNABORTED,
+/// EPROTO, ENOPROTOOPT, ENETDOWN, ENONET, EHOSTDOWN, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, and
+/// EINTR.
+const CONNECTION_LOST: [i32; 10] = [103, 71, 92, 100, 64, 112, 113, 95, 101, 4];
 
 /// Sorts an error of accept.
 pub fn after_error(error: &io::Error) -> AfterError {
     match error.raw_os_error() {
         _ if error.kind() == io::ErrorKind::WouldBlock => AfterError::Wait,
-        Some(errno) if is_exhaustion(errno) => AfterError::Pause,
-        _ => AfterError::Next,
+        Some(errno) if is_exhaustion(errno) => AfterError::Pause(AcceptPause::Descriptors),
+        Some(errno) if CONNECTION_LOST.contains(&errno) => AfterError::Next,
+        // Anything else may be so again at the next try, and trying at once would spin.
+        _ => AfterError::Pause(AcceptPause::Refused),
     }
 }
 
@@ -113,10 +120,14 @@ impl ConnectionLimit {
 impl<K: Kernel> Worker<K> {
     /// Accepts from every listener that may have something, a bounded number from each.
     pub(super) fn accept_all(&mut self, now: Instant) {
-        for place in 0..self.acceptors.len() {
+        // Each turn another one is first, or the first would take every place that becomes free
+        // at the limit of connections.
+        self.accept_first = self.accept_first.wrapping_add(1);
+        for offset in 0..self.acceptors.len() {
             if self.pause.is_some_and(|pause| now < pause.until) {
                 return;
             }
+            let place = self.accept_first.wrapping_add(offset) % self.acceptors.len();
             if self.acceptors[place].ready {
                 self.accept_from(place, now);
             }
@@ -144,11 +155,13 @@ impl<K: Kernel> Worker<K> {
                             self.pause = None;
                             return;
                         }
-                        AfterError::Pause if self.supplies.pipes.usage().idle > 0 => {
+                        AfterError::Pause(AcceptPause::Descriptors)
+                            if self.supplies.pipes.usage().idle > 0 =>
+                        {
                             self.supplies.pipes.clear();
                         }
-                        AfterError::Pause => {
-                            return self.pause_accepting(place, AcceptPause::Descriptors, now);
+                        AfterError::Pause(reason) => {
+                            return self.pause_accepting(place, reason, now);
                         }
                     }
                 }
@@ -215,7 +228,11 @@ impl<K: Kernel> Worker<K> {
         for _ in 0..DRAIN_ACCEPT_ROUNDS_MAX {
             self.accept_all(now);
         }
-        self.acceptors.clear();
+        for acceptor in self.acceptors.drain(..) {
+            // Closing is not enough where workers share a socket: the poll would go on reporting
+            // it for as long as another worker has it open (epoll(7)).
+            let _unwatched = self.kernel.unwatch_listener(&acceptor.socket).is_ok();
+        }
         self.pause = None;
     }
 }
@@ -240,9 +257,11 @@ mod tests {
             assert_eq!(after_error(&io::Error::from_raw_os_error(errno)), expected, "{errno}");
         };
         check(11, AfterError::Wait); // EAGAIN
-        check(24, AfterError::Pause); // EMFILE
-        check(23, AfterError::Pause); // ENFILE
-        check(12, AfterError::Pause); // ENOMEM
+        check(24, AfterError::Pause(AcceptPause::Descriptors)); // EMFILE
+        check(23, AfterError::Pause(AcceptPause::Descriptors)); // ENFILE
+        check(12, AfterError::Pause(AcceptPause::Descriptors)); // ENOMEM
+        check(22, AfterError::Pause(AcceptPause::Refused)); // EINVAL
+        check(13, AfterError::Pause(AcceptPause::Refused)); // EACCES
         check(103, AfterError::Next); // ECONNABORTED
         check(113, AfterError::Next); // EHOSTUNREACH
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::error::{Direction, FaultKind, Side};
+use crate::error::{Direction, FaultKind, Side, is_exhaustion};
 use crate::id::{ConnectionId, ListenerId, ServerId, Token};
 use crate::io::kernel::Kernel;
 use crate::io::worker::{Worker, lookup};
@@ -37,7 +37,7 @@ impl<K: Kernel> Worker<K> {
         let upstream = &self.config.upstreams[upstream.index()];
         let address = &upstream.servers[server.index()];
         let mut begun = self.kernel.connect(address, upstream.source);
-        let is_short = |error: &std::io::Error| FaultKind::of(error) == FaultKind::Exhausted;
+        let is_short = |error: &std::io::Error| error.raw_os_error().is_some_and(is_exhaustion);
         if begun.as_ref().is_err_and(is_short) && self.supplies.pipes.usage().idle > 0 {
             self.supplies.pipes.clear();
             begun = self.kernel.connect(address, upstream.source);
@@ -49,8 +49,10 @@ impl<K: Kernel> Worker<K> {
         let Some(connection) = self.connection(id) else { return Ok(()) };
         connection.upstream = Some(begun.socket);
         connection.connect_events = Readiness::default();
+        connection.keeps_alive = false;
+        let lane = connection.session.relay_mut().lane_mut(Direction::Downstream);
+        lane.source_replaced();
         if is_unix {
-            let lane = connection.session.relay_mut().lane_mut(Direction::Downstream);
             lane.source_is_unix();
         }
         if begun.established {

@@ -87,6 +87,10 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                     let outcome = self.drain(direction);
                     self.relay.drained(direction, outcome);
                 }
+                Step::Done => {
+                    self.discard(direction);
+                    return false;
+                }
                 Step::ShutdownWrite => {
                     // ENOTCONN: the peer is gone, which the other lane finds out by reading.
                     let _gone = self.kernel.shutdown_write(self.sink(direction)).is_err();
@@ -96,13 +100,21 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                     self.set_low_water(direction);
                     return false;
                 }
-                Step::Wait { .. } | Step::Done => return false,
+                Step::Wait { .. } => return false,
             }
             debug_assert!(
                 self.relay.lane(direction).held() == self.conduit(direction).held()
                     || self.relay.lane(direction).is_done(),
                 "a lane and its conduit disagree on what is held"
             );
+        }
+    }
+
+    /// What a lane holds that is done, because its sink broke, is nobody's any more.
+    fn discard(&mut self, direction: Direction) {
+        let held = std::mem::replace(self.conduit(direction), Conduit::Empty);
+        if let Conduit::Pipe { pipe, size } = held {
+            self.supplies.pipes.put_back(size, pipe);
         }
     }
 
@@ -115,8 +127,10 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
     }
 
     fn can_go_on(&self) -> bool {
-        Direction::ALL.into_iter().any(|direction| {
-            !matches!(self.relay.lane(direction).next(), Step::Wait { .. } | Step::Done)
+        Direction::ALL.into_iter().any(|direction| match self.relay.lane(direction).next() {
+            Step::Wait { .. } => false,
+            Step::Done => self.ends.conduits[direction.index()].held() > 0,
+            Step::Fill(_) | Step::Drain | Step::ShutdownWrite => true,
         })
     }
 
@@ -167,7 +181,14 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         }
         let Conduit::Pipe { pipe, .. } = conduit else { return Err(FallbackReason::Unavailable) };
         match self.kernel.fill_pipe(source, pipe) {
-            Ok(0) => Ok(Filled::Eof),
+            // Splice says the same of urgent data with the end behind it. `recv` tells.
+            Ok(0) => match self.fill_by_copy(direction) {
+                filled @ Filled::Moved { .. } => {
+                    self.relay.lane_mut(direction).on_urgent();
+                    Ok(filled)
+                }
+                filled => Ok(filled),
+            },
             Ok(bytes) => Ok(Filled::Moved { bytes, path: Path::Splice, dry: false }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Filled::WouldBlock),
             Err(error) => match splice_refusal(&error) {

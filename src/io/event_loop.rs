@@ -71,6 +71,7 @@ fn readiness(event: &Event) -> Readiness {
         readable: event.is_readable(),
         writable: event.is_writable(),
         behind: event.is_read_closed() || event.is_error() || event.is_priority(),
+        urgent: event.is_priority(),
         broken: event.is_error(),
     }
 }

@@ -44,6 +44,12 @@ pub trait Kernel {
     /// `ENOMEM`, `ENOSPC`: the kernel watches too many descriptors.
     fn watch_listener(&mut self, listener: &Self::Listener, token: Token) -> io::Result<()>;
 
+    /// Ends [`Kernel::watch_listener`].
+    ///
+    /// # Errors
+    /// The listener is not watched.
+    fn unwatch_listener(&mut self, listener: &Self::Listener) -> io::Result<()>;
+
     /// Has events of a socket reported under `token`, from its present state on.
     ///
     /// # Errors
@@ -102,8 +108,8 @@ pub trait Kernel {
     /// `EMFILE`, `ENFILE`.
     fn open_pipe(&mut self, capacity: u32) -> io::Result<Self::Pipe>;
 
-    /// Splices from a socket into a pipe, as much as there is and fits. 0 is the end of the
-    /// stream.
+    /// Splices from a socket into a pipe, as much as there is and fits, and no more than the
+    /// pipe's capacity. 0 is the end of the stream, or urgent data with the end behind it.
     ///
     /// # Errors
     /// See [`crate::sys::transfer::splice`].

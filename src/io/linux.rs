@@ -12,7 +12,6 @@ use crate::config::Keepalive;
 use crate::id::Token;
 use crate::io::kernel::{Connecting, Kernel, PipeState};
 use crate::sys::pipe::Pipe;
-use crate::sys::transfer::SPLICE_BYTES_MAX;
 use crate::sys::{socket, transfer};
 
 // A token takes 64 bits, and mio carries it in a `usize`.
@@ -55,6 +54,10 @@ impl Kernel for Linux {
 
     fn watch_listener(&mut self, listener: &OwnedFd, token: Token) -> io::Result<()> {
         self.register(listener, token, Interest::READABLE)
+    }
+
+    fn unwatch_listener(&mut self, listener: &OwnedFd) -> io::Result<()> {
+        self.registry.deregister(&mut SourceFd(&listener.as_raw_fd()))
     }
 
     /// `PRIORITY` (`EPOLLPRI`) tells of urgent data, at which reads stop short.
@@ -100,7 +103,9 @@ impl Kernel for Linux {
     }
 
     fn fill_pipe(&mut self, socket: &OwnedFd, pipe: &mut Pipe) -> io::Result<usize> {
-        pipe.fill_from(socket.as_fd(), SPLICE_BYTES_MAX)
+        // A slot takes a fragment of the network stack, which may be eight pages and more. Without
+        // this bound a slow reader would pin several times the pipe's capacity.
+        pipe.fill_from(socket.as_fd(), pipe.capacity() as usize)
     }
 
     fn drain_pipe(&mut self, pipe: &mut Pipe, socket: &OwnedFd) -> io::Result<usize> {

@@ -80,6 +80,8 @@ pub struct Worker<K: Kernel> {
     pub(super) account: Account,
     pub(super) supplies: Supplies<K>,
     pub(super) acceptors: Vec<Acceptor<K::Listener>>,
+    /// Which acceptor was first in the last turn.
+    pub(super) accept_first: usize,
     pub(super) pause: Option<Pause>,
     pub(super) connections: Slab<Connection<K>>,
     pub(super) generation: Generation,
@@ -102,6 +104,7 @@ impl<K: Kernel> Worker<K> {
             account: Account::new(Arc::clone(&config), access_log),
             supplies: Supplies::new(plan.pipe_memory_per_worker, plan.buffer_memory_per_worker),
             acceptors: Vec::new(),
+            accept_first: 0,
             pause: None,
             connections: Slab::new(),
             generation: Generation::default(),

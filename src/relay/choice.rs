@@ -92,6 +92,11 @@ impl Choice {
         self.path
     }
 
+    /// Whether a read of this lane could ever be a splice.
+    pub fn may_splice(&self) -> bool {
+        self.path == Path::Splice || matches!(self.rule, Rule::Adaptive { .. })
+    }
+
     /// The reasons for which this lane copied although splice was chosen.
     pub fn fallbacks(&self) -> Fallbacks {
         self.fallbacks
@@ -116,7 +121,10 @@ impl Choice {
     /// Says whether this flow meets the reason for the first time.
     pub fn fall_back(&mut self, reason: FallbackReason) -> bool {
         match reason {
-            FallbackReason::Unavailable | FallbackReason::Refused | FallbackReason::NoProgress => {
+            FallbackReason::Unavailable
+            | FallbackReason::Refused
+            | FallbackReason::NoProgress
+            | FallbackReason::Urgent => {
                 self.rule = Rule::Fixed;
                 self.path = Path::Copy;
             }

@@ -22,8 +22,9 @@
 //!   travels. Should an interpreter report "would block" for a conduit that does hold bytes, the
 //!   source stays marked readable.
 //! - Readiness is edge-triggered, so a mark is cleared only on proof: on "would block", and on a
-//!   copying read or write that moved less than it was asked to (epoll(7), "The proof that the
-//!   file is drained"). After a splice the length proves nothing, since slots fill, not bytes.
+//!   copying read or write that moved less than it was asked to (epoll(7)). After a splice the
+//!   length proves nothing: on the way in slots fill, not bytes, and on the way out a signal, a
+//!   debugger or a frozen control group ends it early without a word.
 
 use crate::config::RelayMode;
 use crate::error::{FallbackReason, FaultKind, Path};
@@ -206,6 +207,23 @@ impl Lane {
         self.coalescing.disable();
     }
 
+    /// Urgent data is among the bytes of the source. Splice stops before it for good, and reports
+    /// the end of the stream there once a FIN is queued behind it; `recv` with `SO_OOBINLINE`
+    /// brings it in its place.
+    pub fn on_urgent(&mut self) {
+        self.on_readable(true);
+        if self.choice.may_splice() {
+            self.fall_back(FallbackReason::Urgent);
+        }
+    }
+
+    /// The source is another socket now, of which nothing is known yet: the attempt to connect
+    /// before has failed.
+    pub fn source_replaced(&mut self) {
+        self.read_until_would_block = false;
+        self.source = Source::Open { readable: false };
+    }
+
     /// Bytes moved in the other direction: whoever speaks there may wait for an answer, which
     /// must not wait here for its tail.
     pub fn on_dialogue(&mut self) {
@@ -301,9 +319,9 @@ impl Lane {
                 debug_assert!(bytes <= self.held);
                 self.held -= bytes;
                 self.totals.delivered[self.held_by.index()] += bytes as u64;
-                // Both kinds of write go on until the sink refuses more, so a short one proves
-                // that it is full, and the kernel has noted that somebody waits for room.
-                if self.held > 0 {
+                // `send` goes on until the socket refuses more, so a short one proves that it is
+                // full, and the kernel has noted that somebody waits for room.
+                if self.held > 0 && self.held_by == Path::Copy {
                     self.sink = Sink::Open { writable: false };
                 }
             }
@@ -428,13 +446,36 @@ mod tests {
         let mut lane = readable_lane(RelayMode::Splice);
         lane.filled(spliced(100));
         lane.drained(Drained::Moved(30));
-        assert_eq!(lane.next(), WRITABLE, "a short write proves that the sink is full");
+        assert_eq!(lane.next(), Step::Drain, "a short splice proves nothing");
+        lane.drained(Drained::WouldBlock);
+        assert_eq!(lane.next(), WRITABLE);
         lane.on_writable();
         lane.drained(Drained::WouldBlock);
         assert_eq!(lane.next(), WRITABLE);
         lane.on_writable();
         lane.drained(Drained::Moved(70));
         assert_eq!(lane.next(), Step::Fill(Path::Splice), "tried again after the drain");
+    }
+
+    #[test]
+    fn a_short_copying_write_proves_that_the_sink_is_full() {
+        let mut lane = readable_lane(RelayMode::Copy);
+        lane.filled(Filled::Moved { bytes: 100, path: Path::Copy, dry: true });
+        lane.drained(Drained::Moved(30));
+        assert_eq!(lane.next(), WRITABLE);
+    }
+
+    #[test]
+    fn urgent_data_ends_splicing() {
+        let check = |mode: RelayMode, counted: bool| {
+            let mut lane = readable_lane(mode);
+            lane.on_urgent();
+            assert_eq!(lane.next(), Step::Fill(Path::Copy));
+            assert_eq!(lane.fallbacks().iter().next().is_some(), counted, "{mode:?}");
+        };
+        check(RelayMode::Splice, true);
+        check(RelayMode::Auto, true);
+        check(RelayMode::Copy, false);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Readiness {
     /// An end of stream, an error or urgent data stands behind the bytes to read
     /// (`EPOLLRDHUP`, `EPOLLHUP`, `EPOLLERR`, `EPOLLPRI`).
     pub behind: bool,
+    /// Urgent data is among the bytes to read (`EPOLLPRI`).
+    pub urgent: bool,
     /// The socket holds an error (`EPOLLERR`). A mere `EPOLLHUP` is none: a unix socket reports it
     /// for a peer that has written its last bytes and closed, and those bytes are good.
     pub broken: bool,
@@ -90,6 +92,9 @@ impl Relay {
         let to = Direction::from_source(side.peer());
         if readiness.readable || readiness.behind {
             self.lane_mut(from).on_readable(readiness.behind);
+        }
+        if readiness.urgent {
+            self.lane_mut(from).on_urgent();
         }
         if readiness.writable || readiness.broken {
             self.lane_mut(to).on_writable();
@@ -196,7 +201,7 @@ mod tests {
     const UP: Direction = Direction::Upstream;
     const DOWN: Direction = Direction::Downstream;
     const READABLE: Readiness =
-        Readiness { readable: true, writable: false, behind: false, broken: false };
+        Readiness { readable: true, writable: false, behind: false, urgent: false, broken: false };
 
     fn copied(bytes: usize) -> Filled {
         Filled::Moved { bytes, path: Path::Copy, dry: false }

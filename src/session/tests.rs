@@ -10,7 +10,8 @@ const TIMEOUTS: Timeouts = Timeouts {
     idle: Duration::from_secs(300),
     half_closed: Duration::from_secs(30),
 };
-const BROKEN: Readiness = Readiness { readable: true, writable: true, behind: true, broken: true };
+const BROKEN: Readiness =
+    Readiness { readable: true, writable: true, behind: true, urgent: false, broken: true };
 
 fn session(servers: u32, now: Instant) -> Session {
     Session::new(Relay::new(RelayMode::Copy, None), TIMEOUTS, servers, ServerId(0), now)

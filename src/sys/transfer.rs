@@ -10,8 +10,8 @@ use nix::sys::socket::{MsgFlags, recv as nix_recv, send as nix_send};
 /// (splice(2)); a GiB is more than any pipe holds.
 pub const SPLICE_BYTES_MAX: usize = 1 << 30;
 
-/// Calls again when a signal came between. A worker blocks all signals that the process handles,
-/// so this is for those of debuggers and the like.
+/// Calls again when a signal came between: signals are handled on another thread, but a debugger
+/// stops every one.
 fn uninterrupted(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {
@@ -22,7 +22,7 @@ fn uninterrupted(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<usi
 }
 
 /// Moves up to `max` bytes between a socket and a pipe, in either direction, without copying
-/// them through the process. 0 is the end of the stream, or that the pipe's writers are gone.
+/// them through the process. 0 is the end of the stream, or urgent data with the end behind it.
 ///
 /// `SPLICE_F_NONBLOCK` speaks of the pipe only; the socket must be non-blocking itself.
 /// `SPLICE_F_MORE` is left out: it corks a message that turns out to be the last one for 200 ms.

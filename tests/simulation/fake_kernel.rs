@@ -144,6 +144,10 @@ impl Kernel for FakeKernel {
         Ok(())
     }
 
+    fn unwatch_listener(&mut self, _listener: &FakeListener) -> io::Result<()> {
+        Ok(())
+    }
+
     fn watch(&mut self, socket: &FakeSocket, token: Token) -> io::Result<()> {
         self.with(socket, |socket| {
             socket.token = Some(token);
@@ -216,21 +220,21 @@ impl Kernel for FakeKernel {
             if let Some(end) = end_of(socket) {
                 return end;
             }
+            // A read ends before the mark, or begins with it.
+            let until_mark = match socket.before_mark() {
+                0 => {
+                    socket.urgent = None;
+                    usize::MAX
+                }
+                before => before,
+            };
+            let max = buffer.len().min(until_mark);
             let mut filled = 0;
-            while let Some(segment) = socket.incoming.pop_front() {
-                let taken = segment.len().min(buffer.len() - filled);
-                buffer[filled..filled + taken].copy_from_slice(&segment[..taken]);
-                filled += taken;
-                if taken < segment.len() {
-                    socket.incoming.push_front(segment[taken..].to_vec());
-                    break;
-                }
-                // A read ends at an urgent mark although more may stand behind it.
-                if std::mem::take(&mut socket.urgent) {
-                    break;
-                }
+            while filled < max {
+                let Some(segment) = socket.take(max - filled) else { break };
+                buffer[filled..filled + segment.len()].copy_from_slice(&segment);
+                filled += segment.len();
             }
-            socket.taken += filled;
             Ok(filled)
         })?;
         if swaps && read > 3 && buffer[1] != buffer[2] {
@@ -274,26 +278,22 @@ impl Kernel for FakeKernel {
             (world.chance(short), world.rng.usize(1..3000))
         };
         let max = if is_short { limit } else { usize::MAX };
-        let loses = self.world.borrow().sabotage == Sabotage::LoseAByte;
+        let loses = self.world.borrow().sabotage == Sabotage::CorruptAByte;
         let moved = self.with(socket, |socket| {
             if let Some(end) = end_of(socket) {
                 return end;
             }
+            let max = max.min(socket.before_mark());
+            if max == 0 && (socket.fin || socket.dead) {
+                // What Linux says at the mark once the end is queued behind it.
+                return Ok(0);
+            }
             let mut moved = 0;
             while moved < max && pipe.slots.len() < pipe.slots_max {
-                let Some(mut segment) = socket.incoming.pop_front() else { break };
-                let taken = segment.len().min(max - moved).min(SLOT_BYTES_MAX);
-                let rest = segment.split_off(taken);
-                if !rest.is_empty() {
-                    socket.incoming.push_front(rest);
-                }
-                pipe.slots.push_back(segment.into());
-                moved += taken;
-                if std::mem::take(&mut socket.urgent) {
-                    break;
-                }
+                let Some(piece) = socket.take((max - moved).min(SLOT_BYTES_MAX)) else { break };
+                moved += piece.len();
+                pipe.slots.push_back(piece.into());
             }
-            socket.taken += moved;
             if moved == 0 { fail(errno::EAGAIN) } else { Ok(moved) }
         })?;
         pipe.held += moved;
@@ -312,7 +312,14 @@ impl Kernel for FakeKernel {
             return fail(errno);
         }
         assert!(pipe.held > 0, "an empty pipe is never drained");
-        let taken = self.room(socket, pipe.held)?;
+        let mut taken = self.room(socket, pipe.held)?;
+        {
+            let mut world = self.world.borrow_mut();
+            let interrupted = world.faults.interrupted_splice;
+            if world.chance(interrupted) {
+                taken = world.rng.usize(1..=taken);
+            }
+        }
         self.with(socket, |socket| {
             socket.given += taken;
             for _ in 0..taken {

@@ -353,8 +353,13 @@ fn quiet_weather() {
 
 #[test]
 fn short_writes_and_spurious_events() {
-    let faults =
-        Faults { short_splice: 300, short_write: 300, spurious_event: 100, ..Faults::default() };
+    let faults = Faults {
+        short_splice: 300,
+        short_write: 300,
+        interrupted_splice: 300,
+        spurious_event: 100,
+        ..Faults::default()
+    };
     for_seeds("short_writes_and_spurious_events", 0..200, |seed| run_all_modes(seed, faults));
 }
 
@@ -400,6 +405,7 @@ fn everything_at_once() {
     let faults = Faults {
         short_splice: 150,
         short_write: 150,
+        interrupted_splice: 50,
         spurious_event: 50,
         no_pipe: 100,
         small_pipe: 50,
@@ -449,7 +455,7 @@ fn sabotage_is_caught() {
         assert!(message.contains(expected), "{sabotage:?} was caught by: {message}");
     };
     check(Sabotage::LoseAnEdge, RelayMode::Copy, "sleeps although its source is readable");
-    check(Sabotage::LoseAByte, RelayMode::Splice, "is wrong at offset");
+    check(Sabotage::CorruptAByte, RelayMode::Splice, "is wrong at offset");
     check(Sabotage::SwapBytes, RelayMode::Copy, "is wrong at offset");
 }
 

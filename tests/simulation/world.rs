@@ -29,6 +29,8 @@ pub mod errno {
 pub struct Faults {
     pub short_splice: u32,
     pub short_write: u32,
+    /// A splice into a socket that ends early although there is room, as a signal makes it.
+    pub interrupted_splice: u32,
     pub spurious_event: u32,
     pub no_pipe: u32,
     pub small_pipe: u32,
@@ -46,8 +48,8 @@ pub enum Sabotage {
     None,
     /// One edge is never reported.
     LoseAnEdge,
-    /// One byte vanishes in a pipe.
-    LoseAByte,
+    /// One byte changes in a pipe.
+    CorruptAByte,
     /// Two bytes of a read change places.
     SwapBytes,
 }
@@ -92,9 +94,10 @@ pub struct Socket {
     pub stream: u64,
     pub peer: Script,
     // From the peer to the proxy.
-    /// Segments that the proxy has not read; a read stops at an urgent mark.
+    /// Segments that the proxy has not read.
     pub incoming: VecDeque<Vec<u8>>,
-    pub urgent: bool,
+    /// Where in the stream an urgent byte is: a read ends before it, and a splice never passes it.
+    pub urgent: Option<usize>,
     pub fin: bool,
     /// The peer has reset: reads bring what is queued, then the error, then the end.
     pub error: Option<i32>,
@@ -144,7 +147,7 @@ impl Socket {
             stream,
             peer,
             incoming: VecDeque::new(),
-            urgent: false,
+            urgent: None,
             fin: false,
             error: None,
             dead: false,
@@ -168,6 +171,22 @@ impl Socket {
             keeps_alive: false,
             abandoned: false,
         }
+    }
+
+    /// Takes up to `max` bytes, in the pieces that they came in.
+    pub fn take(&mut self, max: usize) -> Option<Vec<u8>> {
+        let mut segment = self.incoming.pop_front()?;
+        let rest = segment.split_off(segment.len().min(max));
+        if !rest.is_empty() {
+            self.incoming.push_front(rest);
+        }
+        self.taken += segment.len();
+        Some(segment)
+    }
+
+    /// Bytes before the urgent mark; none stands in the way if there is no mark.
+    pub fn before_mark(&self) -> usize {
+        self.urgent.map_or(usize::MAX, |mark| mark - self.taken)
     }
 
     /// Whether a read would bring anything but `EAGAIN`.
@@ -199,7 +218,8 @@ impl Socket {
             readable: self.is_worth_reading(),
             // tcp_poll: writable from a third of the buffer free on.
             writable: self.is_writable() && self.outgoing.len() * 3 <= self.send_buffer * 2,
-            behind: self.fin || self.error.is_some() || self.dead || self.urgent,
+            behind: self.fin || self.error.is_some() || self.dead || self.urgent.is_some(),
+            urgent: self.urgent.is_some(),
             broken: self.error.is_some(),
         };
     }
@@ -217,10 +237,10 @@ impl Socket {
             .map(|offset| byte_at(self.stream, offset))
             .collect();
         self.incoming.push_back(segment);
-        self.peer.sent += length;
         if rng.u32(0..40) == 0 {
-            self.urgent = true;
+            self.urgent = Some(rng.usize(self.peer.sent..self.peer.sent + length));
         }
+        self.peer.sent += length;
         self.raise();
     }
 
@@ -493,7 +513,13 @@ impl World {
                 && stale > 0
                 && self.rng.u32(0..1000) < stale
             {
-                let all = Readiness { readable: true, writable: true, behind: true, broken: true };
+                let all = Readiness {
+                    readable: true,
+                    writable: true,
+                    behind: true,
+                    urgent: true,
+                    broken: true,
+                };
                 edges.push((token, all));
             }
         }
