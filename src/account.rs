@@ -3,7 +3,8 @@
 //!
 //! A worker counts in plain numbers of its own. They are added to the shared metrics a few times
 //! a second ([`Account::flush`]), so a scrape never touches what the data plane writes for each
-//! event.
+//! event. Only what happens once in the life of a connection goes to the shared metrics at once:
+//! its two durations, and the failure of a server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

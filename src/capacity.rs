@@ -18,13 +18,14 @@ pub struct Machine {
     pub cpus: usize,
     /// Whether a splice from socket to pipe to socket worked, and if not, the system's words.
     pub splice: Result<(), String>,
-    /// `fs.pipe-max-size` in bytes: the largest pipe for a process without `CAP_SYS_RESOURCE`.
+    /// The largest pipe that this process gets, in bytes: `fs.pipe-max-size`, unless it may have
+    /// more (`CAP_SYS_RESOURCE`).
     pub pipe_size_max: u32,
     /// `fs.pipe-user-pages-soft`: pages in pipes of one user before new pipes shrink to two
     /// slots; 0 for no limit.
     pub pipe_user_pages_soft: u64,
-    /// Whether the two limits above do not bind this process (`CAP_SYS_RESOURCE` or
-    /// `CAP_SYS_ADMIN`).
+    /// Whether that limit on pages does not bind this process (`CAP_SYS_RESOURCE` or
+    /// `CAP_SYS_ADMIN` in the initial user namespace).
     pub pipe_limits_waived: bool,
     /// `RLIMIT_NOFILE` after it was raised to its hard limit.
     pub descriptors_max: u64,
@@ -210,7 +211,7 @@ fn plan_listener(relay: Relay, budget: &PipeBudget, machine: &Machine) -> Listen
         );
         return copy(Some(FallbackReason::Descriptors), reason);
     }
-    let size_max = if machine.pipe_limits_waived { u32::MAX } else { machine.pipe_size_max };
+    let size_max = machine.pipe_size_max;
     let fits_memory = |size: u32| budget.memory / u64::from(size) >= PIPES_PER_WORKER_MIN;
     let sizes = std::iter::once(wanted).chain(PIPE_SIZES.into_iter().filter(|s| *s < wanted));
     let granted = sizes.clone().find(|size| *size <= size_max && fits_memory(*size));

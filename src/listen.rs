@@ -7,7 +7,10 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
 
 use crate::address::Address;
 use crate::config::{Config, Listener};
@@ -73,15 +76,40 @@ pub struct Bound {
     pub addresses: Vec<(String, Vec<String>)>,
     /// Sockets handed over that no listener asks for.
     pub unclaimed: Vec<Address>,
-    /// Files of unix sockets that were made here, to be removed at the end.
-    files: Vec<PathBuf>,
+    /// Files of unix sockets that were made here.
+    pub files: SocketFiles,
 }
 
-impl Bound {
-    /// The files of the unix sockets that were made here.
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
+/// The files of unix sockets, removed when this is dropped. One that another process has put in
+/// the place of ours, as at a rolling restart, is left alone.
+#[derive(Debug, Default)]
+pub struct SocketFiles(Vec<(PathBuf, FileId)>);
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+impl SocketFiles {
+    fn add(&mut self, path: &Path) -> io::Result<()> {
+        self.0.push((path.to_owned(), file_id(path)?));
+        Ok(())
     }
+}
+
+impl Drop for SocketFiles {
+    fn drop(&mut self) {
+        for (path, id) in &self.0 {
+            if file_id(path).is_ok_and(|found| found == *id)
+                && let Err(error) = std::fs::remove_file(path)
+            {
+                warn!(path = %path.display(), %error, "cannot remove the file of a unix socket");
+            }
+        }
+    }
+}
+
+fn file_id(path: &Path) -> io::Result<FileId> {
+    let metadata = std::fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Binds every listener of the config for `workers` workers.
@@ -149,7 +177,7 @@ fn bind_one(
         }
     };
     if let (Address::Unix(path), false) = (address, is_handed_over) {
-        bound.files.push(path.clone());
+        bound.files.add(path)?;
     }
     // Port 0 became a port that the other workers must share.
     let real = socket::local_address(first.as_fd())?.unwrap_or_else(|| address.clone());

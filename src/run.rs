@@ -7,7 +7,6 @@
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -64,7 +63,6 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
     let access_log = AccessLogSink::open(&config.access_log.target).map_err(RunError::AccessLog)?;
     let prometheus = metrics::install().map_err(|error| RunError::Start(error.to_string()))?;
     let mut bound = listen::bind(&config, plan.workers).map_err(RunError::Bind)?;
-    let files = SocketFiles(bound.files().to_vec());
     let admin = bind_admin(&config).map_err(RunError::Bind)?;
     log_addresses(&bound, admin.as_ref());
     if is_demo {
@@ -101,21 +99,8 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
         prometheus,
         access_log,
     });
-    drop(files);
+    drop(bound.files);
     ended.map_err(RunError::Control)
-}
-
-/// The files of unix sockets, removed when the process is done with them.
-struct SocketFiles(Vec<PathBuf>);
-
-impl Drop for SocketFiles {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            if let Err(error) = std::fs::remove_file(path) {
-                warn!(path = %path.display(), %error, "cannot remove the file of a unix socket");
-            }
-        }
-    }
 }
 
 fn bind_admin(config: &Config) -> Result<Option<TcpListener>, BindError> {

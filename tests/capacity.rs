@@ -97,7 +97,7 @@ fn pipes_never_take_more_than_a_quarter_of_the_descriptors() {
 fn pipes_shrink_until_enough_of_them_fit() {
     let check = |size: &str, memory: &str, expected: u32| {
         let config = config(&[("relay.pipe_size", size), ("relay.pipe_memory", memory)]);
-        let waived = Machine { pipe_limits_waived: true, ..machine() };
+        let waived = Machine { pipe_limits_waived: true, pipe_size_max: 1 << 31, ..machine() };
         let listener = plan(&config, &waived).listeners.remove(0);
         assert_eq!(listener.mode, RelayMode::Splice, "{size} {memory}");
         assert_eq!(listener.pipe_size, expected, "{size} {memory}");

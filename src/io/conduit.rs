@@ -9,7 +9,8 @@
 //! The scratch buffer belongs to the worker and serves all connections in turn; only what the
 //! sink did not take is moved into memory of the connection's own.
 
-use crate::error::{FallbackReason, Path};
+use crate::capacity::PIPE_BYTES_UNPROVEN_MAX;
+use crate::error::FallbackReason;
 use crate::io::kernel::{Kernel, PipeState};
 use crate::io::pipe_pool::PipePool;
 
@@ -90,7 +91,7 @@ impl<K: Kernel> Supplies<K> {
         }
     }
 
-    /// A conduit for the path, which must be splice, or the reason why there is none.
+    /// A pipe of `size` bytes, or of less where there is no room for that.
     ///
     /// # Errors
     /// Why no pipe can be had.
@@ -102,7 +103,15 @@ impl<K: Kernel> Supplies<K> {
         if self.splice_unavailable {
             return Err(FallbackReason::Unavailable);
         }
-        let pipe = self.pipes.take(kernel, size)?;
+        let smaller = size.min(PIPE_BYTES_UNPROVEN_MAX);
+        let (pipe, size) = match self.pipes.take(kernel, size) {
+            Ok(pipe) => (pipe, size),
+            // A smaller pipe is better than none.
+            Err(FallbackReason::PipeMemory) if smaller < size => {
+                (self.pipes.take(kernel, smaller)?, smaller)
+            }
+            Err(reason) => return Err(reason),
+        };
         Ok(Conduit::Pipe { pipe, size })
     }
 
@@ -154,13 +163,5 @@ impl<K: Kernel> Supplies<K> {
         if let Conduit::Pipe { pipe, size } = conduit {
             self.pipes.put_back(size, pipe);
         }
-    }
-}
-
-/// The path by which bytes in this conduit travel.
-pub fn path_of<P>(conduit: &Conduit<P>) -> Path {
-    match conduit {
-        Conduit::Pipe { .. } => Path::Splice,
-        Conduit::Empty | Conduit::Scratch { .. } | Conduit::Stuck { .. } => Path::Copy,
     }
 }

@@ -31,6 +31,9 @@ pub struct PipePool<K: Kernel> {
     classes: Vec<Class<K::Pipe>>,
     memory_max: u64,
     usage: PipeUse,
+    /// The kernel gave none, or none worth having, since the last [`PipePool::trim`]: it would
+    /// cost several system calls for each read to be told so again.
+    refused: Option<FallbackReason>,
 }
 
 #[derive(Debug)]
@@ -45,7 +48,7 @@ struct Class<P> {
 impl<K: Kernel> PipePool<K> {
     /// An empty pool whose pipes may have `memory_max` bytes of capacity together.
     pub fn new(memory_max: u64) -> PipePool<K> {
-        PipePool { classes: Vec::new(), memory_max, usage: PipeUse::default() }
+        PipePool { classes: Vec::new(), memory_max, usage: PipeUse::default(), refused: None }
     }
 
     fn class(&mut self, size: u32) -> &mut Class<K::Pipe> {
@@ -72,16 +75,29 @@ impl<K: Kernel> PipePool<K> {
             self.usage.busy += 1;
             return Ok(pipe);
         }
+        if let Some(reason) = self.refused {
+            return Err(reason);
+        }
         if self.usage.memory_bytes + u64::from(size) > self.memory_max {
-            return Err(FallbackReason::PipeMemory);
+            // Idle pipes of another size must not stand in the way.
+            self.clear();
+            if self.usage.memory_bytes + u64::from(size) > self.memory_max {
+                return Err(FallbackReason::PipeMemory);
+            }
         }
-        let pipe = kernel.open_pipe(size).map_err(|error| reason_for(&error))?;
-        if pipe.capacity() < PIPE_BYTES_MIN {
-            return Err(FallbackReason::PipeTooSmall);
-        }
+        let pipe = match kernel.open_pipe(size) {
+            Ok(pipe) if pipe.capacity() >= PIPE_BYTES_MIN => pipe,
+            Ok(_too_small) => return Err(self.refuse(FallbackReason::PipeTooSmall)),
+            Err(error) => return Err(self.refuse(reason_for(&error))),
+        };
         self.usage.busy += 1;
         self.usage.memory_bytes += u64::from(pipe.capacity());
         Ok(pipe)
+    }
+
+    fn refuse(&mut self, reason: FallbackReason) -> FallbackReason {
+        self.refused = Some(reason);
+        reason
     }
 
     /// Takes back a pipe that was taken as one of `size` bytes. Only an empty one is kept.
@@ -95,9 +111,20 @@ impl<K: Kernel> PipePool<K> {
         }
     }
 
-    /// Closes the pipes that nobody needed since the last call. Called a few times a minute, it
-    /// gives memory and descriptors back after a burst and costs a steady load nothing.
+    /// Whether [`PipePool::trim`] would change anything, sooner or later.
+    pub fn needs_trim(&self) -> bool {
+        self.usage.idle > 0 || self.refused.is_some()
+    }
+
+    /// Closes the pipes that nobody needed since the last call, and asks the kernel again where it
+    /// had refused. Called a few times a minute, it gives memory and descriptors back after a
+    /// burst and costs a steady load nothing.
     pub fn trim(&mut self) {
+        self.refused = None;
+        self.close_unneeded();
+    }
+
+    fn close_unneeded(&mut self) {
         for class in &mut self.classes {
             for pipe in class.idle.drain(..class.idle_min) {
                 self.usage.idle -= 1;
@@ -107,12 +134,12 @@ impl<K: Kernel> PipePool<K> {
         }
     }
 
-    /// Closes all idle pipes: descriptors have run out, and a connection needs them more.
+    /// Closes all idle pipes: their descriptors or their memory are needed elsewhere.
     pub fn clear(&mut self) {
         for class in &mut self.classes {
             class.idle_min = class.idle.len();
         }
-        self.trim();
+        self.close_unneeded();
     }
 
     /// What the pool holds and has given away.

@@ -395,14 +395,14 @@ impl<K: Kernel> Worker<K> {
             None if self.account.is_dirty() => self.flush_at = Some(now + FLUSH_INTERVAL),
             _ => {}
         }
-        let has_idle_pipes = self.supplies.pipes.usage().idle > 0;
+        let needs_trim = self.supplies.pipes.needs_trim();
         match self.trim_at {
             Some(due) if now >= due => {
                 self.supplies.pipes.trim();
                 self.publish();
                 self.trim_at = None;
             }
-            None if has_idle_pipes => self.trim_at = Some(now + PIPE_TRIM_INTERVAL),
+            None if needs_trim => self.trim_at = Some(now + PIPE_TRIM_INTERVAL),
             _ => {}
         }
     }

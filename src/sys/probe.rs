@@ -10,11 +10,17 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::capacity::Machine;
 use crate::sys::pipe::Pipe;
 
+/// `fs.pipe-max-size` of a kernel that nobody has configured.
+const PIPE_SIZE_MAX_DEFAULT: u32 = 1 << 20;
+
+/// What `F_SETPIPE_SZ` takes at most (fcntl(2)).
+const PIPE_SIZE_UNLIMITED: u32 = 1 << 31;
+
 /// Pipe capacity for a trial splice: the kernel's own default.
 const PROBE_PIPE_BYTES: u32 = 64 * 1024;
 
-/// `CAP_SYS_ADMIN` and `CAP_SYS_RESOURCE` (capabilities(7)), either of which lifts the limits on
-/// pipes (pipe(7)).
+/// `CAP_SYS_ADMIN` and `CAP_SYS_RESOURCE` (capabilities(7)), either of which lifts the limit on
+/// the pages that a user's pipes may have (pipe(7)).
 const CAPABILITIES_WITHOUT_PIPE_LIMITS: [u32; 2] = [21, 24];
 
 /// Raises the limit on descriptors to its hard limit and probes the machine.
@@ -23,19 +29,37 @@ const CAPABILITIES_WITHOUT_PIPE_LIMITS: [u32; 2] = [21, 24];
 /// The kernel does not answer even the plainest questions (`uname`, `getrlimit`).
 pub fn machine() -> io::Result<Machine> {
     let pipe_limit = |name: &str| read_number(&format!("/proc/sys/fs/{name}"));
+    // Without /proc the kernel's defaults are the best guess.
+    let pipe_size_limit = pipe_limit("pipe-max-size")
+        .and_then(|bytes| u32::try_from(bytes).ok())
+        .unwrap_or(PIPE_SIZE_MAX_DEFAULT);
     Ok(Machine {
         kernel: nix::sys::utsname::uname()?.release().to_string_lossy().into_owned(),
         page_size: page_size(),
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         splice: try_splice().map_err(|error| error.to_string()),
-        // Without /proc the kernel's defaults are the best guess.
-        pipe_size_max: pipe_limit("pipe-max-size")
-            .and_then(|bytes| u32::try_from(bytes).ok())
-            .unwrap_or(1 << 20),
+        pipe_size_max: largest_pipe(pipe_size_limit),
         pipe_user_pages_soft: pipe_limit("pipe-user-pages-soft").unwrap_or(16_384),
-        pipe_limits_waived: has_capability(&CAPABILITIES_WITHOUT_PIPE_LIMITS),
+        pipe_limits_waived: is_initial_user_namespace()
+            && has_capability(&CAPABILITIES_WITHOUT_PIPE_LIMITS),
         descriptors_max: raise_descriptor_limit()?,
     })
+}
+
+/// The largest pipe that this process gets: the limit, or whatever it likes where the limit does
+/// not bind it. Only a trial tells, since capabilities within a user namespace do not count.
+fn largest_pipe(limit: u32) -> u32 {
+    let twice = limit.saturating_mul(2);
+    match Pipe::open(twice) {
+        Ok(pipe) if pipe.capacity() >= twice => PIPE_SIZE_UNLIMITED,
+        _ => limit,
+    }
+}
+
+/// Whether the capabilities of this process are those that the kernel's limits ask for.
+fn is_initial_user_namespace() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 fn page_size() -> u32 {
