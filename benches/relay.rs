@@ -56,6 +56,7 @@ mod targets;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -121,12 +122,14 @@ fn run(arguments: &Arguments, kinds: &[Kind], contestants: &[Contestant]) -> Res
     let mut results = Results::new(machine::Machine::probe(), cpus.are_apart(), named);
     let effort = arguments.effort();
     let rounds = effort.rounds;
+    let started = Instant::now();
     for round in 1..=rounds {
         for kind in kinds.iter().copied() {
             let present = contestants.iter().filter(|contestant| contestant.is_installed());
             for contestant in present.filter(|contestant| contestant.takes_part_in(kind)) {
                 let name = contestant.name;
-                let place = format!("round {round}/{rounds}  {kind:<22} {name:<32}");
+                let seconds = started.elapsed().as_secs();
+                let place = format!("{seconds:>4} s {round}/{rounds}  {kind:<22} {name:<32}");
                 match sample::take(contestant, kind, effort, cpus) {
                     Ok(sample) => {
                         eprintln!("{place} {}", sample.figures);

@@ -29,6 +29,8 @@ const LEFT_BEHIND_KIB_MAX: u64 = 2048;
 /// What each end of each connection sends in the burst, and how much of it before anybody reads.
 const BURST_BYTES: usize = 64 << 10;
 const UNREAD_BYTES: usize = 16 << 10;
+/// Connections that are stuck after it, for want of a reader.
+const STUCK: usize = 32;
 
 /// Both ends of a connection through the proxy.
 struct Connection {
@@ -98,6 +100,38 @@ fn burst(connections: &[Connection]) {
     });
 }
 
+/// The servers send to the first connections until nothing moves any more: nobody reads, and the
+/// proxy is left with bytes in its hands. How many bytes each has sent.
+fn jam(connections: &[Connection]) -> Vec<usize> {
+    const PASSES_IN_VAIN: u32 = 20;
+    let message = vec![0x5a; 64 << 10];
+    let mut sent = vec![0; connections.len()];
+    let mut in_vain = 0;
+    eventually("all senders are stuck", || {
+        let before: usize = sent.iter().sum();
+        for (connection, sent) in connections.iter().zip(&mut sent) {
+            let mut server = &connection.server;
+            server.set_nonblocking(true).unwrap();
+            while let Ok(count) = server.write(&message) {
+                *sent += count;
+            }
+            server.set_nonblocking(false).unwrap();
+        }
+        in_vain = if sent.iter().sum::<usize>() == before { in_vain + 1 } else { 0 };
+        (in_vain >= PASSES_IN_VAIN).then_some(())
+    });
+    sent
+}
+
+/// The clients take what [`jam`] has sent.
+fn unjam(connections: &[Connection], sent: &[usize]) {
+    for (connection, sent) in connections.iter().zip(sent) {
+        let taken =
+            std::io::copy(&mut (&connection.client).take(*sent as u64), &mut std::io::sink());
+        assert_eq!(taken.unwrap(), *sent as u64);
+    }
+}
+
 /// Waits until no connection holds a pipe or a byte.
 fn await_rest(proxy: &Proxy, mode: &str) {
     for held in ["/pipes/busy", "/pipes/held_bytes", "/buffers/held_bytes"] {
@@ -120,6 +154,12 @@ fn resident_kib_of_idle_connections(mode: &str) -> Vec<String> {
     await_rest(&proxy, mode);
     let idle = proxy.resident_kib();
     burst(&connections);
+    let stuck = &connections[..STUCK];
+    let sent = jam(stuck);
+    let held = status(&proxy, "/pipes/held_bytes") + status(&proxy, "/buffers/held_bytes");
+    assert!(held > 0, "{mode}: the proxy holds nothing, so nothing could come back");
+    let jammed = proxy.resident_kib();
+    unjam(stuck, &sent);
     await_rest(&proxy, mode);
     eventually(&format!("{mode}: pipes that nobody needs are closed"), || {
         (status(&proxy, "/pipes/idle") == 0).then_some(())
@@ -131,8 +171,10 @@ fn resident_kib_of_idle_connections(mode: &str) -> Vec<String> {
     // Printed also by a test that passes, with `--nocapture`.
     println!(
         "{mode}: {count} connections; resident KiB: {before} before, {idle} idle ({:.2} for each), \
-         {again} after all were active ({:.2} for each)",
+         {jammed} with {} KiB held by {STUCK} that are stuck, {again} after all of that ({:.2} for \
+         each)",
         each(idle),
+        held >> 10,
         each(again)
     );
     let mut missed = Vec::new();

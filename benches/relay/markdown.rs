@@ -119,7 +119,11 @@ fn explanation(kind: Kind) -> Option<&'static str> {
 fn cell(entry: &Entry, index: usize, column: &Column) -> String {
     let digits = column.digits;
     entry.summary(index).map_or(NOTHING.into(), |Summary { median, low, high }| {
-        format!("{median:.digits$} ({low:.digits$} - {high:.digits$})")
+        if low < high {
+            format!("{median:.digits$} ({low:.digits$} - {high:.digits$})")
+        } else {
+            format!("{median:.digits$}")
+        }
     })
 }
 

@@ -149,6 +149,9 @@ fn fairness(
     flows: usize,
     effort: Effort,
 ) -> io::Result<Sample> {
+    // Longer than elsewhere: so many flows take a while to find their pace, and the slowest of a
+    // hundred round trips has to be seen often enough.
+    let effort = Effort { warm_up: effort.warm_up * 4, window: effort.window * 3, ..effort };
     let ping_pong = || round_trips::start(origin, running.address, FAIRNESS_MESSAGE_BYTES, 1);
     let [alone_p50, alone_p99] = watch(running, ping_pong()?, effort)?.percentiles();
     let load = ping_pong()?;

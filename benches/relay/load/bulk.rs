@@ -24,14 +24,19 @@ pub fn start(
     connections: usize,
     priority: Priority,
 ) -> io::Result<Load> {
-    let mut load = Load::new();
+    // All are open before the first byte: the next would have to queue behind the flows of those
+    // before it.
+    let mut ends = Vec::new();
     for _ in 0..connections {
         let client = connect(proxy)?;
         let upstream = accept(origin)?;
-        let (from, to) = match sender {
+        ends.push(match sender {
             Sender::Origin => (upstream, client),
             Sender::Client => (client, upstream),
-        };
+        });
+    }
+    let mut load = Load::new();
+    for (from, to) in ends {
         load.spawn_at(priority, move |_| send_until_closed(&from));
         load.spawn_at(priority, move |gauge| receive(&to, gauge));
     }
