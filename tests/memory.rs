@@ -38,6 +38,9 @@ struct Connection {
     server: TcpStream,
 }
 
+/// One end of a connection.
+type End = fn(&Connection) -> &TcpStream;
+
 /// Through how many connections the limits let both ends and the proxy go.
 fn connections_possible(proxy: &Proxy) -> usize {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
@@ -80,16 +83,15 @@ fn open(proxy: SocketAddr, origin: &TcpListener, count: usize) -> Vec<Connection
 /// under way on all of them before anybody reads.
 fn burst(connections: &[Connection]) {
     let part = |bytes: usize| vec![0x5a; bytes];
-    let write = |bytes: usize, end: fn(&Connection) -> &TcpStream| {
+    let write = |bytes: usize, end: End| {
         let message = part(bytes);
         connections.iter().for_each(|it| end(it).write_all(&message).unwrap());
     };
-    let read = |end: fn(&Connection) -> &TcpStream| {
+    let read = |end: End| {
         let mut message = part(BURST_BYTES);
         connections.iter().for_each(|it| end(it).read_exact(&mut message).unwrap());
     };
-    let (client, server): (fn(&Connection) -> &TcpStream, fn(&Connection) -> &TcpStream) =
-        (|it| &it.client, |it| &it.server);
+    let (client, server): (End, End) = (|it| &it.client, |it| &it.server);
     write(UNREAD_BYTES, client);
     write(UNREAD_BYTES, server);
     std::thread::scope(|scope| {

@@ -65,9 +65,9 @@ impl Arguments {
     /// How long to measure.
     pub fn effort(&self) -> Effort {
         let (rounds, warm_up, window) = if self.quick {
-            (1, Duration::from_millis(60), Duration::from_millis(150))
+            (1, Duration::from_millis(40), Duration::from_millis(100))
         } else {
-            (5, Duration::from_millis(120), Duration::from_millis(500))
+            (3, Duration::from_millis(100), Duration::from_millis(350))
         };
         Effort { rounds: self.rounds.unwrap_or(rounds).max(1), warm_up, window }
     }

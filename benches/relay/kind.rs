@@ -61,7 +61,7 @@ impl Kind {
             Kind::RoundTrips { bytes: 1 << 10, connections: 64 },
             Kind::RoundTrips { bytes: 64 << 10, connections: 64 },
             Kind::Connections { clients: 16 },
-            Kind::Idle { connections: 500 },
+            Kind::Idle { connections: 200 },
             Kind::Fairness { flows: 100 },
         ]
     }
