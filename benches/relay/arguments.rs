@@ -1,29 +1,33 @@
 //! What follows `cargo bench --bench relay --`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::contestant::Contestant;
-use crate::kind::Kind;
+use crate::kind::{self, Kind};
 
-/// Measures Spliceway beside bare loops and other proxies.
+/// Measures Spliceway beside bare loops and other proxies
 #[derive(Debug, Parser)]
 #[command(name = "relay")]
 pub struct Arguments {
-    /// Short windows and two rounds: a smoke test, under a minute
+    /// Short windows, fewer kinds: a smoke test, under a minute
     #[arg(long)]
     quick: bool,
     /// Print JSON instead of Markdown
     #[arg(long)]
     pub json: bool,
+    /// Draw the picture of the curve into this file (SVG)
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
     /// How often each contestant is measured for each kind
     #[arg(long)]
     rounds: Option<usize>,
-    /// Kinds of load, separated by commas; all of them by default
+    /// Kinds of load whose names contain one of these, separated by commas; all of them by default
     #[arg(long, value_delimiter = ',')]
-    kinds: Vec<Kind>,
+    kinds: Vec<String>,
     /// Contestants whose names contain one of these, separated by commas; all of them by default
     #[arg(long, value_delimiter = ',')]
     contestants: Vec<String>,
@@ -40,7 +44,7 @@ pub struct Arguments {
 pub enum Mode {
     /// Nothing but epoll and splice
     #[command(hide = true)]
-    BareSplice { listen: SocketAddr, to: SocketAddr, pipe_size: i32 },
+    BareSplice { listen: SocketAddr, to: SocketAddr, pipe_size: i32, low_water: i32 },
     /// Nothing but epoll, recv and send
     #[command(hide = true)]
     BareCopy { listen: SocketAddr, to: SocketAddr },
@@ -61,34 +65,31 @@ impl Arguments {
     /// How long to measure.
     pub fn effort(&self) -> Effort {
         let (rounds, warm_up, window) = if self.quick {
-            (2, Duration::from_millis(60), Duration::from_millis(250))
+            (1, Duration::from_millis(40), Duration::from_millis(100))
         } else {
-            (7, Duration::from_millis(250), Duration::from_millis(1250))
+            (3, Duration::from_millis(100), Duration::from_millis(350))
         };
         Effort { rounds: self.rounds.unwrap_or(rounds).max(1), warm_up, window }
     }
 
-    /// The kinds of load to measure.
-    pub fn kinds(&self) -> Vec<Kind> {
-        if self.kinds.is_empty() { Kind::ALL.to_vec() } else { self.kinds.clone() }
-    }
-
-    /// Those of `all` that were asked for.
+    /// The kinds of load to measure: those of the quick form, if that is asked for, or any by
+    /// name.
     ///
     /// # Errors
     /// A sentence when a name fits none.
-    pub fn select_contestants(&self, all: Vec<Contestant>) -> Result<Vec<Contestant>, String> {
-        let names: Vec<&str> = all.iter().map(|contestant| contestant.name).collect();
-        for wanted in &self.contestants {
-            if !names.iter().any(|name| name.contains(wanted)) {
-                let known = names.join(", ");
-                return Err(format!("--contestants {wanted}: no such contestant; known: {known}"));
-            }
+    pub fn select_kinds(&self) -> Result<Vec<Kind>, String> {
+        if self.kinds.is_empty() && self.quick {
+            return Ok(Kind::quick());
         }
-        let is_wanted = |contestant: &Contestant| {
-            let mut wanted = self.contestants.iter();
-            self.contestants.is_empty() || wanted.any(|part| contestant.name.contains(part))
-        };
-        Ok(all.into_iter().filter(is_wanted).collect())
+        kind::select("kind", Kind::all(), Kind::to_string, &self.kinds)
+    }
+
+    /// Those contestants that were asked for.
+    ///
+    /// # Errors
+    /// A sentence when a name fits none.
+    pub fn select_contestants(&self) -> Result<Vec<Contestant>, String> {
+        let name = |it: &Contestant| it.name.to_owned();
+        kind::select("contestant", Contestant::all(), name, &self.contestants)
     }
 }

@@ -3,7 +3,8 @@
 //! No timers, no limits, no metrics, no fairness. What a real proxy costs beyond this is the
 //! price of those; how the bytes move is the [`Mover`]'s part.
 
-// `accept4` returns a number; only unsafe code can make an owned descriptor of it.
+// `accept4` returns a number; only unsafe code can make an owned descriptor of it. No crate here
+// knows SO_RCVLOWAT.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -66,11 +67,17 @@ struct Pair<L> {
 const LISTENER: u64 = u64::MAX;
 const EVENTS_PER_WAIT: usize = 256;
 
-/// Relays between `listen` and `to` until it is killed.
+/// Relays between `listen` and `to` until it is killed. `low_water` is `SO_RCVLOWAT` for every
+/// socket, in bytes: with it, less than so much is never relayed before the stream ends.
 ///
 /// # Errors
 /// When it cannot listen, or epoll fails.
-pub fn run<M: Mover>(listen: SocketAddr, to: SocketAddr, mover: &mut M) -> io::Result<()> {
+pub fn run<M: Mover>(
+    listen: SocketAddr,
+    to: SocketAddr,
+    low_water: Option<i32>,
+    mover: &mut M,
+) -> io::Result<()> {
     let listener = TcpListener::bind(listen)?;
     listener.set_nonblocking(true)?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -86,7 +93,7 @@ pub fn run<M: Mover>(listen: SocketAddr, to: SocketAddr, mover: &mut M) -> io::R
         };
         for event in &events[..count] {
             if event.data() == LISTENER {
-                accept_all(&listener, to, &epoll, &mut pairs)?;
+                accept_all(&listener, to, low_water, &epoll, &mut pairs)?;
             } else if let Some(key) = serve(*event, &mut pairs, mover) {
                 gone.push(key);
             }
@@ -103,6 +110,7 @@ pub fn run<M: Mover>(listen: SocketAddr, to: SocketAddr, mover: &mut M) -> io::R
 fn accept_all<L: Default>(
     listener: &TcpListener,
     to: SocketAddr,
+    low_water: Option<i32>,
     epoll: &Epoll,
     pairs: &mut Slab<Pair<L>>,
 ) -> io::Result<()> {
@@ -127,6 +135,9 @@ fn accept_all<L: Default>(
             | EpollFlags::EPOLLET;
         for (side, socket) in [&client, &upstream].into_iter().enumerate() {
             setsockopt(socket, sockopt::TcpNoDelay, &true)?;
+            if let Some(bytes) = low_water {
+                set_low_water(socket, bytes)?;
+            }
             epoll.add(socket, EpollEvent::new(interest, (entry.key() * 2 + side) as u64))?;
         }
         entry.insert(Pair {
@@ -136,6 +147,16 @@ fn accept_all<L: Default>(
             ended: [false, false],
         });
     }
+}
+
+fn set_low_water(socket: &OwnedFd, bytes: libc::c_int) -> io::Result<()> {
+    let length = size_of_val(&bytes) as libc::socklen_t;
+    let value = (&raw const bytes).cast();
+    // SAFETY: the descriptor is open, and the kernel reads one int from the pointer.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, value, length)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Moves what the event allows; the key of the pair when it has come to its end.

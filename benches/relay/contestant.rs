@@ -8,7 +8,9 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::machine::Cpus;
+use crate::kind::Kind;
+use crate::machine::{Cpus, pin_this_thread};
+use crate::names::{AUTO, BARE_COPY, BARE_SPLICE, COPY, HAPROXY_SPLICE, SPLICE};
 use crate::process::{ProxyProcess, free_address};
 
 /// A way to relay bytes.
@@ -22,8 +24,15 @@ pub struct Contestant {
 
 #[derive(Debug, Clone, Copy)]
 enum Program {
-    Spliceway { mode: &'static str },
-    BareSplice { pipe_size: u32 },
+    /// The client talks straight to the server.
+    Nothing,
+    Spliceway {
+        mode: &'static str,
+    },
+    BareSplice {
+        pipe_size: u32,
+        low_water: u32,
+    },
     BareCopy,
     Haproxy(Haproxy),
     Nginx,
@@ -40,14 +49,10 @@ enum Haproxy {
 /// A contestant at work. The directory holds its configuration.
 pub struct Running {
     pub address: SocketAddr,
-    pub process: ProxyProcess,
+    /// `None` where there is no proxy.
+    pub process: Option<ProxyProcess>,
     _directory: TempDir,
 }
-
-/// The loop that a splicing contestant is compared with.
-pub const BARE_SPLICE: &str = "bare splice, 1 MiB pipes";
-/// The loop that a copying contestant is compared with.
-pub const BARE_COPY: &str = "bare copy, 64 KiB";
 
 impl Contestant {
     /// All that this benchmark knows, installed or not.
@@ -55,13 +60,21 @@ impl Contestant {
         let known =
             |name, program: Program| Contestant { name, program, version: program.version() };
         vec![
-            known("spliceway splice", Program::Spliceway { mode: "splice" }),
-            known("spliceway copy", Program::Spliceway { mode: "copy" }),
-            known("spliceway auto", Program::Spliceway { mode: "auto" }),
-            known(BARE_SPLICE, Program::BareSplice { pipe_size: 1 << 20 }),
-            known("bare splice, 256 KiB pipes", Program::BareSplice { pipe_size: 256 << 10 }),
+            known(SPLICE, Program::Spliceway { mode: "splice" }),
+            known(COPY, Program::Spliceway { mode: "copy" }),
+            known(AUTO, Program::Spliceway { mode: "auto" }),
+            known("no proxy at all", Program::Nothing),
+            known(BARE_SPLICE, Program::BareSplice { pipe_size: 1 << 20, low_water: 0 }),
+            known(
+                "bare splice, 256 KiB pipes",
+                Program::BareSplice { pipe_size: 256 << 10, low_water: 0 },
+            ),
+            known(
+                "bare splice, SO_RCVLOWAT 512 KiB",
+                Program::BareSplice { pipe_size: 1 << 20, low_water: 512 << 10 },
+            ),
             known(BARE_COPY, Program::BareCopy),
-            known("haproxy splice", Program::Haproxy(Haproxy::Always)),
+            known(HAPROXY_SPLICE, Program::Haproxy(Haproxy::Always)),
             known("haproxy splice-auto", Program::Haproxy(Haproxy::Auto)),
             known("haproxy copy", Program::Haproxy(Haproxy::Never)),
             known("nginx stream", Program::Nginx),
@@ -78,19 +91,42 @@ impl Contestant {
         self.version.as_deref()
     }
 
+    /// Whether it is measured under this kind of load. The variants of the splice loop and the
+    /// HAProxy that always splices are there for bulk; a small message would wait behind
+    /// `SO_RCVLOWAT` for ever. Without a proxy there is no memory of one, nor a queue in it:
+    /// bulk flows that nothing slows down would measure the kernel's backlog.
+    pub fn takes_part_in(&self, kind: Kind) -> bool {
+        match (self.program, kind) {
+            (_, Kind::Bulk { .. }) => true,
+            (Program::Nothing, Kind::Idle { .. } | Kind::Fairness { .. }) => false,
+            (Program::BareSplice { pipe_size, low_water }, _) => {
+                low_water == 0 && pipe_size == 1 << 20
+            }
+            (Program::Haproxy(Haproxy::Always), Kind::RoundTrips { .. }) => false,
+            _ => true,
+        }
+    }
+
     /// Starts it between a free port and `to`.
     ///
     /// # Errors
     /// When it cannot be started, or does not listen.
     pub fn start(&self, to: SocketAddr, cpus: Cpus) -> io::Result<Running> {
-        let address = free_address()?;
         let directory = TempDir::new()?;
+        let address = match self.program {
+            Program::Nothing => {
+                pin_this_thread(cpus.ends)?;
+                return Ok(Running { address: to, process: None, _directory: directory });
+            }
+            _ => free_address()?,
+        };
         let command = match self.program {
             Program::Spliceway { mode } => spliceway(mode, address, to),
-            Program::BareSplice { pipe_size } => {
+            Program::Nothing => return Err(io::Error::other("there is nothing to start")),
+            Program::BareSplice { pipe_size, low_water } => {
                 let mut command = this_benchmark()?;
                 command.args(["bare-splice".into(), address.to_string(), to.to_string()]);
-                command.arg(pipe_size.to_string());
+                command.args([pipe_size.to_string(), low_water.to_string()]);
                 command
             }
             Program::BareCopy => {
@@ -102,7 +138,7 @@ impl Contestant {
             Program::Nginx => nginx(address, to, &directory)?,
         };
         let process = ProxyProcess::start(command, address, cpus)?;
-        Ok(Running { address, process, _directory: directory })
+        Ok(Running { address, process: Some(process), _directory: directory })
     }
 }
 
@@ -112,7 +148,7 @@ impl Program {
             Program::Spliceway { .. } => {
                 Some(concat!("spliceway ", env!("CARGO_PKG_VERSION")).to_owned())
             }
-            Program::BareSplice { .. } | Program::BareCopy => {
+            Program::Nothing | Program::BareSplice { .. } | Program::BareCopy => {
                 Some("bare loops of this benchmark".to_owned())
             }
             Program::Haproxy(_) => {

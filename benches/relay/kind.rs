@@ -1,14 +1,6 @@
 //! The kinds of load, and what is measured under each.
 
 use std::fmt;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::str::FromStr;
-
-use crate::load::bulk::Sender;
-use crate::load::{Load, bulk, connections, round_trips};
-use crate::sample::Sample;
-use crate::statistics::percentile;
 
 /// A kind of load. Its name, as shown and as `--kinds` takes it, holds all of its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,16 +11,60 @@ pub enum Kind {
     RoundTrips { bytes: usize, connections: usize },
     /// New connections with one request each.
     Connections { clients: usize },
+    /// Memory of connections on which nothing moves.
+    Idle { connections: usize },
+    /// Round trips of 1 KiB on one connection, alone and then beside bulk flows.
+    Fairness { flows: usize },
 }
 
+/// Which end sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Sender {
+    Origin,
+    Client,
+}
+
+/// Message sizes of the round trips, in bytes.
+pub const MESSAGE_BYTES: [usize; 7] =
+    [64, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
+
+/// Connections at once, where a kind is measured with one and with many.
+pub const CONNECTIONS: [usize; 2] = [1, 64];
+
+const GIB: f64 = (1 << 30) as f64;
+
 impl Kind {
-    /// All that are measured, in the order of the report.
-    pub const ALL: [Kind; 4] = [
-        Kind::Bulk { sender: Sender::Origin, connections: 1 },
-        Kind::Bulk { sender: Sender::Client, connections: 1 },
-        Kind::RoundTrips { bytes: 1024, connections: 64 },
-        Kind::Connections { clients: 16 },
-    ];
+    /// All that the full run measures, in the order of the report.
+    pub fn all() -> Vec<Kind> {
+        let mut kinds = Vec::new();
+        for connections in CONNECTIONS {
+            for sender in [Sender::Origin, Sender::Client] {
+                kinds.push(Kind::Bulk { sender, connections });
+            }
+        }
+        for connections in CONNECTIONS {
+            kinds.extend(MESSAGE_BYTES.map(|bytes| Kind::RoundTrips { bytes, connections }));
+        }
+        kinds.push(Kind::Connections { clients: 16 });
+        kinds.push(Kind::Idle { connections: 2000 });
+        kinds.push(Kind::Fairness { flows: 100 });
+        kinds
+    }
+
+    /// What a quick run measures: each sort of load once, in its smallest and largest form where
+    /// they take different ways.
+    pub fn quick() -> Vec<Kind> {
+        vec![
+            Kind::Bulk { sender: Sender::Origin, connections: 1 },
+            Kind::Bulk { sender: Sender::Client, connections: 64 },
+            Kind::RoundTrips { bytes: 1 << 20, connections: 1 },
+            Kind::RoundTrips { bytes: 1 << 10, connections: 64 },
+            Kind::RoundTrips { bytes: 64 << 10, connections: 64 },
+            Kind::Connections { clients: 16 },
+            Kind::Idle { connections: 200 },
+            Kind::Fairness { flows: 100 },
+        ]
+    }
 
     /// What the kind is, as the heading of its table.
     pub fn title(self) -> String {
@@ -44,57 +80,77 @@ impl Kind {
                 format!("Bulk, client to upstream, {}", over(connections))
             }
             Kind::RoundTrips { bytes, connections } => {
-                format!("Round trips of {bytes} bytes, {}", over(connections))
+                format!("Round trips of {}, {}", show_bytes(bytes), over(connections))
             }
             Kind::Connections { clients } => {
                 format!("New connections with one small request, {clients} clients")
             }
+            Kind::Idle { connections } => format!("Memory, {} idle", over(connections)),
+            Kind::Fairness { flows } => {
+                format!("Round trips of 1 KiB, 1 connection, alone and beside {flows} bulk flows")
+            }
         }
     }
 
-    /// What [`Kind::figures`] gives, in its order. The first is what contestants are compared by.
+    /// What one sample gives, in its order. The first is what contestants are compared by.
     pub fn columns(self) -> &'static [Column] {
         match self {
             Kind::Bulk { .. } => &BULK_COLUMNS,
             Kind::RoundTrips { .. } => &ROUND_TRIP_COLUMNS,
             Kind::Connections { .. } => &CONNECTION_COLUMNS,
+            Kind::Idle { .. } => &IDLE_COLUMNS,
+            Kind::Fairness { .. } => &FAIRNESS_COLUMNS,
         }
     }
 
-    /// Puts the load on `proxy`; `origin` is where the proxy connects to.
-    ///
-    /// # Errors
-    /// When a client cannot connect.
-    pub fn start(self, origin: TcpListener, proxy: SocketAddr) -> io::Result<Load> {
+    /// Whether the first column is CPU time, so that its ratio to the bare loops says something.
+    pub fn compares_cpu(self) -> bool {
+        !matches!(self, Kind::Idle { .. } | Kind::Fairness { .. })
+    }
+
+    /// CPU seconds for each GiB that goes through the proxy, of a value of the first column; of
+    /// a round trip, both ways count.
+    pub fn cpu_seconds_per_gib(self, first_column: f64) -> Option<f64> {
         match self {
-            Kind::Bulk { sender, connections } => bulk::start(&origin, proxy, sender, connections),
-            Kind::RoundTrips { bytes, connections } => {
-                round_trips::start(&origin, proxy, bytes, connections)
-            }
-            Kind::Connections { clients } => connections::start(origin, proxy, clients),
+            Kind::Bulk { .. } => Some(first_column),
+            Kind::RoundTrips { bytes, .. } => Some(first_column / 1e6 / (2.0 * bytes as f64) * GIB),
+            _ => None,
         }
     }
+}
 
-    /// The figures of one sample.
-    pub fn figures(self, sample: &Sample) -> Figures {
-        let (cpu, elapsed) = (sample.cpu.as_secs_f64(), sample.elapsed.as_secs_f64());
-        let microseconds = |share| {
-            percentile(&sample.latencies, share).map_or(f64::NAN, |value| value as f64 / 1e3)
-        };
-        let units = sample.units as f64;
-        let values = match self {
-            Kind::Bulk { .. } => {
-                let gib = units / f64::from(1 << 30);
-                vec![cpu / gib, gib / elapsed]
-            }
-            Kind::RoundTrips { .. } => {
-                vec![cpu / units * 1e6, units / elapsed, microseconds(0.5), microseconds(0.99)]
-            }
-            Kind::Connections { .. } => {
-                vec![cpu / units * 1e6, units / elapsed, microseconds(0.5), microseconds(0.99)]
-            }
-        };
-        Figures { columns: self.columns(), values }
+/// Those of `known` that were asked for by `wanted`: by their whole names, or else by parts of
+/// them. In the order of `known`.
+///
+/// # Errors
+/// A sentence with the known names when one fits none.
+pub fn select<T>(
+    what: &str,
+    known: Vec<T>,
+    name: impl Fn(&T) -> String,
+    wanted: &[String],
+) -> Result<Vec<T>, String> {
+    let names: Vec<String> = known.iter().map(&name).collect();
+    let mut chosen = vec![wanted.is_empty(); known.len()];
+    for part in wanted {
+        let whole = names.contains(part);
+        let fits = |name: &String| if whole { name == part } else { name.contains(part) };
+        if !names.iter().any(fits) {
+            return Err(format!("{part}: no such {what}; known: {}", names.join(", ")));
+        }
+        for (chosen, name) in chosen.iter_mut().zip(&names) {
+            *chosen |= fits(name);
+        }
+    }
+    Ok(known.into_iter().zip(chosen).filter_map(|(it, chosen)| chosen.then_some(it)).collect())
+}
+
+/// `64 B`, `16 KiB`, `1 MiB`.
+pub fn show_bytes(bytes: usize) -> String {
+    match bytes {
+        1_048_576.. if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        1024.. if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        _ => format!("{bytes} B"),
     }
 }
 
@@ -109,26 +165,45 @@ pub struct Column {
     pub digits: usize,
 }
 
-const BULK_COLUMNS: [Column; 2] = [
-    Column { key: "cpu_seconds_per_gib", title: "CPU s/GiB", digits: 3 },
-    Column { key: "gib_per_second", title: "GiB/s", digits: 2 },
-];
-const P50: Column = Column { key: "p50_microseconds", title: "p50 us", digits: 0 };
-const P99: Column = Column { key: "p99_microseconds", title: "p99 us", digits: 0 };
+const fn column(key: &'static str, title: &'static str, digits: usize) -> Column {
+    Column { key, title, digits }
+}
+
+/// Index of the throughput in the columns of [`Kind::Bulk`].
+pub const BULK_THROUGHPUT: usize = 1;
+/// Indices of the median and of the 99th percentile in the columns of [`Kind::RoundTrips`].
+pub const ROUND_TRIP_PERCENTILES: [usize; 2] = [2, 3];
+/// Index of the ratio of the 99th percentiles in the columns of [`Kind::Fairness`].
+pub const FAIRNESS_RATIO: usize = 4;
+
+const BULK_COLUMNS: [Column; 2] =
+    [column("cpu_seconds_per_gib", "CPU s/GiB", 3), column("gib_per_second", "GiB/s", 2)];
+const P50: Column = column("p50_microseconds", "p50 us", 0);
+const P99: Column = column("p99_microseconds", "p99 us", 0);
 const ROUND_TRIP_COLUMNS: [Column; 4] = [
-    Column { key: "cpu_microseconds_per_round_trip", title: "CPU us/round trip", digits: 1 },
-    Column { key: "round_trips_per_second", title: "round trips/s", digits: 0 },
+    column("cpu_microseconds_per_round_trip", "CPU us/round trip", 1),
+    column("round_trips_per_second", "round trips/s", 0),
     P50,
     P99,
 ];
 const CONNECTION_COLUMNS: [Column; 4] = [
-    Column { key: "cpu_microseconds_per_connection", title: "CPU us/connection", digits: 1 },
-    Column { key: "connections_per_second", title: "connections/s", digits: 0 },
+    column("cpu_microseconds_per_connection", "CPU us/connection", 1),
+    column("connections_per_second", "connections/s", 0),
     P50,
     P99,
 ];
+const IDLE_COLUMNS: [Column; 1] = [column("kib_per_connection", "KiB resident/connection", 2)];
+const FAIRNESS_COLUMNS: [Column; 6] = [
+    column("alone_p50_microseconds", "alone p50 us", 0),
+    column("alone_p99_microseconds", "alone p99 us", 0),
+    column("beside_p50_microseconds", "beside p50 us", 0),
+    column("beside_p99_microseconds", "beside p99 us", 0),
+    column("p99_ratio", "p99, beside/alone", 1),
+    column("bulk_gib_per_second", "bulk GiB/s", 2),
+];
 
-/// What one sample came to, in the order of its columns.
+/// What one sample came to, in the order of its columns. What cannot be measured is NaN: a
+/// client that talks straight to the server has no proxy whose CPU could be read.
 #[derive(Debug, Clone)]
 pub struct Figures {
     columns: &'static [Column],
@@ -136,9 +211,19 @@ pub struct Figures {
     pub values: Vec<f64>,
 }
 
+impl Figures {
+    /// The values of the columns of `kind`.
+    pub fn new(kind: Kind, values: Vec<f64>) -> Figures {
+        let columns = kind.columns();
+        assert_eq!(columns.len(), values.len(), "{kind}: a value for each column");
+        Figures { columns, values }
+    }
+}
+
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (column, value) in self.columns.iter().zip(&self.values) {
+        let there = self.columns.iter().zip(&self.values).filter(|(_, value)| value.is_finite());
+        for (column, value) in there {
             write!(f, "{} {value:.*}  ", column.title, column.digits)?;
         }
         Ok(())
@@ -156,20 +241,9 @@ impl fmt::Display for Kind {
                 format!("round-trips-{bytes}-{connections}")
             }
             Kind::Connections { clients } => format!("connections-{clients}"),
+            Kind::Idle { connections } => format!("idle-{connections}"),
+            Kind::Fairness { flows } => format!("fairness-{flows}"),
         };
         f.pad(&name)
-    }
-}
-
-impl FromStr for Kind {
-    type Err = String;
-
-    /// # Errors
-    /// A sentence with the known kinds.
-    fn from_str(text: &str) -> Result<Kind, String> {
-        Kind::ALL.into_iter().find(|kind| kind.to_string() == text).ok_or_else(|| {
-            let known: Vec<String> = Kind::ALL.iter().map(Kind::to_string).collect();
-            format!("no such kind; known: {}", known.join(", "))
-        })
     }
 }

@@ -67,6 +67,24 @@ impl ProxyProcess {
         Ok(CpuTime { precise, ticks })
     }
 
+    /// Memory of the process in KiB: its proportional set size, or its resident set where the
+    /// kernel does not tell that.
+    ///
+    /// # Errors
+    /// When neither can be read.
+    pub fn resident_kib(&self) -> io::Result<f64> {
+        let id = self.child.id();
+        let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).unwrap_or_default();
+        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let field = |text: &str, name: &str| {
+            let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+            rest.split_whitespace().next()?.parse::<f64>().ok()
+        };
+        field(&rollup, "Pss:")
+            .or_else(|| field(&status, "VmRSS:"))
+            .ok_or_else(|| io::Error::other("neither smaps_rollup nor status tells the memory"))
+    }
+
     fn schedstat(&self) -> io::Result<Option<Duration>> {
         let mut total = Duration::ZERO;
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {

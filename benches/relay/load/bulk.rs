@@ -7,19 +7,13 @@ use std::os::fd::AsRawFd;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
 
-use super::{Gauge, Latencies, Load, accept, connect, describe};
-
-/// Which end sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Sender {
-    Origin,
-    Client,
-}
+use super::{Gauge, Latencies, Load, Priority, accept, connect, describe};
+use crate::kind::Sender;
 
 const SEND_BYTES: usize = 256 << 10;
 const RECEIVE_BYTES: usize = 1 << 20;
 
-/// Sends through `proxy` over `connections` connections at once.
+/// Sends through `proxy` over `connections` connections at once, each end a thread of its own.
 ///
 /// # Errors
 /// When a client cannot connect.
@@ -28,17 +22,23 @@ pub fn start(
     proxy: SocketAddr,
     sender: Sender,
     connections: usize,
+    priority: Priority,
 ) -> io::Result<Load> {
-    let mut load = Load::new();
+    // All are open before the first byte: the next would have to queue behind the flows of those
+    // before it.
+    let mut ends = Vec::new();
     for _ in 0..connections {
         let client = connect(proxy)?;
         let upstream = accept(origin)?;
-        let (from, to) = match sender {
+        ends.push(match sender {
             Sender::Origin => (upstream, client),
             Sender::Client => (client, upstream),
-        };
-        load.spawn(move |_| send_until_closed(&from));
-        load.spawn(move |gauge| receive(&to, gauge));
+        });
+    }
+    let mut load = Load::new();
+    for (from, to) in ends {
+        load.spawn_at(priority, move |_| send_until_closed(&from));
+        load.spawn_at(priority, move |gauge| receive(&to, gauge));
     }
     Ok(load)
 }

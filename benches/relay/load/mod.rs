@@ -2,6 +2,7 @@
 
 pub mod bulk;
 pub mod connections;
+pub mod idle;
 pub mod round_trips;
 
 use std::io;
@@ -44,6 +45,24 @@ pub struct Load {
     threads: Vec<JoinHandle<io::Result<Latencies>>>,
 }
 
+/// What a thread of a load gives way to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    Normal,
+    /// Every other thread of its CPU comes first.
+    Idle,
+}
+
+/// Gives the calling thread the policy `SCHED_IDLE`, which needs no privilege.
+// No crate here knows sched_setscheduler(2).
+#[allow(unsafe_code)]
+fn run_when_idle() -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: 0 is the calling thread, and the kernel reads one sched_param from the pointer.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// How long single operations took while the window was open, in nanoseconds, in no order.
 pub type Latencies = Vec<u64>;
 
@@ -53,8 +72,21 @@ impl Load {
     }
 
     fn spawn(&mut self, work: impl FnOnce(&Gauge) -> io::Result<Latencies> + Send + 'static) {
+        self.spawn_at(Priority::Normal, work);
+    }
+
+    fn spawn_at(
+        &mut self,
+        priority: Priority,
+        work: impl FnOnce(&Gauge) -> io::Result<Latencies> + Send + 'static,
+    ) {
         let gauge = Arc::clone(&self.gauge);
-        self.threads.push(std::thread::spawn(move || work(&gauge)));
+        self.threads.push(std::thread::spawn(move || {
+            if priority == Priority::Idle {
+                run_when_idle()?;
+            }
+            work(&gauge)
+        }));
     }
 
     /// What has arrived so far.
