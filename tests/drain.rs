@@ -5,10 +5,11 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
+use spliceway::address::Address;
 use support::origin::{Origin, echo};
 use support::pattern::read_digest;
 use support::proxy::Launch;
@@ -75,8 +76,10 @@ fn what_outlives_the_drain_is_cut() {
         ping(&mut client);
         proxy.signal(Signal::SIGTERM);
         assert_eq!(proxy.wait().code(), Some(0), "{mode}: cutting is no failure");
-        let (received, _cut) = read_digest(&mut client);
+        let (received, ending) = read_digest(&mut client);
         assert_eq!(received.bytes, 0);
+        let ending = ending.expect_err("a cut must not look like an end");
+        assert_eq!(ending.kind(), ErrorKind::ConnectionReset, "{mode}");
         let logged = eventually("the cut connection's line", || {
             proxy.stdout_lines().into_iter().find(|line| line.contains("drain_timeout"))
         });
@@ -106,4 +109,41 @@ fn a_second_signal_ends_at_once() {
         // Not a test of speed: without the second signal it would take twenty minutes.
         assert!(second.elapsed() < support::PATIENCE, "{mode}");
     }
+}
+
+/// A rolling restart on a unix socket: the successor takes the path over while the predecessor
+/// still serves what is open. The file is the successor's from then on, so the predecessor's end
+/// must leave it alone; and whose file it is at the end removes it.
+#[test]
+fn a_successor_on_the_same_path_outlives_its_predecessor() {
+    let directory = tempfile::tempdir().unwrap();
+    let origin = Origin::start(echo);
+    let path = directory.path().join("listen.sock");
+    let listen = Address::Unix(path.clone());
+    let start = || {
+        Launch::tcp_at(&listen.to_string(), "auto", &[origin.address()])
+            .set("process.drain_grace", "0s")
+            .set("process.drain_timeout", "60s")
+            .start()
+    };
+    let mut predecessor = start();
+    let mut lasting = predecessor.connect();
+    ping(&mut lasting);
+    predecessor.signal(Signal::SIGTERM);
+    eventually("it listens no more", || Stream::connect(&listen).err());
+
+    let mut successor = start();
+    ping(&mut Stream::connect(&listen).unwrap());
+    ping(&mut lasting);
+    assert!(predecessor.is_running(), "it drains: a connection is open");
+    drop(lasting);
+    assert_eq!(predecessor.wait().code(), Some(0));
+
+    let reached = Stream::connect(&listen);
+    let mut client = reached.expect("the successor is still at its path");
+    ping(&mut client);
+    drop(client);
+    successor.signal(Signal::SIGTERM);
+    assert_eq!(successor.wait().code(), Some(0));
+    assert!(!path.exists(), "the last one takes its file away");
 }

@@ -5,14 +5,17 @@
 
 mod support;
 
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
-use support::origin::{Origin, answer_after_end, half_close_first};
-use support::pattern::{digest, read_digest, write_pattern};
+use support::origin::{Origin, Report, answer_after_end, half_close_first, sink};
+use support::pattern::{digest, read_digest, read_digest_slowly, write_pattern};
 use support::proxy::Launch;
-use support::{MODES, settled};
+use support::stream::Stream;
+use support::{MODES, PATIENCE, in_each_mode, settled};
 
 const MIB: u64 = 1 << 20;
 
@@ -85,26 +88,136 @@ fn the_end_waits_behind_a_full_pipe() {
 
 #[test]
 fn a_half_open_connection_ends_by_its_own_timeout() {
-    for mode in MODES {
-        let (_hold, held) = std::sync::mpsc::channel();
+    in_each_mode(|mode| {
+        let (_hold, held) = channel();
         let origin = Origin::start(support::origin::idle_until(held));
         let proxy = Launch::tcp(mode, &[origin.address()])
             .set("timeouts.half_closed", "200ms")
             .set("timeouts.idle", "10m")
             .start();
-        let client = proxy.connect();
+        let mut client = proxy.connect();
         client.end_writing().unwrap();
+        assert_cut(&mut client, mode);
         proxy.await_closed("half_closed_timeout", 1.0);
-    }
+    });
 }
 
 #[test]
 fn a_silent_connection_ends_by_the_idle_timeout() {
-    for mode in MODES {
-        let (_hold, held) = std::sync::mpsc::channel();
-        let origin = Origin::start(support::origin::idle_until(held));
+    in_each_mode(|mode| {
+        let origin = Origin::start(sink);
         let proxy = Launch::tcp(mode, &[origin.address()]).set("timeouts.idle", "200ms").start();
-        let _client = proxy.connect();
+        assert_cut(&mut proxy.connect(), mode);
+        let report = origin.report();
+        assert_eq!(report.received.bytes, 0, "{mode}");
+        let ending = report.ending.expect_err("a cut must not look like an end to the upstream");
+        assert_eq!(ending.kind(), ErrorKind::ConnectionReset, "{mode}");
         proxy.await_closed("idle_timeout", 1.0);
+    });
+}
+
+/// The client is told, without a byte, that this is no orderly end.
+fn assert_cut(client: &mut Stream, mode: &str) {
+    let (received, ending) = read_digest(client);
+    assert_eq!(received.bytes, 0, "{mode}");
+    let ending = ending.expect_err("a cut must not look like an end");
+    assert_eq!(ending.kind(), ErrorKind::ConnectionReset, "{mode}");
+}
+
+/// The time that the other side has begins with the end of the one side, not with the last byte:
+/// a pause that was fine before the end is not held against the answer.
+#[test]
+fn a_long_silence_before_the_end_leaves_time_for_the_answer() {
+    const ANSWER: u64 = 64 << 10;
+    in_each_mode(|mode| {
+        let origin = Origin::start(|mut stream| {
+            let mut question = [0; 4];
+            stream.read_exact(&mut question).ok()?;
+            stream.write_all(&question).ok()?;
+            let (received, ending) = read_digest(&mut stream);
+            // The silence is what this test is about; a part of what `half_closed` allows.
+            std::thread::sleep(Duration::from_millis(300));
+            let written = write_pattern(&mut stream, 2, ANSWER);
+            Some(Report { received, ending: ending.and(written) })
+        });
+        let proxy = Launch::tcp(mode, &[origin.address()])
+            .set("timeouts.half_closed", "1s")
+            .set("timeouts.idle", "1m")
+            .start();
+        let mut client = proxy.connect();
+        client.write_all(b"ping").unwrap();
+        client.read_exact(&mut [0; 4]).unwrap();
+        // Again the silence itself: nothing that could be asked grows during it. More of it than
+        // meant makes the test no weaker, and is far from `idle`.
+        std::thread::sleep(Duration::from_millis(1500));
+        client.end_writing().unwrap();
+        let (received, ending) = read_digest(&mut client);
+        assert!(ending.is_ok(), "{mode}: after {} bytes: {ending:?}", received.bytes);
+        assert_eq!(received, digest(2, ANSWER), "{mode}");
+        origin.report().ending.unwrap();
+        proxy.await_closed("completed", 1.0);
+    });
+}
+
+/// Sends `bytes` bytes of the pattern of `seed` and says nothing more, until `released` is dropped.
+fn send_and_stay(
+    seed: u64,
+    bytes: u64,
+    released: Receiver<()>,
+) -> impl Fn(Stream) -> Option<Report> + Send + Sync {
+    let released = std::sync::Mutex::new(released);
+    move |mut stream| {
+        write_pattern(&mut stream, seed, bytes).ok()?;
+        let _ended = released.lock().map(|released| released.recv_timeout(PATIENCE));
+        drop(stream);
+        None
     }
+}
+
+/// Long after the proxy has handed its kernel the last byte, the client still takes some: that is
+/// no silence, though no byte moves inside the proxy.
+#[test]
+fn a_half_closed_client_that_reads_slowly_gets_every_byte() {
+    const BYTES: u64 = 1_500_000;
+    in_each_mode(|mode| {
+        let (_hold, held) = channel();
+        let origin = Origin::start(send_and_stay(4, BYTES, held));
+        let proxy = Launch::tcp(mode, &[origin.address()])
+            .set("timeouts.half_closed", "1s")
+            .set("timeouts.idle", "1m")
+            .start();
+        let mut client = proxy.connect();
+        client.receive_little_ahead();
+        client.end_writing().unwrap();
+        let (received, ending) = read_digest_slowly(&mut client);
+        assert_eq!(received.bytes, BYTES, "{mode}: cut off while it still took bytes: {ending:?}");
+        assert_eq!(received, digest(4, BYTES), "{mode}");
+        // The silence begins with the last byte that was taken.
+        let ending = ending.expect_err("the server has not ended");
+        assert_eq!(ending.kind(), ErrorKind::ConnectionReset, "{mode}");
+        proxy.await_closed("half_closed_timeout", 1.0);
+    });
+}
+
+/// Both where all that was sent fits into the kernel's queues, and where it does not.
+#[test]
+fn a_half_closed_client_that_does_not_read_is_cut() {
+    in_each_mode(|mode| {
+        for bytes in [1_500_000, 32 * MIB] {
+            let (_hold, held) = channel();
+            let origin = Origin::start(send_and_stay(4, bytes, held));
+            let proxy = Launch::tcp(mode, &[origin.address()])
+                .set("timeouts.half_closed", "1s")
+                .set("timeouts.idle", "1m")
+                .start();
+            let mut client = proxy.connect();
+            client.receive_little_ahead();
+            client.end_writing().unwrap();
+            proxy.await_closed("half_closed_timeout", 1.0);
+            let (received, ending) = read_digest(&mut client);
+            assert!(received.bytes < bytes, "{mode}: what it did not take is gone");
+            let ending = ending.expect_err("a cut must not look like an end");
+            assert_eq!(ending.kind(), ErrorKind::ConnectionReset, "{mode}");
+        }
+    });
 }

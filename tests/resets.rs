@@ -15,10 +15,10 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 use spliceway::address::Address;
 use support::origin::{Origin, echo, idle_until, reset_after, sink};
-use support::pattern::{digest, read_digest, write_pattern};
+use support::pattern::{digest, read_digest, read_digest_slowly, write_pattern};
 use support::proxy::Launch;
 use support::stream::refusing;
-use support::{MODES, settled};
+use support::{MODES, in_each_mode, settled};
 
 /// What fits into the kernel's buffers, and what does not.
 const SIZES: [u64; 2] = [50_000, 8 << 20];
@@ -57,13 +57,32 @@ fn the_client_resets_after_data() {
     }
 }
 
-/// The client is told without a byte: an end, or a reset.
+/// The survivor may take its time: as long as its kernel queue shrinks, the reset waits, however
+/// much longer than `half_closed` that takes.
+#[test]
+fn a_survivor_that_reads_slowly_gets_every_byte() {
+    const BYTES: u64 = 1_500_000;
+    in_each_mode(|mode| {
+        let origin = Origin::start(reset_after(5, BYTES));
+        let proxy =
+            Launch::tcp(mode, &[origin.address()]).set("timeouts.half_closed", "1s").start();
+        let mut client = proxy.connect();
+        client.receive_little_ahead();
+        let (received, ending) = read_digest_slowly(&mut client);
+        assert_eq!(received.bytes, BYTES, "{mode}: all bytes come before the reset: {ending:?}");
+        assert_eq!(received, digest(5, BYTES), "{mode}");
+        let ending = ending.expect_err("a reset must not look like an end");
+        assert_eq!(ending.kind(), ErrorKind::ConnectionReset, "{mode}");
+        proxy.await_closed("upstream_reset", 1.0);
+    });
+}
+
+/// The client is told without a byte, and by a reset: an end would look like an empty answer.
 fn assert_turned_away(client: &mut impl Read) {
     let (received, ending) = read_digest(client);
     assert_eq!(received.bytes, 0);
-    if let Err(error) = ending {
-        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-    }
+    let ending = ending.expect_err("a client that is turned away must not see an end");
+    assert_eq!(ending.kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]
@@ -128,10 +147,11 @@ fn an_upstream_that_does_not_answer() {
 
 #[test]
 fn an_upstream_that_never_reads() {
-    for mode in MODES {
+    const PIPE_BYTES: u64 = 64 << 10;
+    in_each_mode(|mode| {
         let (release, released) = std::sync::mpsc::channel();
         let origin = Origin::start(idle_until(released));
-        let proxy = Launch::tcp(mode, &[origin.address()]).start();
+        let proxy = Launch::tcp(mode, &[origin.address()]).set("relay.pipe_size", "64KiB").start();
         let resident_before = proxy.resident_kib();
         let mut client = proxy.connect();
         let written = Arc::new(AtomicU64::new(0));
@@ -150,11 +170,18 @@ fn an_upstream_that_never_reads() {
         settled(|| written.load(Ordering::Relaxed));
         let grown = proxy.resident_kib().saturating_sub(resident_before);
         assert!(grown < 16 << 10, "{mode}: {grown} KiB more for one connection that is stuck");
+        // Pages in pipes are the kernel's, not this process's.
+        if mode == "splice" {
+            let held = proxy.await_metric("spliceway_pipe_held_bytes", &[], |held| held > 0.0);
+            let pipes = proxy.metrics().sum("spliceway_pipes", &[]);
+            let allowed = pipes * PIPE_BYTES as f64;
+            assert!(held <= allowed, "{held} bytes in {pipes} pipes of {PIPE_BYTES} bytes");
+        }
         // The origin closes with bytes unread, which is a reset (RFC 2525 section 2.17).
         drop(release);
         let error = writer.join().unwrap();
         let expected = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
         assert!(expected.contains(&error.kind()), "{mode}: {error}");
         proxy.await_closed("upstream_reset", 1.0);
-    }
+    });
 }

@@ -1,5 +1,5 @@
 //! The independent proof of what splice mode claims: the kernel's own record of what `recv` and
-//! `read` brought into the process.
+//! `read` brought into the process, of how it called `splice`, and of the signals it ignores.
 
 // A failed `unwrap` or `panic!` is how a test fails.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -7,26 +7,32 @@
 mod support;
 
 use std::collections::HashMap;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::eventually;
 use support::origin::{Origin, exchange};
 use support::pattern::{digest, read_digest, write_pattern};
 use support::proxy::{Launch, Proxy};
 use support::tools::{have, skip};
+use support::{eventually, in_each_mode};
 
 /// Each way.
 const BYTES: u64 = 32 << 20;
 
-/// What a trace says: bytes that entered the process from TCP sockets, and bytes that `splice`
-/// took from TCP sockets.
+/// What a trace says: bytes that entered the process from TCP sockets, bytes that `splice` took
+/// from TCP sockets, and how many splices there were, whatever came of them.
 #[derive(Debug, Default)]
 struct Traced {
     read: u64,
     spliced: u64,
+    splices: u64,
+    /// Without `SPLICE_F_NONBLOCK`: a worker would wait for a pipe.
+    blocking: u64,
+    /// With `SPLICE_F_MORE`: the kernel would keep the last bytes of a message back.
+    corked: u64,
 }
 
 /// A tracer attached to a running process; detaches when dropped.
@@ -80,6 +86,12 @@ fn sum(trace: &str) -> Traced {
     for line in trace.lines() {
         let Some((thread, call)) = line.split_once(' ') else { continue };
         let call = call.trim_start();
+        // The flags stand where the call begins, also of one that is finished on another line.
+        if call.starts_with("splice(") {
+            traced.splices += 1;
+            traced.blocking += u64::from(!call.contains("SPLICE_F_NONBLOCK"));
+            traced.corked += u64::from(call.contains("SPLICE_F_MORE"));
+        }
         if call.contains("<unfinished ...>") {
             unfinished.insert(thread, call);
             continue;
@@ -136,6 +148,9 @@ fn in_splice_mode_the_bytes_never_enter_the_process() {
     let Some(traced) = trace("splice") else { return };
     assert!(traced.read < 64 << 10, "{traced:?}: bytes were read by the process");
     assert!(traced.spliced >= 2 * BYTES, "{traced:?}: not all went through splice");
+    assert!(traced.splices > 0, "{traced:?}");
+    assert_eq!(traced.blocking, 0, "{traced:?}: a splice that may wait stops its worker");
+    assert_eq!(traced.corked, 0, "{traced:?}: a corked splice delays the end of a message");
 }
 
 /// The control: the same trace sees the bytes when they do enter the process.
@@ -151,13 +166,66 @@ fn in_copy_mode_they_do() {
 
 #[test]
 fn a_trace_is_summed() {
-    let traced =
-        sum("7  recvfrom(9<TCP:[127.0.0.1:1->127.0.0.1:2]>, \"ab\", 64, 0, NULL, NULL) = 2\n\
-         7  splice(9<TCP:[127.0.0.1:1->127.0.0.1:2]>, NULL, 4<pipe:[3]>, NULL, 64, 0) = 30\n\
-         7  splice(3<pipe:[3]>, NULL, 9<TCP:[127.0.0.1:1->127.0.0.1:2]>, NULL, 64, 0) = 30\n\
+    let traced = sum(
+        "7  recvfrom(9<TCP:[127.0.0.1:1->127.0.0.1:2]>, \"ab\", 64, 0, NULL, NULL) = 2\n\
+         7  splice(9<TCP:[127.0.0.1:1->127.0.0.1:2]>, NULL, 4<pipe:[3]>, NULL, 64, SPLICE_F_MOVE|SPLICE_F_NONBLOCK) = 30\n\
+         7  splice(3<pipe:[3]>, NULL, 9<TCP:[127.0.0.1:1->127.0.0.1:2]>, NULL, 64, SPLICE_F_MORE <unfinished ...>\n\
+         7  <... splice resumed>) = 30\n\
+         8  splice(3<pipe:[3]>, NULL, 9<TCP:[127.0.0.1:1->127.0.0.1:2]>, NULL, 64, SPLICE_F_NONBLOCK) = -1 EAGAIN (x)\n\
          7  read(5<anon_inode:[eventfd]>, \"x\", 8) = 8\n\
          8  read(9<TCPv6:[[::1]:1->[::1]:2]>,  <unfinished ...>\n\
          7  recvfrom(9<TCP:[127.0.0.1:1->127.0.0.1:2]>, 0x1, 64, 0, NULL, NULL) = -1 EAGAIN (x)\n\
-         8  <... read resumed>\"y\", 8) = 5\n");
+         8  <... read resumed>\"y\", 8) = 5\n",
+    );
     assert_eq!((traced.read, traced.spliced), (7, 30));
+    assert_eq!((traced.splices, traced.blocking, traced.corked), (3, 1, 1));
+}
+
+/// A mask of signals in `/proc/PID/status` (proc_pid_status(5)); the lowest bit is signal 1.
+fn has_signal(proxy: &Proxy, mask: &str, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(mask)?.strip_prefix(':'));
+    let mask = u64::from_str_radix(line.unwrap().trim(), 16).unwrap();
+    mask & (1 << (signal as u32 - 1)) != 0
+}
+
+/// `send` can be told not to raise `SIGPIPE`, splice cannot: a write to a socket that is gone
+/// would end the process, were the signal not ignored. The kernel raises it for certain when the
+/// peer had ended its direction before it reset (a reset in `CLOSE_WAIT` is `EPIPE`).
+#[test]
+fn an_upstream_that_resets_while_the_proxy_writes_does_not_kill_it() {
+    const ROUNDS: usize = 20;
+    in_each_mode(|mode| {
+        for ends_first in [true, false] {
+            let origin = Origin::start(move |mut stream| {
+                let mut greeting = [0; 4];
+                stream.read_exact(&mut greeting).ok()?;
+                if &greeting == b"ping" {
+                    stream.write_all(&greeting).ok()?;
+                    return None;
+                }
+                if ends_first {
+                    stream.end_writing().ok()?;
+                }
+                // The proxy is in the middle of it.
+                stream.read_exact(&mut vec![0; 1 << 20]).ok()?;
+                stream.reset();
+                None
+            });
+            let mut proxy = Launch::tcp(mode, &[origin.address()]).start();
+            assert!(has_signal(&proxy, "SigIgn", Signal::SIGPIPE), "{mode}: SIGPIPE is ignored");
+            assert!(!has_signal(&proxy, "SigIgn", Signal::SIGTERM), "{mode}: the mask is read");
+            for _ in 0..ROUNDS {
+                let mut client = proxy.connect();
+                // It goes on until the reset has come through.
+                let chunk = [b'x'; 64 << 10];
+                while client.write_all(&chunk).is_ok() {}
+            }
+            proxy.await_closed("upstream_reset", ROUNDS as f64);
+            let mut client = proxy.connect();
+            client.write_all(b"ping").unwrap();
+            client.read_exact(&mut [0; 4]).unwrap();
+            assert!(proxy.is_running(), "{mode}");
+        }
+    });
 }

@@ -49,3 +49,17 @@ pub fn settled(mut look: impl FnMut() -> u64) -> u64 {
         (alike >= LOOKS_ALIKE).then_some(now)
     })
 }
+
+/// Runs a check in each mode of the relay, all at once, and each in a thread of its own: the
+/// failure of one does not hide the others'.
+///
+/// # Panics
+/// When a check does; the thread that is named in the message bears the mode's name.
+pub fn in_each_mode(check: impl Fn(&'static str) + Sync) {
+    std::thread::scope(|scope| {
+        for mode in MODES {
+            let named = std::thread::Builder::new().name(mode.to_owned());
+            named.spawn_scoped(scope, || check(mode)).expect("threads can be had");
+        }
+    });
+}

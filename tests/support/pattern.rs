@@ -61,16 +61,34 @@ pub fn write_pattern(to: &mut impl Write, seed: u64, bytes: u64) -> io::Result<(
 
 /// Reads to the end, or to an error; what came before it counts.
 pub fn read_digest(from: &mut impl Read) -> (Digested, io::Result<()>) {
+    read_digest_by(from, 64 << 10, || {})
+}
+
+/// The same with reads of at most so many bytes and a call of `between` after each.
+pub fn read_digest_by(
+    from: &mut impl Read,
+    bytes: usize,
+    mut between: impl FnMut(),
+) -> (Digested, io::Result<()>) {
     let mut hash = HashingSink(Sha256::new(), 0);
-    let mut buffer = vec![0; 64 << 10];
+    let mut buffer = vec![0; bytes];
     loop {
         match from.read(&mut buffer) {
             Ok(0) => return (hash.finish(), Ok(())),
-            Ok(count) => hash.write_all(&buffer[..count]).expect("hashing cannot fail"),
+            Ok(count) => {
+                hash.write_all(&buffer[..count]).expect("hashing cannot fail");
+                between();
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return (hash.finish(), Err(error)),
         }
     }
+}
+
+/// Reads slowly but steadily, 20 kB every 30 ms. Here the waiting is the subject: how fast the
+/// reader is is what the proxy must cope with.
+pub fn read_digest_slowly(from: &mut impl Read) -> (Digested, io::Result<()>) {
+    read_digest_by(from, 20_000, || std::thread::sleep(std::time::Duration::from_millis(30)))
 }
 
 struct HashingSink(Sha256, u64);

@@ -74,6 +74,14 @@ impl Stream {
         SockRef::from(self).shutdown(Shutdown::Write)
     }
 
+    /// Ends both directions, under the feet of whoever has another handle.
+    ///
+    /// # Errors
+    /// As shutdown(2).
+    pub fn end_both(&self) -> io::Result<()> {
+        SockRef::from(self).shutdown(Shutdown::Both)
+    }
+
     /// Closes with a reset (`SO_LINGER` 0), whatever is still on its way.
     pub fn reset(self) {
         let lingering = SockRef::from(&self).set_linger(Some(Duration::ZERO));
@@ -90,6 +98,22 @@ impl Stream {
             let result = unsafe { libc::ioctl(number, libc::TIOCOUTQ, &raw mut unacknowledged) };
             (result == 0 && unacknowledged == 0).then_some(())
         });
+    }
+
+    /// Sends one byte as urgent data (`MSG_OOB`): the receiver's kernel puts a mark behind it.
+    ///
+    /// # Errors
+    /// As send(2).
+    pub fn write_urgent(&mut self, byte: u8) -> io::Result<()> {
+        let sent = SockRef::from(&*self).send_out_of_band(&[byte])?;
+        if sent == 1 { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    }
+
+    /// Receives little ahead of its reader: what the reader has not asked for stays with whoever
+    /// sends.
+    pub fn receive_little_ahead(&self) {
+        let shrunk = SockRef::from(self).set_recv_buffer_size(32 << 10);
+        shrunk.expect("a socket takes a buffer size");
     }
 
     /// How long a read waits.
