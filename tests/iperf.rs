@@ -7,6 +7,7 @@ mod support;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 
 use spliceway::address::Address;
 use support::proxy::{Launch, Proxy};
@@ -17,6 +18,7 @@ use support::tools::have;
 struct Server {
     child: Child,
     address: Address,
+    listening: mpsc::Receiver<String>,
 }
 
 impl Server {
@@ -27,12 +29,22 @@ impl Server {
         let mut command = Command::new("iperf3");
         command.args(["-s", "-B", "127.0.0.1", "--forceflush", "-p", &socket.port().to_string()]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let listening = lines.by_ref().map_while(Result::ok).any(|line| line.contains("listening"));
-        assert!(listening, "iperf3 -s ended instead of listening");
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (listens, listening) = mpsc::channel();
         // Goes on reading, so that the server never waits for its output to be taken.
-        std::thread::spawn(move || lines.for_each(drop));
-        Server { child, address }
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok).filter(|line| line.contains("listening")) {
+                let _nobody_asks_any_more = listens.send(line).is_err();
+            }
+        });
+        Server { child, address, listening }
+    }
+}
+
+impl Server {
+    /// Waits until it listens, which it says anew after each run: in between it refuses.
+    fn await_listening(&self) {
+        self.listening.recv_timeout(support::PATIENCE).expect("iperf3 -s listens");
     }
 }
 
@@ -64,6 +76,7 @@ fn check(mode: &str, expected_path: Option<&str>) {
     let proxy = Launch::tcp(mode, &[&server.address]).start();
     let mut total = 0;
     for arguments in [&[][..], &["-R"], &["-P", "8"], &["-P", "8", "-R"]] {
+        server.await_listening();
         let received = run(&proxy, arguments);
         // The sender stops when it has sent all; what is on its way then iperf3 does not count.
         assert!(received >= 64 << 20, "{mode} {arguments:?}: {received} bytes arrived");

@@ -174,6 +174,8 @@ fn pipe_limits_of_an_unprivileged_user() {
         .option("--workers", "1")
         .set("relay.pipe_size", "1MiB")
         .set("relay.pipe_memory", "1GiB")
+        // On a machine that is busy with other tests the last client has a long time to wait.
+        .set("timeouts.half_closed", "10m")
         .start();
     let mut clients: Vec<Stream> = (0..FLOWS).map(|_| proxy.connect()).collect();
     // All are stuck, each with what a pipe could hold.

@@ -29,7 +29,9 @@ const LEFT_BEHIND_KIB_MAX: u64 = 2048;
 /// What each end of each connection sends in the burst, and how much of it before anybody reads.
 const BURST_BYTES: usize = 64 << 10;
 const UNREAD_BYTES: usize = 16 << 10;
-/// Connections that are stuck after it, for want of a reader.
+/// Connections that are stuck after it, for want of a reader. Not more: with receive buffers of
+/// 32 MiB, as `net.ipv4.tcp_rmem` allows them on some machines, a hundred spend `tcp_mem`, and the
+/// kernel then drops segments for minutes, with or without a proxy.
 const STUCK: usize = 32;
 
 /// Both ends of a connection through the proxy.
