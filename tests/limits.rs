@@ -174,6 +174,8 @@ fn pipe_limits_of_an_unprivileged_user() {
         .option("--workers", "1")
         .set("relay.pipe_size", "1MiB")
         .set("relay.pipe_memory", "1GiB")
+        // The last one waits its turn to be read, with its upstream at its end already.
+        .set("timeouts.half_closed", "10m")
         .start();
     let mut clients: Vec<Stream> = (0..FLOWS).map(|_| proxy.connect()).collect();
     // All are stuck, each with what a pipe could hold.
