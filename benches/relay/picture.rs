@@ -25,7 +25,7 @@ const STYLE: &str = "\
 text{font-family:system-ui,sans-serif;font-size:13px;fill:#1f2328}\
 .title{font-size:17px;font-weight:600}.small{font-size:12px;fill:#57606a}\
 .ground{fill:#ffffff;stroke:#d0d7de}.grid{stroke:#d8dee4;stroke-width:1}\
-.axis{stroke:#57606a;stroke-width:1}polyline{fill:none;stroke-width:2.5}\
+.axis{stroke:#57606a;stroke-width:1}polyline[class]{fill:none;stroke-width:2.5}\
 .c1{stroke:#56a0d3;fill:#56a0d3}.c2{stroke:#c98500;fill:#c98500}\
 .c3{stroke:#0969a8;fill:#0969a8}.c4{stroke:#c4501b;fill:#c4501b}\
 .c5{stroke:#008f68;fill:#008f68}polyline.c5{stroke-width:4}\
@@ -187,7 +187,7 @@ fn draw_bars(svg: &mut String, bars: &[Bars]) {
     let scale = (right - left) / values.fold(f64::MIN_POSITIVE, f64::max);
     for (row, Bars { name, values }) in bars.iter().enumerate() {
         let top = BAR_TOP - 14.0 + BAR_ROW * row as f64;
-        text(svg, left - 10.0, top + 17.0, "", "end", name);
+        text(svg, left - 10.0, top + 17.0, "small", "end", name);
         for (value, (class, offset)) in values.iter().zip([("down", 2.0), ("up", 14.0)]) {
             let Some(value) = value else { continue };
             let (y, width) = (top + offset, value * scale);
