@@ -9,7 +9,9 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Instant;
 
+use spliceway::account::FLUSH_INTERVAL;
 use support::origin::{Origin, echo, half_close_first};
 use support::pattern::{Pattern, digest, read_digest};
 use support::proxy::{Launch, Proxy, binary};
@@ -74,14 +76,19 @@ fn a_port_scan_and_random_bytes_leave_one_access_line_each() {
         }
         let closed = "spliceway_connections_closed_total";
         // A connection that was reset before it was accepted may never be seen: accept(2) passes
-        // it over. None is counted twice.
-        proxy.await_metric(closed, &[], |count| count >= (SCANS / 2) as f64);
-        await_no_connections(&proxy);
-        let count = proxy.metrics().sum(closed, &[]) as usize;
-        let lines = eventually("the access log is written", || {
+        // it over. None is counted twice, and each that is counted has its line. The workers
+        // report each in its own time, so the two are compared once neither changes any more.
+        let mut last = (0, 0);
+        let mut since = Instant::now();
+        let (count, lines) = eventually("counts and lines come to rest", || {
             let lines = proxy.stdout_lines().len() - access_before;
-            (lines >= count).then_some(lines)
+            let now = (proxy.metrics().sum(closed, &[]) as usize, lines);
+            if now != std::mem::replace(&mut last, now) {
+                since = Instant::now();
+            }
+            (now.0 >= SCANS / 2 && since.elapsed() > 4 * FLUSH_INTERVAL).then_some(now)
         });
+        assert!(count <= SCANS, "{mode}: {count} closed of {SCANS}");
         assert_eq!(lines, count, "{mode}: one line for each connection");
         assert_eq!(proxy.stderr_lines().len(), errors_before, "{mode}: nothing else is logged");
     }
