@@ -7,6 +7,7 @@ use std::io;
 
 use crate::capacity::PIPE_BYTES_UNPROVEN_MAX;
 use crate::error::{Direction, FallbackReason, FaultKind, Path, Side};
+use crate::id::Token;
 use crate::io::conduit::{Conduit, Supplies};
 use crate::io::kernel::{Kernel, PipeState};
 use crate::relay::Relay;
@@ -24,6 +25,8 @@ pub struct Ends<'a, K: Kernel> {
     pub client: &'a K::Socket,
     /// The upstream server's socket.
     pub upstream: &'a K::Socket,
+    /// Under which token each is watched, by [`Side::index`].
+    pub tokens: [Token; 2],
     /// What each lane holds, by [`Direction::index`].
     pub conduits: &'a mut [Conduit<K::Pipe>; 2],
     /// The size of the pipes to ask for where a lane carries bulk.
@@ -96,11 +99,13 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                     let _gone = self.kernel.shutdown_write(self.sink(direction)).is_err();
                     self.relay.shut_down(direction);
                 }
-                Step::Wait { readable: true, .. } => {
-                    self.set_low_water(direction);
+                Step::Wait { readable, .. } => {
+                    if readable {
+                        self.set_low_water(direction);
+                    }
+                    self.set_hearing(direction);
                     return false;
                 }
-                Step::Wait { .. } => return false,
             }
             debug_assert!(
                 self.relay.lane(direction).held() == self.conduit(direction).held()
@@ -123,6 +128,15 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         if let Some(bytes) = change {
             // Without its mark a source wakes the lane more often, and that is all.
             let _unmarked = self.kernel.set_low_water(self.source(direction), bytes).is_err();
+        }
+    }
+
+    fn set_hearing(&mut self, direction: Direction) {
+        let change = self.relay.lane_mut(direction).take_hearing_change();
+        if let Some(hears) = change {
+            let token = self.ends.tokens[direction.source().index()];
+            // A socket that is watched can be watched otherwise: the kernel needs no memory for it.
+            let _heard = self.kernel.hear_reads(self.source(direction), token, hears).is_err();
         }
     }
 
@@ -189,7 +203,10 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                 }
                 filled => Ok(filled),
             },
-            Ok(bytes) => Ok(Filled::Moved { bytes, path: Path::Splice, dry: false }),
+            Ok(bytes) => {
+                let short = bytes < pipe.capacity() as usize;
+                Ok(Filled::Moved { bytes, path: Path::Splice, short })
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Filled::WouldBlock),
             Err(error) => match splice_refusal(&error) {
                 Some(reason) => Err(reason),
@@ -212,7 +229,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
             Ok(0) => Filled::Eof,
             Ok(bytes) => {
                 *self.conduit(direction) = Conduit::Scratch { start: 0, end: bytes };
-                Filled::Moved { bytes, path: Path::Copy, dry: bytes < max }
+                Filled::Moved { bytes, path: Path::Copy, short: bytes < max }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Filled::WouldBlock,
             Err(error) => Filled::Failed(FaultKind::of(&error)),

@@ -56,6 +56,13 @@ pub trait Kernel {
     /// `ENOMEM`, `ENOSPC`: the kernel watches too many descriptors.
     fn watch(&mut self, socket: &Self::Socket, token: Token) -> io::Result<()>;
 
+    /// Whether bytes to read, urgent ones and the end of the stream are among the events of a socket that is
+    /// watched under `token`. What holds at the time is reported anew when they become so.
+    ///
+    /// # Errors
+    /// The socket is not watched.
+    fn hear_reads(&mut self, socket: &Self::Socket, token: Token, hears: bool) -> io::Result<()>;
+
     /// Takes the next connection of a backlog, with the client's IP address if it has one.
     ///
     /// # Errors

@@ -260,6 +260,7 @@ impl<K: Kernel> Worker<K> {
         let mut ends = Ends {
             client: &connection.client,
             upstream,
+            tokens: Side::ALL.map(|side| Token::Socket(id, side)),
             conduits: &mut connection.conduits,
             pipe_size: self.plan.listeners[listener.index()].pipe_size,
             turn_bytes_max: self.turn_bytes_max,

@@ -54,6 +54,9 @@ pub enum Step {
     Done,
 }
 
+/// Bytes are held, and the sink is full.
+const WAIT_FOR_SINK: Step = Step::Wait { readable: false, writable: true };
+
 /// What came of [`Step::Fill`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filled {
@@ -63,8 +66,8 @@ pub enum Filled {
         bytes: usize,
         /// Which kind of conduit took them.
         path: Path,
-        /// The path was `Copy` and less came than was asked for: the source is dry.
-        dry: bool,
+        /// Less came than there was room for. Of a copy that proves that the source is dry.
+        short: bool,
     },
     /// The source has nothing at the moment.
     WouldBlock,
@@ -144,6 +147,11 @@ pub struct Lane {
     /// its end is not an orderly one.
     doomed: Option<FaultKind>,
     barren_wakes: u8,
+    /// The source spoke while the lane waited for its sink: such an event wakes the worker for
+    /// nothing.
+    heard_in_vain: bool,
+    /// The source's events are held back.
+    is_deaf: bool,
     totals: Totals,
 }
 
@@ -163,6 +171,8 @@ impl Lane {
             read_until_would_block: false,
             doomed: None,
             barren_wakes: 0,
+            heard_in_vain: false,
+            is_deaf: false,
             totals: Totals::default(),
         }
     }
@@ -172,9 +182,7 @@ impl Lane {
         match (self.held, self.source, self.sink) {
             (_, _, Sink::Failed(_) | Sink::ShutDown) => Step::Done,
             (1.., _, Sink::Open { writable: true }) => Step::Drain,
-            (1.., _, Sink::Open { writable: false }) => {
-                Step::Wait { readable: false, writable: true }
-            }
+            (1.., _, Sink::Open { writable: false }) => WAIT_FOR_SINK,
             (0, Source::Open { readable: true }, _) => Step::Fill(self.choice.path()),
             (0, Source::Open { readable: false }, _) => {
                 Step::Wait { readable: true, writable: false }
@@ -188,9 +196,28 @@ impl Lane {
     /// stands behind the bytes, for which no further edge will come.
     pub fn on_readable(&mut self, behind: bool) {
         self.read_until_would_block |= behind;
+        self.heard_in_vain = self.next() == WAIT_FOR_SINK;
         if let Source::Open { readable } = &mut self.source {
             *readable = true;
         }
+    }
+
+    /// Whether the source's events should be heard from now on, where that changes. To be asked
+    /// before the lane waits.
+    ///
+    /// A fast sender behind a slow receiver reports every segment, although nothing can be done
+    /// before the sink takes more: with both on one machine that was three wake-ups of four. So
+    /// the first such event makes the lane deaf to its source until it waits for it again, for
+    /// two system calls in all; and while the sink is what holds it up, it never does.
+    pub fn take_hearing_change(&mut self) -> Option<bool> {
+        let hears = match self.next() {
+            WAIT_FOR_SINK if self.heard_in_vain && !self.is_deaf => false,
+            Step::Wait { readable: true, .. } if self.is_deaf => true,
+            _ => return None,
+        };
+        self.heard_in_vain = false;
+        self.is_deaf = !hears;
+        Some(hears)
     }
 
     /// The sink may have become writable.
@@ -263,7 +290,7 @@ impl Lane {
     /// What came of a [`Step::Fill`]. Returns the reason if the flow was demoted by it.
     pub fn filled(&mut self, outcome: Filled) -> Option<FallbackReason> {
         match outcome {
-            Filled::Moved { bytes, path, dry } => {
+            Filled::Moved { bytes, path, short } => {
                 debug_assert!(bytes > 0 && self.held == 0);
                 self.barren_wakes = 0;
                 self.held = bytes;
@@ -272,7 +299,7 @@ impl Lane {
                 self.choice.observe(bytes);
                 // With a mark in force, what is left comes with the next edge or with the tail;
                 // another read now would only bring a little of it.
-                let is_dry = dry || self.coalescing.is_in_force();
+                let is_dry = short && (path == Path::Copy || self.coalescing.is_in_force());
                 match path {
                     Path::Splice => self.coalescing.on_bulk(bytes),
                     Path::Copy => self.coalescing.on_pause(),
@@ -416,7 +443,7 @@ mod tests {
     const WRITABLE: Step = Step::Wait { readable: false, writable: true };
 
     fn spliced(bytes: usize) -> Filled {
-        Filled::Moved { bytes, path: Path::Splice, dry: false }
+        Filled::Moved { bytes, path: Path::Splice, short: false }
     }
 
     fn readable_lane(mode: RelayMode) -> Lane {
@@ -460,7 +487,7 @@ mod tests {
     #[test]
     fn a_short_copying_write_proves_that_the_sink_is_full() {
         let mut lane = readable_lane(RelayMode::Copy);
-        lane.filled(Filled::Moved { bytes: 100, path: Path::Copy, dry: true });
+        lane.filled(Filled::Moved { bytes: 100, path: Path::Copy, short: true });
         lane.drained(Drained::Moved(30));
         assert_eq!(lane.next(), WRITABLE);
     }
@@ -489,7 +516,7 @@ mod tests {
 
     #[test]
     fn a_short_copying_read_saves_the_next_one_unless_something_stands_behind() {
-        let short = Filled::Moved { bytes: 10, path: Path::Copy, dry: true };
+        let short = Filled::Moved { bytes: 10, path: Path::Copy, short: true };
         let mut lane = readable_lane(RelayMode::Copy);
         lane.filled(short);
         lane.drained(Drained::Moved(10));
@@ -520,7 +547,7 @@ mod tests {
         let mut lane = Lane::new(RelayMode::Copy, None);
         lane.doom_source(FaultKind::Reset);
         assert_eq!(lane.next(), Step::Fill(Path::Copy), "no event will come, so look at once");
-        lane.filled(Filled::Moved { bytes: 3, path: Path::Copy, dry: true });
+        lane.filled(Filled::Moved { bytes: 3, path: Path::Copy, short: true });
         lane.drained(Drained::Moved(3));
         lane.filled(Filled::Eof);
         assert!(lane.is_done());

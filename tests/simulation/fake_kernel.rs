@@ -202,6 +202,15 @@ impl Kernel for FakeKernel {
         Ok(())
     }
 
+    fn hear_reads(&mut self, socket: &FakeSocket, token: Token, hears: bool) -> io::Result<()> {
+        self.with(socket, |socket| {
+            assert_eq!(socket.token, Some(token), "a socket keeps its token");
+            socket.hears_reads = hears;
+            socket.raise();
+        });
+        Ok(())
+    }
+
     fn set_low_water(&mut self, socket: &FakeSocket, bytes: u32) -> io::Result<()> {
         self.with(socket, |socket| {
             socket.low_water = bytes as usize;
