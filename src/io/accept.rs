@@ -14,6 +14,7 @@ use crate::id::{ConnectionId, ListenerId, Token};
 use crate::io::conduit::Conduit;
 use crate::io::connection::Connection;
 use crate::io::kernel::Kernel;
+use crate::io::run_queue::Weight;
 use crate::io::worker::Worker;
 use crate::metrics::AcceptPause;
 use crate::relay::{Readiness, Relay};
@@ -215,6 +216,7 @@ impl<K: Kernel> Worker<K> {
             keeps_alive: false,
             conduits: [Conduit::Empty, Conduit::Empty],
             armed: None,
+            weight: Weight::default(),
             queued: false,
         });
         if watched.is_err() {

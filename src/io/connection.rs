@@ -7,6 +7,7 @@ use crate::error::Side;
 use crate::id::{Generation, ListenerId};
 use crate::io::conduit::Conduit;
 use crate::io::kernel::Kernel;
+use crate::io::run_queue::Weight;
 use crate::relay::Readiness;
 use crate::session::Session;
 
@@ -33,6 +34,8 @@ pub struct Connection<K: Kernel> {
     pub conduits: [Conduit<K::Pipe>; 2],
     /// The deadline that is armed in the worker's timers.
     pub armed: Option<Instant>,
+    /// What it was found to carry when it last ran.
+    pub weight: Weight,
     /// It stands in the run queue.
     pub queued: bool,
 }

@@ -17,5 +17,6 @@ pub mod event_loop;
 pub mod kernel;
 pub mod linux;
 pub mod pipe_pool;
+pub mod run_queue;
 pub mod timer;
 pub mod worker;

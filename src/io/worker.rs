@@ -12,7 +12,6 @@
 //! A worker shares nothing with the others but the connection limit. It does not wait: that is
 //! left to the event loop, and to the simulation, which plays one.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -31,6 +30,7 @@ use crate::io::conduit::Supplies;
 use crate::io::connection::Connection;
 use crate::io::drive::{Ends, drive};
 use crate::io::kernel::Kernel;
+use crate::io::run_queue::{RunQueue, Weight};
 use crate::io::timer::Timers;
 use crate::relay::Readiness;
 use crate::session::{Expiry, Phase, Session};
@@ -85,13 +85,15 @@ pub struct Worker<K: Kernel> {
     pub(super) pause: Option<Pause>,
     pub(super) connections: Slab<Connection<K>>,
     pub(super) generation: Generation,
-    pub(super) run_queue: VecDeque<ConnectionId>,
+    pub(super) run_queue: RunQueue,
     pub(super) timers: Timers,
     pub(super) turns: Vec<RoundRobin>,
     pub(super) flush_at: Option<Instant>,
     pub(super) trim_at: Option<Instant>,
     pub(super) drain_until: Option<Instant>,
     turn_bytes_max: usize,
+    /// What heavy connections may still move in this turn.
+    turn_bytes_left: usize,
 }
 
 impl<K: Kernel> Worker<K> {
@@ -108,13 +110,14 @@ impl<K: Kernel> Worker<K> {
             pause: None,
             connections: Slab::new(),
             generation: Generation::default(),
-            run_queue: VecDeque::new(),
+            run_queue: RunQueue::default(),
             timers: Timers::default(),
             turns: vec![turn; config.upstreams.len()],
             flush_at: None,
             trim_at: None,
             drain_until: None,
             turn_bytes_max,
+            turn_bytes_left: 0,
             config,
             plan,
             limit,
@@ -163,8 +166,13 @@ impl<K: Kernel> Worker<K> {
         }
         self.accept_all(now);
         // Those that queue themselves again wait for the next turn, after new events.
-        for _ in 0..self.run_queue.len() {
-            let Some(id) = self.run_queue.pop_front() else { break };
+        for _ in 0..self.run_queue.light_count() {
+            let Some(id) = self.run_queue.pop_light() else { break };
+            self.run(id, now);
+        }
+        self.turn_bytes_left = self.run_queue.heavy_bytes(self.turn_bytes_max);
+        while self.turn_bytes_left > 0 {
+            let Some(id) = self.run_queue.pop_heavy() else { break };
             self.run(id, now);
         }
         while let Some(id) = self.timers.pop_due(now) {
@@ -234,7 +242,8 @@ impl<K: Kernel> Worker<K> {
     pub(super) fn enqueue(&mut self, id: ConnectionId) {
         let Some(connection) = self.connection(id) else { return };
         if !std::mem::replace(&mut connection.queued, true) {
-            self.run_queue.push_back(id);
+            let weight = connection.weight;
+            self.run_queue.push(id, weight);
         }
     }
 
@@ -257,20 +266,22 @@ impl<K: Kernel> Worker<K> {
         let relay = connection.session.relay_mut();
         let before = Direction::ALL.map(|direction| *relay.lane(direction).totals());
         let fallbacks = relay.fallbacks();
+        let share = self.run_queue.share(self.turn_bytes_max);
         let mut ends = Ends {
             client: &connection.client,
             upstream,
             tokens: Side::ALL.map(|side| Token::Socket(id, side)),
             conduits: &mut connection.conduits,
             pipe_size: self.plan.listeners[listener.index()].pipe_size,
-            turn_bytes_max: self.turn_bytes_max,
+            turn_bytes_max: share,
         };
         let more = drive(&mut self.kernel, &mut self.supplies, &mut ends, relay);
 
-        let mut has_moved = false;
+        let (mut has_moved, mut bytes_moved) = (false, 0);
         for direction in Direction::ALL {
             let (was, is) = (before[direction.index()], *relay.lane(direction).totals());
             has_moved |= is != was;
+            bytes_moved += (is.read - was.read) as usize;
             if is.delivered != was.delivered {
                 let delivered = [0, 1].map(|path| is.delivered[path] - was.delivered[path]);
                 self.account.delivered(listener, direction, delivered);
@@ -278,6 +289,8 @@ impl<K: Kernel> Worker<K> {
         }
         let met = relay.fallbacks().without(fallbacks);
         self.account.fell_back(listener, met.iter());
+        connection.weight = Weight::of(bytes_moved, share);
+        self.turn_bytes_left = self.turn_bytes_left.saturating_sub(bytes_moved);
         connection.session.on_turn(has_moved, now);
         if more {
             self.enqueue(id);
