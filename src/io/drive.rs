@@ -10,12 +10,11 @@ use crate::error::{Direction, FallbackReason, FaultKind, Path, Side};
 use crate::id::Token;
 use crate::io::conduit::{Conduit, Supplies};
 use crate::io::kernel::{Kernel, PipeState};
-use crate::io::pipe_pool::PIPE_BYTES_MIN;
 use crate::relay::Relay;
 use crate::relay::lane::{Drained, Filled, Step};
 
-/// Bytes that bulk flows together may move before the worker looks at events again, and that a
-/// flow which is alone may move in one direction; among others it has a share
+/// Bytes that one direction of a connection may move before it lets others have their turn, and
+/// that bulk flows may move together before the worker looks at events again
 /// ([`crate::io::run_queue`]). With edge-triggered events nobody would call it again, so it queues
 /// itself. The last read may go beyond by a conduit's worth: cutting it short would only cost a
 /// system call more.
@@ -193,8 +192,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         if !matches!(conduit, Conduit::Pipe { .. }) {
             let is_bulk = self.relay.lane(direction).is_bulk();
             let size_max = if is_bulk { u32::MAX } else { PIPE_BYTES_UNPROVEN_MAX };
-            let share = u32::try_from(self.ends.turn_bytes_max).unwrap_or(u32::MAX);
-            let size = self.ends.pipe_size.min(size_max).min(share.max(PIPE_BYTES_MIN));
+            let size = self.ends.pipe_size.min(size_max);
             *conduit = self.supplies.pipe_conduit(self.kernel, size)?;
         }
         let Conduit::Pipe { pipe, .. } = conduit else { return Err(FallbackReason::Unavailable) };

@@ -170,7 +170,7 @@ impl<K: Kernel> Worker<K> {
             let Some(id) = self.run_queue.pop_light() else { break };
             self.run(id, now);
         }
-        self.turn_bytes_left = self.run_queue.heavy_bytes(self.turn_bytes_max);
+        self.turn_bytes_left = self.turn_bytes_max;
         while self.turn_bytes_left > 0 {
             let Some(id) = self.run_queue.pop_heavy() else { break };
             self.run(id, now);
@@ -266,14 +266,13 @@ impl<K: Kernel> Worker<K> {
         let relay = connection.session.relay_mut();
         let before = Direction::ALL.map(|direction| *relay.lane(direction).totals());
         let fallbacks = relay.fallbacks();
-        let share = self.run_queue.share(self.turn_bytes_max);
         let mut ends = Ends {
             client: &connection.client,
             upstream,
             tokens: Side::ALL.map(|side| Token::Socket(id, side)),
             conduits: &mut connection.conduits,
             pipe_size: self.plan.listeners[listener.index()].pipe_size,
-            turn_bytes_max: share,
+            turn_bytes_max: self.turn_bytes_max,
         };
         let more = drive(&mut self.kernel, &mut self.supplies, &mut ends, relay);
 
@@ -289,7 +288,7 @@ impl<K: Kernel> Worker<K> {
         }
         let met = relay.fallbacks().without(fallbacks);
         self.account.fell_back(listener, met.iter());
-        connection.weight = Weight::of(bytes_moved, share);
+        connection.weight = Weight::of(bytes_moved);
         self.turn_bytes_left = self.turn_bytes_left.saturating_sub(bytes_moved);
         connection.session.on_turn(has_moved, now);
         if more {

@@ -576,4 +576,24 @@ mod tests {
         lane.on_readable(false);
         assert_eq!(lane.next(), Step::Fill(Path::Copy));
     }
+
+    #[test]
+    fn a_lane_is_deaf_while_it_waits_for_its_sink() {
+        let mut lane = Lane::new(RelayMode::Copy, None);
+        lane.on_readable(false);
+        assert_eq!(lane.take_hearing_change(), None, "nothing was in vain yet");
+        lane.filled(Filled::Moved { bytes: 10, path: Path::Copy, short: false });
+        lane.drained(Drained::WouldBlock);
+        assert_eq!(lane.take_hearing_change(), None, "the source is silent");
+        lane.on_readable(false);
+        assert_eq!(lane.take_hearing_change(), Some(false));
+        lane.on_readable(false);
+        assert_eq!(lane.take_hearing_change(), None, "once is enough");
+        lane.on_writable();
+        lane.drained(Drained::Moved(10));
+        assert_eq!(lane.next(), Step::Fill(Path::Copy), "what came meanwhile is known of");
+        lane.filled(Filled::WouldBlock);
+        assert_eq!(lane.take_hearing_change(), Some(true));
+        assert_eq!(lane.take_hearing_change(), None);
+    }
 }

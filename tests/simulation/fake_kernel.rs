@@ -203,9 +203,10 @@ impl Kernel for FakeKernel {
     }
 
     fn hear_reads(&mut self, socket: &FakeSocket, token: Token, hears: bool) -> io::Result<()> {
+        let stays_deaf = self.world.borrow().sabotage == Sabotage::StayDeaf;
         self.with(socket, |socket| {
             assert_eq!(socket.token, Some(token), "a socket keeps its token");
-            socket.hears_reads = hears;
+            socket.hears_reads = hears && !stays_deaf;
             socket.raise();
         });
         Ok(())

@@ -48,6 +48,8 @@ pub enum Sabotage {
     None,
     /// One edge is never reported.
     LoseAnEdge,
+    /// A socket whose reads are not heard stays so.
+    StayDeaf,
     /// One byte changes in a pipe.
     CorruptAByte,
     /// Two bytes of a read change places.
