@@ -197,7 +197,6 @@ fn read_path_edit(
     report: &mut Report,
     prefix: Option<&PathPrefix>,
 ) -> PathEdit {
-    let has_both = section.has("strip_prefix") && section.has("replace_prefix");
     let strip = section.optional(report, "strip_prefix", &Switch).filter(|strip| strip.value);
     let replace = section.optional(report, "replace_prefix", &Prefix);
     let Some((key, origin)) = (replace.as_ref().map(|it| (&it.key, &it.origin)))
@@ -205,7 +204,7 @@ fn read_path_edit(
     else {
         return PathEdit::Keep;
     };
-    if has_both {
+    if strip.is_some() && replace.is_some() {
         report.error(key, origin, "the prefix is stripped already", "one of the two");
     }
     let Some(prefix) = prefix.cloned() else {
