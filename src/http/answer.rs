@@ -16,8 +16,13 @@ use super::template::Template;
 pub enum Content<'a> {
     /// The status in words and the id of the request, as text or as JSON, by `Accept`.
     Explanation,
-    /// Where to go instead, in `Location`; and an explanation.
-    Redirect(&'a Template),
+    /// Where to go instead, and an explanation.
+    Redirect {
+        /// The value of `Location`.
+        to: &'a Template,
+        /// Further field lines.
+        fields: &'a [FieldTemplate],
+    },
     /// What a route responds.
     Given {
         /// Field lines. Where none is a `Content-Type`, the body is plain text.
@@ -49,8 +54,8 @@ impl Answer<'_> {
         out.extend_from_slice(status::reason(self.status).as_bytes());
         out.extend_from_slice(b"\r\n");
         let fields = match self.content {
-            Content::Given { fields, .. } => fields,
-            Content::Explanation | Content::Redirect(_) => &[],
+            Content::Given { fields, .. } | Content::Redirect { fields, .. } => fields,
+            Content::Explanation => &[],
         };
         let is_given = |name: &str| fields.iter().any(|it| it.name.matches(name.as_bytes()));
         if !is_given("Date") {
@@ -59,9 +64,9 @@ impl Answer<'_> {
         for field in fields {
             field.write(request, context, out);
         }
-        if let Content::Redirect(location) = self.content {
+        if let Content::Redirect { to, .. } = self.content {
             out.extend_from_slice(b"Location: ");
-            location.render(request, context, out);
+            to.render(request, context, out);
             out.extend_from_slice(b"\r\n");
         }
         let request_id = context.request_id.as_str();
@@ -82,7 +87,7 @@ impl Answer<'_> {
                 let media_type = (!has_type).then_some(TEXT);
                 write_body(request, media_type, [body].into_iter(), out);
             }
-            Content::Explanation | Content::Redirect(_) => {
+            Content::Explanation | Content::Redirect { .. } => {
                 self.write_explanation(request, request_id, out);
             }
         }
