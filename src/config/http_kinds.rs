@@ -266,6 +266,6 @@ impl Kind for TrustList {
     }
 
     fn show(&self, trust: &Written<TrustedPeers>) -> String {
-        if trust.text.is_empty() { "nobody".to_owned() } else { trust.text.to_string() }
+        if trust.text.is_empty() { "[]".to_owned() } else { trust.text.to_string() }
     }
 }

@@ -12,6 +12,9 @@ use super::{HttpLimits, HttpTimeouts, limits};
 use crate::http::forwarded::{ForwardedPolicy, TrustedPeers};
 use crate::http::limits::{ChunkLimits, HeadLimits};
 
+/// How many chunks of a message may have extensions as long as they may be.
+const CHUNKS_EXTENDED: usize = 16;
+
 /// What holds for every HTTP listener that does not override it.
 pub(super) struct HttpSettings {
     pub(super) limits: LimitSettings,
@@ -89,6 +92,8 @@ impl LimitSettings {
 
     pub(super) fn limits(&self) -> HttpLimits {
         let fields_max = bounded(self.headers_max.value);
+        let extension_size = bounded(self.chunk_extension_size.value);
+        let extensions_size = extension_size.saturating_mul(CHUNKS_EXTENDED);
         HttpLimits {
             head: HeadLimits {
                 head_size: bounded(self.head_size.value),
@@ -96,10 +101,10 @@ impl LimitSettings {
                 target_size: bounded(self.target_size.value),
             },
             chunk: ChunkLimits {
-                extension_size: bounded(self.chunk_extension_size.value),
+                extension_size,
+                extensions_size: extensions_size.min(*ChunkLimits::EXTENSION_SIZE.end()),
                 trailer_size: bounded(self.trailer_size.value),
                 trailer_fields_max: fields_max,
-                ..ChunkLimits::default()
             },
             request_body_max: self.request_body_max.value,
         }
