@@ -271,7 +271,7 @@ impl<K: Kernel> Worker<K> {
             upstream,
             tokens: Side::ALL.map(|side| Token::Socket(id, side)),
             conduits: &mut connection.conduits,
-            pipe_size: self.plan.listeners[listener.index()].pipe_size,
+            pipe_size: self.plan.listeners[listener.index()].relay.pipe_size,
             turn_bytes_max: self.turn_bytes_max,
         };
         let more = drive(&mut self.kernel, &mut self.supplies, &mut ends, relay);
@@ -361,8 +361,16 @@ impl<K: Kernel> Worker<K> {
     pub(super) fn finish(&mut self, id: ConnectionId, reason: CloseReason, now: Instant) {
         let Some(mut connection) = self.connections.try_remove(id.index as usize) else { return };
         self.timers.disarm(id, &mut connection.armed);
-        let Connection { listener, session, client, client_address, upstream, conduits, .. } =
-            connection;
+        let Connection {
+            listener,
+            target,
+            session,
+            client,
+            client_address,
+            upstream,
+            conduits,
+            ..
+        } = connection;
         for conduit in conduits {
             self.supplies.release(conduit);
         }
@@ -372,7 +380,13 @@ impl<K: Kernel> Worker<K> {
                 self.kernel.reset(upstream);
             }
         }
-        let closed = Closed { listener, client: client_address, session: &session, reason };
+        let closed = Closed {
+            listener,
+            upstream: target,
+            client: client_address,
+            session: &session,
+            reason,
+        };
         self.account.closed(closed, now);
         self.limit.give_back();
         if let Some(pause) = &mut self.pause {

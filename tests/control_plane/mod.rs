@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use spliceway::access_log::AccessLogSink;
-use spliceway::capacity::{ListenerPlan, Machine, Plan};
+use spliceway::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
 use spliceway::config::{
-    AccessLog, Balance, Config, Listener, LogFormat, LogTarget, Process, Protocol, Relay,
+    AccessLog, Balance, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay,
     RelayMemory, RelayMode, Timeouts, Upstream, Workers,
 };
 use spliceway::control::{self, ControlError, ControlPlane, WorkerHandle};
@@ -61,8 +61,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             name: "web".to_owned(),
             bind: vec!["127.0.0.1:0".parse().unwrap()],
             backlog: 1024,
-            protocol: Protocol::Tcp,
-            upstream: UpstreamId(0),
+            protocol: Protocol::Tcp(UpstreamId(0)),
             relay: Relay { mode: RelayMode::Splice, pipe_size: 256 * 1024, low_water: None },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
@@ -76,6 +75,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             balance: Balance::RoundRobin,
             source: None,
             servers: vec!["127.0.0.1:9001".parse().unwrap(), "unix:/run/app".parse().unwrap()],
+            pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
         }],
     }
 }
@@ -140,11 +140,15 @@ fn plan() -> Plan {
         pipe_memory_per_worker: 1 << 27,
         buffer_memory_per_worker: 1 << 27,
         listeners: vec![ListenerPlan {
-            mode: RelayMode::Copy,
-            pipe_size: 65536,
-            fallback: None,
-            reason: "splice is refused here".to_owned(),
+            relay: RelayPlan {
+                mode: RelayMode::Copy,
+                pipe_size: 65536,
+                fallback: None,
+                reason: "splice is refused here".to_owned(),
+            },
+            routes: Vec::new(),
         }],
+        pool_idle_max: vec![0],
         notes: vec!["a note".to_owned()],
     }
 }
