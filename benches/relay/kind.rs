@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::rig::kind::{self, Column, Sender, column, show_bytes, show_connections};
+
 /// A kind of load. Its name, as shown and as `--kinds` takes it, holds all of its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -15,13 +17,6 @@ pub enum Kind {
     Idle { connections: usize },
     /// Round trips of 1 KiB on one connection, alone and then beside bulk flows.
     Fairness { flows: usize },
-}
-
-/// Which end sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Sender {
-    Origin,
-    Client,
 }
 
 /// Message sizes of the round trips, in bytes.
@@ -66,12 +61,20 @@ impl Kind {
         ]
     }
 
-    /// What the kind is, as the heading of its table.
-    pub fn title(self) -> String {
-        let over = |connections: usize| match connections {
-            1 => "1 connection".to_owned(),
-            many => format!("{many} connections"),
-        };
+    /// CPU seconds for each GiB that goes through the proxy, of a value of the first column; of
+    /// a round trip, both ways count.
+    pub fn cpu_seconds_per_gib(self, first_column: f64) -> Option<f64> {
+        match self {
+            Kind::Bulk { .. } => Some(first_column),
+            Kind::RoundTrips { bytes, .. } => Some(first_column / 1e6 / (2.0 * bytes as f64) * GIB),
+            _ => None,
+        }
+    }
+}
+
+impl kind::Kind for Kind {
+    fn title(self) -> String {
+        let over = show_connections;
         match self {
             Kind::Bulk { sender: Sender::Origin, connections } => {
                 format!("Bulk, upstream to client, {}", over(connections))
@@ -92,8 +95,7 @@ impl Kind {
         }
     }
 
-    /// What one sample gives, in its order. The first is what contestants are compared by.
-    pub fn columns(self) -> &'static [Column] {
+    fn columns(self) -> &'static [Column] {
         match self {
             Kind::Bulk { .. } => &BULK_COLUMNS,
             Kind::RoundTrips { .. } => &ROUND_TRIP_COLUMNS,
@@ -103,70 +105,20 @@ impl Kind {
         }
     }
 
-    /// Whether the first column is CPU time, so that its ratio to the bare loops says something.
-    pub fn compares_cpu(self) -> bool {
+    fn compares_cpu(self) -> bool {
         !matches!(self, Kind::Idle { .. } | Kind::Fairness { .. })
     }
 
-    /// CPU seconds for each GiB that goes through the proxy, of a value of the first column; of
-    /// a round trip, both ways count.
-    pub fn cpu_seconds_per_gib(self, first_column: f64) -> Option<f64> {
+    fn explanation(self) -> Option<&'static str> {
         match self {
-            Kind::Bulk { .. } => Some(first_column),
-            Kind::RoundTrips { bytes, .. } => Some(first_column / 1e6 / (2.0 * bytes as f64) * GIB),
+            Kind::Idle { .. } => Some(kind::IDLE_EXPLANATION),
+            Kind::Fairness { .. } => Some(
+                "One worker. Both ends of the bulk flows run at idle priority, so that they keep \
+                 the ends of the round trips from their CPU as little as can be.",
+            ),
             _ => None,
         }
     }
-}
-
-/// Those of `known` that were asked for by `wanted`: by their whole names, or else by parts of
-/// them. In the order of `known`.
-///
-/// # Errors
-/// A sentence with the known names when one fits none.
-pub fn select<T>(
-    what: &str,
-    known: Vec<T>,
-    name: impl Fn(&T) -> String,
-    wanted: &[String],
-) -> Result<Vec<T>, String> {
-    let names: Vec<String> = known.iter().map(&name).collect();
-    let mut chosen = vec![wanted.is_empty(); known.len()];
-    for part in wanted {
-        let whole = names.contains(part);
-        let fits = |name: &String| if whole { name == part } else { name.contains(part) };
-        if !names.iter().any(fits) {
-            return Err(format!("{part}: no such {what}; known: {}", names.join(", ")));
-        }
-        for (chosen, name) in chosen.iter_mut().zip(&names) {
-            *chosen |= fits(name);
-        }
-    }
-    Ok(known.into_iter().zip(chosen).filter_map(|(it, chosen)| chosen.then_some(it)).collect())
-}
-
-/// `64 B`, `16 KiB`, `1 MiB`.
-pub fn show_bytes(bytes: usize) -> String {
-    match bytes {
-        1_048_576.. if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
-        1024.. if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
-        _ => format!("{bytes} B"),
-    }
-}
-
-/// One thing that is measured.
-#[derive(Debug)]
-pub struct Column {
-    /// The key in JSON.
-    pub key: &'static str,
-    /// The head of the column.
-    pub title: &'static str,
-    /// Digits behind the point.
-    pub digits: usize,
-}
-
-const fn column(key: &'static str, title: &'static str, digits: usize) -> Column {
-    Column { key, title, digits }
 }
 
 /// Index of the throughput in the columns of [`Kind::Bulk`].
@@ -201,34 +153,6 @@ const FAIRNESS_COLUMNS: [Column; 6] = [
     column("p99_ratio", "p99, beside/alone", 1),
     column("bulk_gib_per_second", "bulk GiB/s", 2),
 ];
-
-/// What one sample came to, in the order of its columns. What cannot be measured is NaN: a
-/// client that talks straight to the server has no proxy whose CPU could be read.
-#[derive(Debug, Clone)]
-pub struct Figures {
-    columns: &'static [Column],
-    /// One for each column.
-    pub values: Vec<f64>,
-}
-
-impl Figures {
-    /// The values of the columns of `kind`.
-    pub fn new(kind: Kind, values: Vec<f64>) -> Figures {
-        let columns = kind.columns();
-        assert_eq!(columns.len(), values.len(), "{kind}: a value for each column");
-        Figures { columns, values }
-    }
-}
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let there = self.columns.iter().zip(&self.values).filter(|(_, value)| value.is_finite());
-        for (column, value) in there {
-            write!(f, "{} {value:.*}  ", column.title, column.digits)?;
-        }
-        Ok(())
-    }
-}
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

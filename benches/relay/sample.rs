@@ -1,66 +1,35 @@
-//! One measurement: a fresh proxy, a warm-up, a window.
+//! One measurement under each kind of load.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::arguments::Effort;
-use crate::contestant::{Contestant, Running};
-use crate::kind::{Figures, Kind, Sender};
-use crate::load::idle::Resting;
-use crate::load::{Latencies, Load, Priority, bind_origin, bulk, connections, round_trips};
-use crate::machine::Cpus;
-use crate::process::ProxyProcess;
-use crate::statistics::percentile_microseconds;
-
-/// What one measurement came to.
-pub struct Sample {
-    pub figures: Figures,
-    /// By how much the kernel's two accounts of the proxy's CPU time differ beyond their
-    /// resolution.
-    pub cpu_disagreement: Duration,
-}
-
-/// What happened while the window was open.
-struct Window {
-    /// CPU time of the proxy's process, all threads; `None` where there is no proxy.
-    cpu: Option<Duration>,
-    cpu_disagreement: Duration,
-    /// By the clock.
-    elapsed: Duration,
-    /// What arrived: bytes, round trips or connections.
-    units: u64,
-    /// Sorted, in nanoseconds.
-    latencies: Latencies,
-}
-
-/// Connections that are open before the idle ones are counted: what the first of them bring to
-/// life in a proxy is not theirs.
-const IDLE_WARM_UP: usize = 64;
-
-/// What memory is given to come to rest.
-const IDLE_PAUSE: Duration = Duration::from_millis(100);
+use super::contestant::Program;
+use super::kind::Kind;
+use super::load::idle::Resting;
+use super::load::{bulk, connections};
+use crate::rig::arguments::Effort;
+use crate::rig::contestant::{self, Running};
+use crate::rig::kind::{Figures, Sender};
+use crate::rig::load::{Load, Priority, bind_origin, round_trips};
+use crate::rig::sample::{Conditions, Sample, Window, idle_kib, watch};
 
 const FAIRNESS_MESSAGE_BYTES: usize = 1024;
 
-/// Measures `contestant` once under one kind of load.
+/// Measures `program` once under one kind of load.
 ///
 /// # Errors
 /// When the proxy does not start, or any end of the load fails.
-pub fn take(contestant: &Contestant, kind: Kind, effort: Effort, cpus: Cpus) -> io::Result<Sample> {
+pub fn take(program: Program, kind: Kind, conditions: &Conditions) -> io::Result<Sample> {
     let origin = bind_origin()?;
-    let running = contestant.start(origin.local_addr()?, cpus)?;
+    let running = contestant::start(program, origin.local_addr()?, conditions.cpus(1))?;
     match kind {
         Kind::Idle { connections } => idle(&origin, &running, kind, connections),
-        Kind::Fairness { flows } => fairness(&origin, &running, kind, flows, effort),
+        Kind::Fairness { flows } => fairness(&origin, &running, kind, flows, conditions.effort),
         _ => {
             let load = start(kind, origin, running.address)?;
-            let window = watch(&running, load, effort)?;
-            Ok(Sample {
-                figures: Figures::new(kind, window.values(kind)),
-                cpu_disagreement: window.cpu_disagreement,
-            })
+            let window = watch(&running, load, conditions.effort)?;
+            Ok(window.sample(kind, values(kind, &window)))
         }
     }
 }
@@ -81,45 +50,17 @@ fn start(kind: Kind, origin: TcpListener, proxy: SocketAddr) -> io::Result<Load>
     }
 }
 
-fn watch(running: &Running, load: Load, effort: Effort) -> io::Result<Window> {
-    sleep(effort.warm_up);
-    load.open_window();
-    let cpu_time = || running.process.as_ref().map(ProxyProcess::cpu_time).transpose();
-    let (started, units_before) = (Instant::now(), load.units());
-    let cpu_before = cpu_time()?;
-    sleep(effort.window);
-    let cpu_after = cpu_time()?;
-    let (elapsed, units) = (started.elapsed(), load.units() - units_before);
-    load.close_window();
-    let mut latencies = load.stop()?;
-    latencies.sort_unstable();
-    if units == 0 {
-        return Err(io::Error::other("nothing arrived while the window was open"));
+/// The figures of a load that is watched through one window.
+fn values(kind: Kind, window: &Window) -> Vec<f64> {
+    let cpu = window.cpu_seconds();
+    let elapsed = window.elapsed.as_secs_f64();
+    let units = window.units as f64;
+    if matches!(kind, Kind::Bulk { .. }) {
+        let gib = units / f64::from(1 << 30);
+        return vec![cpu / gib, gib / elapsed];
     }
-    let spent = cpu_after.zip(cpu_before);
-    let cpu = spent.map(|(after, before)| after.since(before));
-    let disagreement = spent.map(|(after, before)| after.disagreement_since(before));
-    let cpu_disagreement = disagreement.unwrap_or_default();
-    Ok(Window { cpu, cpu_disagreement, elapsed, units, latencies })
-}
-
-impl Window {
-    /// The figures of a load that is watched through one window.
-    fn values(&self, kind: Kind) -> Vec<f64> {
-        let cpu = self.cpu.map_or(f64::NAN, |cpu| cpu.as_secs_f64());
-        let elapsed = self.elapsed.as_secs_f64();
-        let units = self.units as f64;
-        if matches!(kind, Kind::Bulk { .. }) {
-            let gib = units / f64::from(1 << 30);
-            return vec![cpu / gib, gib / elapsed];
-        }
-        let [p50, p99] = self.percentiles();
-        vec![cpu / units * 1e6, units / elapsed, p50, p99]
-    }
-
-    fn percentiles(&self) -> [f64; 2] {
-        [0.5, 0.99].map(|share| percentile_microseconds(&self.latencies, share))
-    }
+    let [p50, p99] = window.percentiles([0.5, 0.99]);
+    vec![cpu / units * 1e6, units / elapsed, p50, p99]
 }
 
 fn idle(
@@ -128,17 +69,10 @@ fn idle(
     kind: Kind,
     connections: usize,
 ) -> io::Result<Sample> {
-    let process = running.process.as_ref();
-    let process = process.ok_or_else(|| io::Error::other("without a proxy, no memory of it"))?;
     let mut resting = Resting::default();
-    resting.open(origin, running.address, IDLE_WARM_UP)?;
-    sleep(IDLE_PAUSE);
-    let before = process.resident_kib()?;
-    resting.open(origin, running.address, connections)?;
-    sleep(IDLE_PAUSE);
-    let after = process.resident_kib()?;
-    let figures = Figures::new(kind, vec![(after - before) / connections as f64]);
-    Ok(Sample { figures, cpu_disagreement: Duration::ZERO })
+    let open = |more| resting.open(origin, running.address, more);
+    let kib = idle_kib(running.process()?, connections, open)?;
+    Ok(Sample { figures: Figures::new(kind, vec![kib]), cpu_disagreement: Default::default() })
 }
 
 /// The same proxy twice: with the round trips alone, and with the bulk flows beside them.
@@ -153,7 +87,8 @@ fn fairness(
     // hundred round trips has to be seen often enough.
     let effort = Effort { warm_up: effort.warm_up * 4, window: effort.window * 3, ..effort };
     let ping_pong = || round_trips::start(origin, running.address, FAIRNESS_MESSAGE_BYTES, 1);
-    let [alone_p50, alone_p99] = watch(running, ping_pong()?, effort)?.percentiles();
+    let percentiles = |window: &Window| window.percentiles([0.5, 0.99]);
+    let [alone_p50, alone_p99] = percentiles(&watch(running, ping_pong()?, effort)?);
     let load = ping_pong()?;
     let bulk = bulk::start(origin, running.address, Sender::Origin, flows, Priority::Idle)?;
     let (started, bytes_before) = (Instant::now(), bulk.units());
@@ -161,8 +96,7 @@ fn fairness(
     let gib = (bulk.units() - bytes_before) as f64 / f64::from(1 << 30);
     let gib_per_second = gib / started.elapsed().as_secs_f64();
     bulk.stop()?;
-    let [p50, p99] = beside.percentiles();
+    let [p50, p99] = percentiles(&beside);
     let values = vec![alone_p50, alone_p99, p50, p99, p99 / alone_p99, gib_per_second];
-    let figures = Figures::new(kind, values);
-    Ok(Sample { figures, cpu_disagreement: beside.cpu_disagreement })
+    Ok(beside.sample(kind, values))
 }

@@ -7,8 +7,8 @@ use std::os::fd::AsRawFd;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
 
-use super::{Gauge, Latencies, Load, Priority, accept, connect, describe};
-use crate::kind::Sender;
+use crate::rig::kind::Sender;
+use crate::rig::load::{Gauge, Latencies, Load, Priority, accept, connect, describe};
 
 const SEND_BYTES: usize = 256 << 10;
 const RECEIVE_BYTES: usize = 1 << 20;

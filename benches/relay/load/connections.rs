@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use super::{Gauge, Latencies, Load, accept, connect, describe};
+use crate::rig::load::{Gauge, Latencies, Load, accept, connect, describe};
 
 const REQUEST: [u8; 100] = [b'q'; 100];
 const RESPONSE: [u8; 300] = [b'r'; 300];

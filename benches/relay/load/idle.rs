@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use super::{accept, connect, describe};
+use crate::rig::load::{accept, connect, describe};
 
 const MESSAGE: [u8; 64] = [b'm'; 64];
 

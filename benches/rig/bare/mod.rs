@@ -7,6 +7,9 @@
 // knows SO_RCVLOWAT.
 #![allow(unsafe_code)]
 
+pub mod copy;
+pub mod splice;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -18,6 +21,8 @@ use nix::sys::socket::{
     sockopt,
 };
 use slab::Slab;
+
+use super::arguments::Mode;
 
 /// One way to move bytes from a socket to a socket.
 pub trait Mover {
@@ -67,12 +72,23 @@ struct Pair<L> {
 const LISTENER: u64 = u64::MAX;
 const EVENTS_PER_WAIT: usize = 256;
 
-/// Relays between `listen` and `to` until it is killed. `low_water` is `SO_RCVLOWAT` for every
-/// socket, in bytes: with it, less than so much is never relayed before the stream ends.
+/// What a process does that was started as a bare loop.
 ///
 /// # Errors
 /// When it cannot listen, or epoll fails.
-pub fn run<M: Mover>(
+pub fn relay(mode: &Mode) -> io::Result<()> {
+    match mode {
+        Mode::BareSplice { listen, to, pipe_size, low_water } => {
+            let low_water = Some(*low_water).filter(|bytes| *bytes > 0);
+            run(*listen, *to, low_water, &mut splice::Splice::new(*pipe_size))
+        }
+        Mode::BareCopy { listen, to } => run(*listen, *to, None, &mut copy::Copy::new()),
+    }
+}
+
+/// Relays between `listen` and `to` until it is killed. `low_water` is `SO_RCVLOWAT` for every
+/// socket, in bytes: with it, less than so much is never relayed before the stream ends.
+fn run<M: Mover>(
     listen: SocketAddr,
     to: SocketAddr,
     low_water: Option<i32>,

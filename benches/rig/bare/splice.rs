@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 
-use crate::bare_loop::{Flow, Mover};
+use super::{Flow, Mover};
 
 /// More than any pipe holds: the pipe's slots are the limit, not the length.
 const LENGTH: usize = 1 << 30;

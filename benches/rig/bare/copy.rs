@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
 
-use crate::bare_loop::{Flow, Mover};
+use super::{Flow, Mover};
 
 const BUFFER_BYTES: usize = 64 << 10;
 

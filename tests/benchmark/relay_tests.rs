@@ -1,33 +1,13 @@
-//! The parts of the benchmark that touch neither a socket nor a process: a benchmark runs no unit
-//! tests of its own.
+//! The relay benchmark: its kinds, its report, its targets, its picture.
 
-// Each file offers more than is tested here; a failed `unwrap` or `panic!` is how a test fails.
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::panic)]
+use crate::relay::kind::{Kind, MESSAGE_BYTES};
+use crate::relay::{Relay, picture, tables, targets};
+use crate::rig::kind::{Figures, Sender, show_bytes};
+use crate::rig::machine::Machine;
+use crate::rig::names::{AUTO, BARE_COPY, BARE_SPLICE, COPY, NO_PROXY, SPLICE};
+use crate::rig::results::{Named, Results};
+use crate::rig::targets::Verdict;
 
-#[path = "../benches/relay/kind.rs"]
-mod kind;
-#[path = "../benches/relay/machine.rs"]
-mod machine;
-#[path = "../benches/relay/markdown.rs"]
-mod markdown;
-#[path = "../benches/relay/names.rs"]
-mod names;
-#[path = "../benches/relay/picture.rs"]
-mod picture;
-#[path = "../benches/relay/results.rs"]
-mod results;
-#[path = "../benches/relay/statistics.rs"]
-mod statistics;
-#[path = "../benches/relay/targets.rs"]
-mod targets;
-
-use kind::{Figures, Kind, MESSAGE_BYTES, Sender, select, show_bytes};
-use machine::Machine;
-use names::{AUTO, BARE_COPY, BARE_SPLICE, COPY, SPLICE};
-use results::{Named, Results};
-use statistics::{Summary, percentile};
-
-const NO_PROXY: &str = "no proxy at all";
 const MISSING: &str = "nginx stream";
 const DOWN: Kind = Kind::Bulk { sender: Sender::Origin, connections: 1 };
 const IDLE: Kind = Kind::Idle { connections: 2000 };
@@ -38,11 +18,11 @@ fn round_trips(bytes: usize) -> Kind {
 
 /// Three rounds of a made-up run: `copy` is on a par with the bare loops, `auto` beats them by
 /// half, `splice` is twice as dear in bulk.
-fn made_up() -> Results {
+fn made_up() -> Results<Kind> {
     let machine = Machine { kernel: "6.1 <&>".into(), cpu: "Made-up CPU".into(), cpus: 2 };
     let named = |name| Named { name, version: (name != MISSING).then(|| "program 1".to_owned()) };
     let all = [SPLICE, COPY, AUTO, NO_PROXY, BARE_SPLICE, BARE_COPY, MISSING].map(named);
-    let mut results = Results::new(machine, true, all.into());
+    let mut results = Results::new(machine, all.into(), targets::marks());
     for spread in [0.9, 1.0, 1.2] {
         for (name, cpu) in [(SPLICE, 2.0), (COPY, 1.0), (AUTO, 0.5)] {
             results.add(DOWN, name, Figures::new(DOWN, vec![cpu * spread, 3.0 / cpu]));
@@ -65,61 +45,6 @@ fn made_up() -> Results {
 }
 
 #[test]
-fn medians_and_ranges() {
-    let check = |values: &[f64], expected: Option<(f64, f64, f64)>| {
-        let expected = expected.map(|(median, low, high)| Summary { median, low, high });
-        assert_eq!(Summary::of(values), expected, "{values:?}");
-    };
-    check(&[], None);
-    check(&[f64::NAN], None);
-    check(&[3.0], Some((3.0, 3.0, 3.0)));
-    check(&[3.0, 1.0, 2.0], Some((2.0, 1.0, 3.0)));
-    check(&[4.0, 1.0, f64::NAN, 2.0, 9.0], Some((3.0, 1.0, 9.0)));
-    assert_eq!(Summary::of(&[8.0, 10.0, 12.0]).unwrap().half_range(), 0.2);
-}
-
-#[test]
-fn percentiles_by_nearest_rank() {
-    let hundred: Vec<u64> = (1..=100).collect();
-    let check = |sorted: &[u64], share: f64, expected: Option<u64>| {
-        assert_eq!(percentile(sorted, share), expected, "{share} of {} values", sorted.len());
-    };
-    check(&hundred, 0.5, Some(50));
-    check(&hundred, 0.99, Some(99));
-    check(&hundred, 1.0, Some(100));
-    check(&[7], 0.99, Some(7));
-    check(&[7, 9], 0.0, Some(7));
-    check(&[], 0.5, None);
-}
-
-#[test]
-fn names_are_chosen_whole_or_in_part() {
-    let check = |wanted: &[&str], expected: Result<&[&str], ()>| {
-        let wanted: Vec<String> = wanted.iter().map(|it| (*it).to_owned()).collect();
-        let known = vec!["bulk-1", "bulk-16", "idle"];
-        let chosen = select("kind", known, |it| (*it).to_owned(), &wanted);
-        assert_eq!(chosen.as_deref().map_err(|_| ()), expected, "{wanted:?}");
-    };
-    check(&[], Ok(&["bulk-1", "bulk-16", "idle"]));
-    check(&["bulk"], Ok(&["bulk-1", "bulk-16"]));
-    check(&["bulk-1"], Ok(&["bulk-1"]));
-    check(&["idle", "bulk-16"], Ok(&["bulk-16", "idle"]));
-    check(&["idle", "sunshine"], Err(()));
-    let names: Vec<String> = Kind::all().iter().map(Kind::to_string).collect();
-    let unique: std::collections::BTreeSet<&String> = names.iter().collect();
-    assert_eq!(unique.len(), names.len(), "{names:?}");
-}
-
-#[test]
-fn sizes_are_shown_with_their_units() {
-    assert_eq!(
-        MESSAGE_BYTES.map(show_bytes).join(", "),
-        "64 B, 1 KiB, 4 KiB, 16 KiB, 64 KiB, 256 KiB, 1 MiB"
-    );
-    assert_eq!(show_bytes(1500), "1500 B");
-}
-
-#[test]
 fn a_round_trip_counts_both_ways() {
     // 2^30 bytes in 2^15 messages there and back of 16 KiB; 1 us each is 2^15 us.
     let cpu = round_trips(16 << 10).cpu_seconds_per_gib(1.0).unwrap();
@@ -130,7 +55,10 @@ fn a_round_trip_counts_both_ways() {
 
 #[test]
 fn the_tables_say_what_was_measured() {
-    let text = markdown::write(&made_up());
+    let text = {
+        let results = made_up();
+        markdown::write(&results, &tables::write(&results))
+    };
     for expected in [
         "| spliceway splice | 2.000 (1.800 - 2.400) | 2.00 | 2.00 | 1.50 |",
         "| no proxy at all | - | - | - | 9.00 |",
@@ -155,9 +83,9 @@ fn the_tables_say_what_was_measured() {
 
 #[test]
 fn targets_are_reached_or_not() {
-    let verdicts = targets::of(&made_up());
+    let verdicts = made_up().verdicts();
     let check = |what: &str, kind: Kind, expected: bool| {
-        let of_kind = |it: &&targets::Verdict| it.measured.iter().any(|(it, _)| *it == kind);
+        let of_kind = |it: &&Verdict<Kind>| it.measured.iter().any(|(it, _)| *it == kind);
         let found = verdicts.iter().filter(of_kind).find(|it| it.what == what);
         let found = found.unwrap_or_else(|| panic!("no target {what:?} for {kind}"));
         assert_eq!(found.is_reached(), expected, "{what}: {:?}", found.measured);
@@ -214,5 +142,12 @@ fn the_picture_has_curves_bars_and_labels() {
     assert_eq!(svg.matches('<').count(), svg.matches('>').count());
 
     let machine = Machine { kernel: String::new(), cpu: String::new(), cpus: 1 };
-    assert!(picture::draw(&Results::new(machine, false, Vec::new())).is_none());
+    assert!(picture::draw(&Results::new(machine, Vec::new(), targets::marks())).is_none());
+}
+
+#[test]
+fn no_two_kinds_have_the_same_name() {
+    let names: Vec<String> = Kind::all().iter().map(Kind::to_string).collect();
+    let unique: std::collections::BTreeSet<&String> = names.iter().collect();
+    assert_eq!(unique.len(), names.len(), "{names:?}");
 }

@@ -1,4 +1,4 @@
-//! What follows `cargo bench --bench relay --`.
+//! What follows `cargo bench --bench NAME --`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,16 +6,13 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::contestant::Contestant;
-use crate::kind::{self, Kind};
-
 /// Measures Spliceway beside bare loops and other proxies
 #[derive(Debug, Parser)]
-#[command(name = "relay")]
+#[command(name = env!("CARGO_CRATE_NAME"))]
 pub struct Arguments {
     /// Short windows, fewer kinds: a smoke test, under a minute
     #[arg(long)]
-    quick: bool,
+    pub quick: bool,
     /// Print JSON instead of Markdown
     #[arg(long)]
     pub json: bool,
@@ -27,10 +24,10 @@ pub struct Arguments {
     rounds: Option<usize>,
     /// Kinds of load whose names contain one of these, separated by commas; all of them by default
     #[arg(long, value_delimiter = ',')]
-    kinds: Vec<String>,
+    pub kinds: Vec<String>,
     /// Contestants whose names contain one of these, separated by commas; all of them by default
     #[arg(long, value_delimiter = ',')]
-    contestants: Vec<String>,
+    pub contestants: Vec<String>,
     /// How long each sample lasts, such as 2s; a longer one is steadier. The warm-up before it
     /// lasts a third as long
     #[arg(long, value_parser = humantime::parse_duration)]
@@ -43,7 +40,7 @@ pub struct Arguments {
     pub mode: Option<Mode>,
 }
 
-/// The bare loops, which the benchmark runs as processes of their own.
+/// The bare loops, which a benchmark runs as processes of their own.
 #[derive(Debug, Subcommand)]
 pub enum Mode {
     /// Nothing but epoll and splice
@@ -65,6 +62,13 @@ pub struct Effort {
     pub window: Duration,
 }
 
+impl Effort {
+    /// So many times as long.
+    pub fn longer(self, times: u32) -> Effort {
+        Effort { warm_up: self.warm_up * times, window: self.window * times, ..self }
+    }
+}
+
 impl Arguments {
     /// How long to measure.
     pub fn effort(&self) -> Effort {
@@ -78,26 +82,5 @@ impl Arguments {
             None => (warm_up, window),
         };
         Effort { rounds: self.rounds.unwrap_or(rounds).max(1), warm_up, window }
-    }
-
-    /// The kinds of load to measure: those of the quick form, if that is asked for, or any by
-    /// name.
-    ///
-    /// # Errors
-    /// A sentence when a name fits none.
-    pub fn select_kinds(&self) -> Result<Vec<Kind>, String> {
-        if self.kinds.is_empty() && self.quick {
-            return Ok(Kind::quick());
-        }
-        kind::select("kind", Kind::all(), Kind::to_string, &self.kinds)
-    }
-
-    /// Those contestants that were asked for.
-    ///
-    /// # Errors
-    /// A sentence when a name fits none.
-    pub fn select_contestants(&self) -> Result<Vec<Contestant>, String> {
-        let name = |it: &Contestant| it.name.to_owned();
-        kind::select("contestant", Contestant::all(), name, &self.contestants)
     }
 }

@@ -6,13 +6,10 @@ use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, recv, send};
 
-use super::{Gauge, Latencies, Load, PATIENCE, accept, connect, describe};
-
-const EVENTS_PER_WAIT: usize = 256;
-const WAIT_MILLISECONDS: u16 = 50;
+use super::events::Events;
+use super::{Gauge, Latencies, Load, accept, connect, describe};
 
 /// Who speaks first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +18,7 @@ enum Role {
     Origin,
 }
 
-/// Messages of `bytes` bytes over `connections` connections at once: one thread drives all
-/// clients, another is the origin.
+/// Messages of `bytes` bytes over `connections` connections at once.
 ///
 /// # Errors
 /// When a client cannot connect.
@@ -32,16 +28,20 @@ pub fn start(
     bytes: usize,
     connections: usize,
 ) -> io::Result<Load> {
-    let mut clients = Vec::new();
-    let mut upstreams = Vec::new();
-    for _ in 0..connections {
-        clients.push(connect(proxy)?);
-        upstreams.push(accept(origin)?);
-    }
+    let pair = |_| Ok((connect(proxy)?, accept(origin)?));
+    let ends: io::Result<_> = (0..connections).map(pair).collect();
+    Ok(start_over(ends?, vec![0x5a; bytes], vec![0x5a; bytes]))
+}
+
+/// Sends `request` and `response` over connections that are open already, each as its client and
+/// its end at the origin: one thread drives all clients, another is the origin.
+pub fn start_over(ends: Vec<(TcpStream, TcpStream)>, request: Vec<u8>, response: Vec<u8>) -> Load {
+    let (clients, upstreams) = ends.into_iter().unzip();
+    let (request_bytes, response_bytes) = (request.len(), response.len());
     let mut load = Load::new();
-    load.spawn(move |gauge| drive(upstreams, bytes, Role::Origin, gauge));
-    load.spawn(move |gauge| drive(clients, bytes, Role::Client, gauge));
-    Ok(load)
+    load.spawn(move |gauge| drive(upstreams, &response, request_bytes, Role::Origin, gauge));
+    load.spawn(move |gauge| drive(clients, &request, response_bytes, Role::Client, gauge));
+    load
 }
 
 /// One connection, seen from one end.
@@ -54,40 +54,28 @@ struct Peer {
     sent_at: Instant,
 }
 
+/// Sends `message` again and again, and each time takes `awaited` bytes in return.
 fn drive(
     sockets: Vec<TcpStream>,
-    bytes: usize,
+    message: &[u8],
+    awaited: usize,
     role: Role,
     gauge: &Gauge,
 ) -> io::Result<Latencies> {
-    let message = vec![0x5a; bytes];
-    let mut scratch = vec![0; bytes];
+    let mut scratch = vec![0; awaited];
     let mut latencies = Latencies::new();
-    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    let mut events = Events::new()?;
     let mut peers = Vec::new();
     for (key, socket) in sockets.into_iter().enumerate() {
         socket.set_nonblocking(true)?;
-        let interest = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
-        epoll.add(&socket, EpollEvent::new(interest, key as u64))?;
-        let to_send = if role == Role::Client { bytes } else { 0 };
-        peers.push(Peer { socket, to_send, to_receive: bytes, sent_at: Instant::now() });
+        events.add(&socket, key)?;
+        let to_send = if role == Role::Client { message.len() } else { 0 };
+        peers.push(Peer { socket, to_send, to_receive: awaited, sent_at: Instant::now() });
     }
-    let mut events = [EpollEvent::empty(); EVENTS_PER_WAIT];
-    let mut last_event = Instant::now();
     while !gauge.is_stopping() {
-        let count = match epoll.wait(&mut events, WAIT_MILLISECONDS) {
-            Ok(count) => count,
-            Err(Errno::EINTR) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        if count > 0 {
-            last_event = Instant::now();
-        } else if last_event.elapsed() > PATIENCE {
-            return Err(io::Error::other("no message moved for five seconds: a stall"));
-        }
-        for event in &events[..count] {
-            let peer = &mut peers[event.data() as usize];
-            match peer.advance(&message, &mut scratch, role, gauge, &mut latencies) {
+        for index in 0..events.wait_busy()? {
+            let peer = &mut peers[events.get(index).key];
+            match peer.advance(message, &mut scratch, role, gauge, &mut latencies) {
                 Ok(()) => {}
                 // The other end stops first and closes; this one has not looked yet.
                 Err(_) if gauge.is_stopping() => return Ok(latencies),
@@ -137,7 +125,7 @@ impl Peer {
                 self.sent_at = now;
             }
             self.to_send = message.len();
-            self.to_receive = message.len();
+            self.to_receive = scratch.len();
         }
     }
 }

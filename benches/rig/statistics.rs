@@ -38,7 +38,10 @@ pub fn percentile(sorted: &[u64], share: f64) -> Option<u64> {
     sorted.get(rank.saturating_sub(1)).copied()
 }
 
-/// The same of nanoseconds, in microseconds; NaN without values.
+/// The same of nanoseconds, in microseconds; NaN where there are too few values to tell it from
+/// the largest of them.
 pub fn percentile_microseconds(sorted: &[u64], share: f64) -> f64 {
-    percentile(sorted, share).map_or(f64::NAN, |value| value as f64 / 1e3)
+    let enough = sorted.len() as f64 * (1.0 - share) >= 1.0 - f64::EPSILON;
+    let value = percentile(sorted, share).filter(|_| enough);
+    value.map_or(f64::NAN, |value| value as f64 / 1e3)
 }

@@ -4,19 +4,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::kind::{Figures, Kind};
-use crate::machine::Machine;
-use crate::names::{BARE_COPY, BARE_SPLICE};
-use crate::statistics::Summary;
-use crate::targets;
+use super::kind::{Figures, Kind};
+use super::machine::Machine;
+use super::statistics::Summary;
+use super::targets::{self, Target, Verdict};
 
 /// Everything that was measured so far.
-pub struct Results {
+pub struct Results<K: 'static> {
     pub machine: Machine,
-    /// Whether the proxy had a CPU for itself.
-    pub cpus_are_apart: bool,
     pub contestants: Vec<Named>,
-    entries: Vec<Entry>,
+    pub marks: Marks<K>,
+    entries: Vec<Entry<K>>,
     failures: Vec<String>,
     cpu_disagreement: Duration,
 }
@@ -28,20 +26,37 @@ pub struct Named {
     pub version: Option<String>,
 }
 
+/// What figures are held against.
+pub struct Marks<K: 'static> {
+    /// Contestants that the CPU time of all is compared with.
+    pub references: &'static [Reference],
+    pub targets: &'static [Target<K>],
+}
+
+/// A contestant that others are compared with.
+#[derive(Debug)]
+pub struct Reference {
+    pub name: &'static str,
+    /// The key of the ratio in JSON.
+    pub key: &'static str,
+    /// The head of its column.
+    pub title: &'static str,
+}
+
 /// All rounds of one contestant under one kind of load.
-pub struct Entry {
-    pub kind: Kind,
+pub struct Entry<K> {
+    pub kind: K,
     pub contestant: &'static str,
     rounds: Vec<Figures>,
 }
 
-impl Results {
+impl<K: Kind> Results<K> {
     /// Nothing yet.
-    pub fn new(machine: Machine, cpus_are_apart: bool, contestants: Vec<Named>) -> Results {
+    pub fn new(machine: Machine, contestants: Vec<Named>, marks: Marks<K>) -> Results<K> {
         Results {
             machine,
-            cpus_are_apart,
             contestants,
+            marks,
             entries: Vec::new(),
             failures: Vec::new(),
             cpu_disagreement: Duration::ZERO,
@@ -49,7 +64,7 @@ impl Results {
     }
 
     /// Adds one sample.
-    pub fn add(&mut self, kind: Kind, name: &'static str, figures: Figures) {
+    pub fn add(&mut self, kind: K, name: &'static str, figures: Figures) {
         let mut entries = self.entries.iter_mut();
         match entries.find(|entry| entry.kind == kind && entry.contestant == name) {
             Some(entry) => entry.rounds.push(figures),
@@ -65,7 +80,7 @@ impl Results {
     }
 
     /// Adds a sample that could not be taken.
-    pub fn add_failure(&mut self, kind: Kind, name: &str, error: &str) {
+    pub fn add_failure(&mut self, kind: K, name: &str, error: &str) {
         self.failures.push(format!("{name}, {kind}: {error}"));
     }
 
@@ -74,7 +89,7 @@ impl Results {
     }
 
     /// The kinds that have entries, in the order in which they were measured.
-    pub fn kinds(&self) -> Vec<Kind> {
+    pub fn kinds(&self) -> Vec<K> {
         let mut kinds = Vec::new();
         for entry in &self.entries {
             if !kinds.contains(&entry.kind) {
@@ -84,18 +99,23 @@ impl Results {
         kinds
     }
 
-    pub fn entry(&self, kind: Kind, contestant: &str) -> Option<&Entry> {
+    pub fn entry(&self, kind: K, contestant: &str) -> Option<&Entry<K>> {
         self.entries.iter().find(|entry| entry.kind == kind && entry.contestant == contestant)
     }
 
     /// The median of one column.
-    pub fn median(&self, kind: Kind, contestant: &str, column: usize) -> Option<f64> {
+    pub fn median(&self, kind: K, contestant: &str, column: usize) -> Option<f64> {
         Some(self.entry(kind, contestant)?.summary(column)?.median)
     }
 
     /// One column's median as a multiple of that of another contestant.
-    pub fn ratio(&self, kind: Kind, name: &str, to: &str, column: usize) -> Option<f64> {
+    pub fn ratio(&self, kind: K, name: &str, to: &str, column: usize) -> Option<f64> {
         Some(self.median(kind, name, column)? / self.median(kind, to, column)?)
+    }
+
+    /// Every target of which something was measured, and what came of it.
+    pub fn verdicts(&self) -> Vec<Verdict<K>> {
+        targets::judge(self)
     }
 
     /// What a reader has to know: who is missing, what failed, what to distrust.
@@ -124,10 +144,10 @@ impl Results {
             .map(|it| json!({ "name": it.name, "version": it.version }))
             .collect();
         let results: Vec<Value> = self.entries.iter().map(|entry| self.entry_json(entry)).collect();
-        let targets: Vec<Value> = targets::of(self).iter().map(targets::Verdict::to_json).collect();
+        let targets: Vec<Value> = self.verdicts().iter().map(Verdict::to_json).collect();
         json!({
             "machine": { "kernel": kernel, "cpu": cpu, "cpus": cpus },
-            "proxy_has_its_own_cpu": self.cpus_are_apart,
+            "proxy_has_its_own_cpu": self.machine.keeps_apart(1),
             "contestants": contestants,
             "results": results,
             "targets": targets,
@@ -135,7 +155,7 @@ impl Results {
         })
     }
 
-    fn entry_json(&self, entry: &Entry) -> Value {
+    fn entry_json(&self, entry: &Entry<K>) -> Value {
         let columns = entry.kind.columns();
         let figures: serde_json::Map<String, Value> = columns
             .iter()
@@ -153,15 +173,15 @@ impl Results {
             "figures": figures,
         });
         if entry.kind.compares_cpu() {
-            let to = |name| json!(self.ratio(entry.kind, entry.contestant, name, 0));
-            value["cpu_to_bare_splice"] = to(BARE_SPLICE);
-            value["cpu_to_bare_copy"] = to(BARE_COPY);
+            for Reference { name, key, .. } in self.marks.references {
+                value[*key] = json!(self.ratio(entry.kind, entry.contestant, name, 0));
+            }
         }
         value
     }
 }
 
-impl Entry {
+impl<K> Entry<K> {
     fn values(&self, column: usize) -> Vec<f64> {
         self.rounds.iter().map(|figures| figures.values[column]).collect()
     }
