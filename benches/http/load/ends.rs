@@ -1,6 +1,4 @@
-//! Both ends of a load in one thread. They share a CPU; as two threads, each would wait for the
-//! other's time slice to end, and the slowest exchanges would tell of that rather than of the
-//! proxy.
+//! Both ends of a load in one thread, as with [`round_trips`](crate::rig::load::round_trips).
 
 use std::io;
 

@@ -34,72 +34,77 @@ pub fn start(
 }
 
 /// Sends `request` and `response` over connections that are open already, each as its client and
-/// its end at the origin: one thread drives all clients, another is the origin.
+/// its end at the origin.
+///
+/// One thread drives both ends. They share a CPU; as two threads, each would wait for the other's
+/// time slice to end, and the slowest round trips would tell of that rather than of the proxy.
 pub fn start_over(ends: Vec<(TcpStream, TcpStream)>, request: Vec<u8>, response: Vec<u8>) -> Load {
-    let (clients, upstreams) = ends.into_iter().unzip();
-    let (request_bytes, response_bytes) = (request.len(), response.len());
     let mut load = Load::new();
-    load.spawn(move |gauge| drive(upstreams, &response, request_bytes, Role::Origin, gauge));
-    load.spawn(move |gauge| drive(clients, &request, response_bytes, Role::Client, gauge));
+    load.spawn(move |gauge| drive(ends, &request, &response, gauge));
     load
 }
 
-/// One connection, seen from one end.
-struct Peer {
+/// One end of a connection.
+struct Peer<'a> {
     socket: TcpStream,
-    /// Bytes of the message on its way out that are not sent yet.
+    role: Role,
+    /// What it sends again and again.
+    message: &'a [u8],
+    /// Bytes of it that are not sent yet.
     to_send: usize,
-    /// Bytes of the message on its way in that have not come yet.
+    /// How long the message is that it gets in return.
+    awaited: usize,
+    /// Bytes of that which have not come yet.
     to_receive: usize,
     sent_at: Instant,
 }
 
-/// Sends `message` again and again, and each time takes `awaited` bytes in return.
 fn drive(
-    sockets: Vec<TcpStream>,
-    message: &[u8],
-    awaited: usize,
-    role: Role,
+    ends: Vec<(TcpStream, TcpStream)>,
+    request: &[u8],
+    response: &[u8],
     gauge: &Gauge,
 ) -> io::Result<Latencies> {
-    let mut scratch = vec![0; awaited];
+    let mut scratch = vec![0; request.len().max(response.len())];
     let mut latencies = Latencies::new();
     let mut events = Events::new()?;
     let mut peers = Vec::new();
-    for (key, socket) in sockets.into_iter().enumerate() {
-        socket.set_nonblocking(true)?;
-        events.add(&socket, key)?;
-        let to_send = if role == Role::Client { message.len() } else { 0 };
-        peers.push(Peer { socket, to_send, to_receive: awaited, sent_at: Instant::now() });
+    for (client, upstream) in ends {
+        let origin = Peer::new(upstream, Role::Origin, response, request.len());
+        for peer in [origin, Peer::new(client, Role::Client, request, response.len())] {
+            peer.socket.set_nonblocking(true)?;
+            events.add(&peer.socket, peers.len())?;
+            peers.push(peer);
+        }
     }
     while !gauge.is_stopping() {
         for index in 0..events.wait_busy()? {
             let peer = &mut peers[events.get(index).key];
-            match peer.advance(message, &mut scratch, role, gauge, &mut latencies) {
-                Ok(()) => {}
-                // The other end stops first and closes; this one has not looked yet.
-                Err(_) if gauge.is_stopping() => return Ok(latencies),
-                Err(error) => return Err(describe("a message", &error)),
-            }
+            peer.advance(&mut scratch, gauge, &mut latencies)
+                .map_err(|error| describe("a message", &error))?;
         }
     }
     Ok(latencies)
 }
 
-impl Peer {
+impl<'a> Peer<'a> {
+    fn new(socket: TcpStream, role: Role, message: &'a [u8], awaited: usize) -> Peer<'a> {
+        let to_send = if role == Role::Client { message.len() } else { 0 };
+        let sent_at = Instant::now();
+        Peer { socket, role, message, to_send, awaited, to_receive: awaited, sent_at }
+    }
+
     /// Sends and receives until the socket says EAGAIN.
     fn advance(
         &mut self,
-        message: &[u8],
         scratch: &mut [u8],
-        role: Role,
         gauge: &Gauge,
         latencies: &mut Latencies,
     ) -> io::Result<()> {
         let socket = self.socket.as_raw_fd();
         loop {
             if self.to_send > 0 {
-                let rest = &message[message.len() - self.to_send..];
+                let rest = &self.message[self.message.len() - self.to_send..];
                 match send(socket, rest, MsgFlags::MSG_NOSIGNAL) {
                     Ok(count) => self.to_send -= count,
                     Err(Errno::EAGAIN) => return Ok(()),
@@ -116,7 +121,7 @@ impl Peer {
             if self.to_receive > 0 {
                 continue;
             }
-            if role == Role::Client {
+            if self.role == Role::Client {
                 gauge.add(1);
                 let now = Instant::now();
                 if gauge.is_window_open() {
@@ -124,8 +129,8 @@ impl Peer {
                 }
                 self.sent_at = now;
             }
-            self.to_send = message.len();
-            self.to_receive = scratch.len();
+            self.to_send = self.message.len();
+            self.to_receive = self.awaited;
         }
     }
 }
