@@ -51,7 +51,7 @@ impl<K: Kernel> Worker<K> {
         connection.connect_events = Readiness::default();
         connection.keeps_alive = false;
         let lane = connection.session.relay_mut().lane_mut(Direction::Downstream);
-        lane.source_replaced();
+        lane.attach_source(false);
         if is_unix {
             lane.source_is_unix();
         }

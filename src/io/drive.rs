@@ -74,9 +74,9 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
     fn run_steps(&mut self, direction: Direction, budget: &mut usize) -> bool {
         loop {
             match self.relay.next(direction) {
-                Step::Fill(_) if *budget == 0 => return true,
-                Step::Fill(path) => {
-                    let outcome = self.fill(direction, path);
+                Step::Fill { .. } if *budget == 0 => return true,
+                Step::Fill { path, max } => {
+                    let outcome = self.fill(direction, path, max);
                     if let Filled::Moved { bytes, .. } = outcome {
                         *budget = budget.saturating_sub(bytes);
                     }
@@ -96,7 +96,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                     let _gone = self.kernel.shutdown_write(self.sink(direction)).is_err();
                     self.relay.shut_down(direction);
                 }
-                Step::Wait { readable: true, .. } => {
+                Step::Wait { readable: true, .. } | Step::Boundary => {
                     self.set_low_water(direction);
                     return false;
                 }
@@ -128,9 +128,9 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
 
     fn can_go_on(&self) -> bool {
         Direction::ALL.into_iter().any(|direction| match self.relay.lane(direction).next() {
-            Step::Wait { .. } => false,
+            Step::Wait { .. } | Step::Boundary => false,
             Step::Done => self.ends.conduits[direction.index()].held() > 0,
-            Step::Fill(_) | Step::Drain | Step::ShutdownWrite => true,
+            Step::Fill { .. } | Step::Drain | Step::ShutdownWrite => true,
         })
     }
 
@@ -153,9 +153,9 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         self.socket(direction.sink())
     }
 
-    fn fill(&mut self, direction: Direction, path: Path) -> Filled {
+    fn fill(&mut self, direction: Direction, path: Path, max: usize) -> Filled {
         if path == Path::Splice {
-            match self.fill_by_splice(direction) {
+            match self.fill_by_splice(direction, max) {
                 Ok(filled) => return filled,
                 Err(reason) => {
                     if reason == FallbackReason::Unavailable {
@@ -165,12 +165,16 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                 }
             }
         }
-        self.fill_by_copy(direction)
+        self.fill_by_copy(direction, max)
     }
 
     /// # Errors
     /// Why this must be copied.
-    fn fill_by_splice(&mut self, direction: Direction) -> Result<Filled, FallbackReason> {
+    fn fill_by_splice(
+        &mut self,
+        direction: Direction,
+        max: usize,
+    ) -> Result<Filled, FallbackReason> {
         let source = self.source(direction);
         let conduit = &mut self.ends.conduits[direction.index()];
         if !matches!(conduit, Conduit::Pipe { .. }) {
@@ -180,9 +184,9 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
             *conduit = self.supplies.pipe_conduit(self.kernel, size)?;
         }
         let Conduit::Pipe { pipe, .. } = conduit else { return Err(FallbackReason::Unavailable) };
-        match self.kernel.fill_pipe(source, pipe) {
+        match self.kernel.fill_pipe(source, pipe, max) {
             // Splice says the same of urgent data with the end behind it. `recv` tells.
-            Ok(0) => match self.fill_by_copy(direction) {
+            Ok(0) => match self.fill_by_copy(direction, max) {
                 filled @ Filled::Moved { .. } => {
                     self.relay.lane_mut(direction).on_urgent();
                     Ok(filled)
@@ -198,7 +202,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         }
     }
 
-    fn fill_by_copy(&mut self, direction: Direction) -> Filled {
+    fn fill_by_copy(&mut self, direction: Direction, max: usize) -> Filled {
         // An empty pipe of earlier in this turn goes back first.
         let index = direction.index();
         if let Conduit::Pipe { pipe, size } =
@@ -207,7 +211,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
             self.supplies.pipes.put_back(size, pipe);
         }
         let source = self.source(direction);
-        let max = self.supplies.read_bytes_max();
+        let max = max.min(self.supplies.read_bytes_max());
         match self.kernel.recv(source, &mut self.supplies.scratch[..max]) {
             Ok(0) => Filled::Eof,
             Ok(bytes) => {

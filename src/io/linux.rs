@@ -1,6 +1,6 @@
 //! The real kernel.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -16,6 +16,10 @@ use crate::sys::{socket, transfer};
 
 // A token takes 64 bits, and mio carries it in a `usize`.
 const _: () = assert!(usize::BITS >= 64, "a 64-bit machine is needed");
+
+/// What is reported of a stream. `PRIORITY` (`EPOLLPRI`) tells of urgent data, at which reads stop
+/// short.
+const STREAM_EVENTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
 /// Linux, with the registry of the worker's poll.
 #[derive(Debug)]
@@ -60,9 +64,13 @@ impl Kernel for Linux {
         self.registry.deregister(&mut SourceFd(&listener.as_raw_fd()))
     }
 
-    /// `PRIORITY` (`EPOLLPRI`) tells of urgent data, at which reads stop short.
     fn watch(&mut self, socket: &OwnedFd, token: Token) -> io::Result<()> {
-        self.register(socket, token, Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY)
+        self.register(socket, token, STREAM_EVENTS)
+    }
+
+    fn watch_as(&mut self, socket: &OwnedFd, token: Token) -> io::Result<()> {
+        let token = mio::Token(token.pack() as usize);
+        self.registry.reregister(&mut SourceFd(&socket.as_raw_fd()), token, STREAM_EVENTS)
     }
 
     fn accept(&mut self, listener: &OwnedFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
@@ -98,14 +106,23 @@ impl Kernel for Linux {
         transfer::send(socket.as_fd(), bytes)
     }
 
+    fn send_vectored(&mut self, socket: &OwnedFd, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        transfer::send_vectored(socket.as_fd(), parts)
+    }
+
     fn open_pipe(&mut self, capacity: u32) -> io::Result<Pipe> {
         Pipe::open(capacity)
     }
 
-    fn fill_pipe(&mut self, socket: &OwnedFd, pipe: &mut Pipe) -> io::Result<usize> {
+    fn fill_pipe(
+        &mut self,
+        socket: &OwnedFd,
+        pipe: &mut Pipe,
+        max: usize,
+    ) -> io::Result<usize> {
         // A slot takes a fragment of the network stack, which may be eight pages and more. Without
         // this bound a slow reader would pin several times the pipe's capacity.
-        pipe.fill_from(socket.as_fd(), pipe.capacity() as usize)
+        pipe.fill_from(socket.as_fd(), max.min(pipe.capacity() as usize))
     }
 
     fn drain_pipe(&mut self, pipe: &mut Pipe, socket: &OwnedFd) -> io::Result<usize> {

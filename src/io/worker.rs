@@ -141,7 +141,7 @@ impl<K: Kernel> Worker<K> {
     /// Takes note of an event. One about a connection that is gone is recognised and dropped.
     pub fn on_event(&mut self, token: Token, readiness: Readiness) {
         match token {
-            Token::Waker => {}
+            Token::Waker | Token::Upstream(_) => {}
             Token::Listener(place) => {
                 if let Some(acceptor) = self.acceptors.get_mut(place as usize) {
                     acceptor.ready = true;

@@ -15,6 +15,7 @@
 pub mod choice;
 pub mod coalesce;
 pub mod lane;
+pub mod policy;
 
 use crate::config::RelayMode;
 use crate::error::{Direction, FallbackReason, FaultKind, Side};
@@ -234,7 +235,7 @@ mod tests {
         assert_eq!(relay.progress(), Progress::Open);
         relay.lane_mut(DOWN).on_writable();
         relay.drained(DOWN, Drained::Moved(5));
-        assert_eq!(relay.next(DOWN), Step::Fill(Path::Copy));
+        assert_eq!(relay.next(DOWN), Step::Fill { path: Path::Copy, max: usize::MAX });
         relay.filled(DOWN, Filled::Failed(FaultKind::Reset));
         let expected = Progress::Faulted { side: Side::Upstream, kind: FaultKind::Reset };
         assert_eq!(relay.progress(), expected);
@@ -247,7 +248,7 @@ mod tests {
         relay.filled(UP, copied(9));
         relay.drained(UP, Drained::Failed(FaultKind::Reset));
         assert!(matches!(relay.progress(), Progress::Failing { side: Side::Upstream, .. }));
-        assert_eq!(relay.next(DOWN), Step::Fill(Path::Copy));
+        assert_eq!(relay.next(DOWN), Step::Fill { path: Path::Copy, max: usize::MAX });
         relay.filled(DOWN, copied(4));
         relay.drained(DOWN, Drained::Moved(4));
         relay.filled(DOWN, Filled::Eof);

@@ -241,7 +241,7 @@ fn bytes_that_are_held_back_are_looked_after() {
     let tail = start + coalesce::PATIENCE;
     assert_eq!(session.deadline(), Some(tail));
     assert_eq!(session.expire(tail), Expiry::Run);
-    let fill = Step::Fill(crate::error::Path::Splice);
+    let fill = Step::Fill { path: crate::error::Path::Splice, max: usize::MAX };
     assert_eq!(session.relay().lane(Direction::Downstream).next(), fill, "however little");
 
     // Little comes: a pause. The mark goes, and with it the short deadline.
@@ -274,6 +274,6 @@ fn a_word_from_the_other_side_ends_coalescing_at_once() {
     let path = crate::error::Path::Splice;
     session.relay_mut().filled(Direction::Upstream, Filled::Moved { bytes: 1, path, dry: false });
     let lane = session.relay_mut().lane_mut(Direction::Downstream);
-    assert_eq!(lane.next(), Step::Fill(path), "what was held back is read now");
+    assert_eq!(lane.next(), Step::Fill { path, max: usize::MAX }, "what was held back is read now");
     assert_eq!(lane.take_low_water_change(), Some(1));
 }

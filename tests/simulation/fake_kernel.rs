@@ -1,7 +1,7 @@
 //! The kernel as the worker sees it, over a [`World`].
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -159,6 +159,14 @@ impl Kernel for FakeKernel {
         Ok(())
     }
 
+    fn watch_as(&mut self, socket: &FakeSocket, token: Token) -> io::Result<()> {
+        self.with(socket, |socket| {
+            socket.token = Some(token);
+            socket.raise();
+        });
+        Ok(())
+    }
+
     fn accept(&mut self, _: &FakeListener) -> io::Result<(FakeSocket, Option<SocketAddr>)> {
         let mut world = self.world.borrow_mut();
         world.calls += 1;
@@ -253,6 +261,14 @@ impl Kernel for FakeKernel {
         Ok(taken)
     }
 
+    fn send_vectored(
+        &mut self,
+        socket: &FakeSocket,
+        parts: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
+        self.send(socket, &parts.concat())
+    }
+
     fn open_pipe(&mut self, capacity: u32) -> io::Result<FakePipe> {
         let mut world = self.world.borrow_mut();
         world.calls += 1;
@@ -268,7 +284,12 @@ impl Kernel for FakeKernel {
         Ok(FakePipe { slots: VecDeque::new(), slots_max, held: 0, capacity, world })
     }
 
-    fn fill_pipe(&mut self, socket: &FakeSocket, pipe: &mut FakePipe) -> io::Result<usize> {
+    fn fill_pipe(
+        &mut self,
+        socket: &FakeSocket,
+        pipe: &mut FakePipe,
+        max: usize,
+    ) -> io::Result<usize> {
         if let Some(errno) = self.refusal(socket) {
             return fail(errno);
         }
@@ -277,7 +298,7 @@ impl Kernel for FakeKernel {
             let short = world.faults.short_splice;
             (world.chance(short), world.rng.usize(1..3000))
         };
-        let max = if is_short { limit } else { usize::MAX };
+        let max = if is_short { max.min(limit) } else { max };
         let loses = self.world.borrow().sabotage == Sabotage::CorruptAByte;
         let moved = self.with(socket, |socket| {
             if let Some(end) = end_of(socket) {
