@@ -110,6 +110,8 @@ struct ServerAccount {
 pub struct Closed<'a> {
     /// The listener that accepted it.
     pub listener: ListenerId,
+    /// The upstream of the server that it was connected to.
+    pub upstream: UpstreamId,
     /// The client's IP address, if it has one.
     pub client: Option<SocketAddr>,
     /// The session, for its lanes and times.
@@ -224,8 +226,7 @@ impl Account {
 
     /// A connection has ended.
     pub fn closed(&mut self, closed: Closed<'_>, now: Instant) {
-        let Closed { listener, session, reason, .. } = closed;
-        let upstream = self.config.listeners[listener.index()].upstream;
+        let Closed { listener, upstream, session, reason, .. } = closed;
         let total = now.saturating_duration_since(session.accepted_at());
         let account = self.listener(listener);
         account.closed[reason.index()].add(1);
@@ -238,12 +239,12 @@ impl Account {
             self.server_failed(upstream, session.server(), kind);
         }
         if self.access_log.is_on() {
-            self.log(closed, upstream, total);
+            self.log(closed, total);
         }
     }
 
-    fn log(&mut self, closed: Closed<'_>, upstream: UpstreamId, total: Duration) {
-        let Closed { listener, client, session, reason } = closed;
+    fn log(&mut self, closed: Closed<'_>, total: Duration) {
+        let Closed { listener, upstream, client, session, reason } = closed;
         let relay = session.relay();
         let upstream = &self.config.upstreams[upstream.index()];
         let mut fallbacks = [FallbackReason::Unavailable; FallbackReason::ALL.len()];

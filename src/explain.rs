@@ -26,8 +26,9 @@ pub fn as_text(loaded: &Loaded, plan: &Plan, machine: &Machine) -> String {
     text.push_str("\nWhich way the bytes take\n");
     for (listener, way) in loaded.config.listeners.iter().zip(&plan.listeners) {
         let binds: Vec<String> = listener.bind.iter().map(ToString::to_string).collect();
-        let upstream = &loaded.config.upstreams[listener.upstream.index()];
-        line(&mut text, &format!("{}: {} -> {}", listener.name, binds.join(", "), upstream.name));
+        let upstream = listener.upstream().map(|id| &*loaded.config.upstreams[id.index()].name);
+        let upstream = upstream.unwrap_or("-");
+        line(&mut text, &format!("{}: {} -> {upstream}", listener.name, binds.join(", ")));
         line(&mut text, &format!("    {}: {}", way.mode.label(), way.reason));
     }
 

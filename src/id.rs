@@ -14,6 +14,10 @@ pub struct UpstreamId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServerId(pub u32);
 
+/// Which route of an HTTP listener, in the order of the config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(pub u32);
+
 macro_rules! as_index {
     ($($name:ident),*) => {$(
         impl $name {
@@ -24,7 +28,7 @@ macro_rules! as_index {
         }
     )*};
 }
-as_index!(ListenerId, UpstreamId, ServerId);
+as_index!(ListenerId, UpstreamId, ServerId, RouteId);
 
 /// A connection of one worker: its place in the slab and a generation.
 ///

@@ -132,6 +132,7 @@ pub mod load;
 pub mod logging;
 pub mod metrics;
 pub mod relay;
+pub mod route;
 pub mod run;
 pub mod session;
 pub mod snapshot;

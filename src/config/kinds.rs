@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::LogTarget;
 use super::error::{alternatives, nearest};
 use super::raw::{Node, Value};
 use super::units::{parse_duration, parse_size, show_duration, show_size};
-use super::{LogTarget, Protocol};
 
 /// Why a value is not of the kind that its key takes.
 #[derive(Debug, PartialEq, Eq)]
@@ -296,17 +296,17 @@ impl<T: Copy + PartialEq> Kind for Choice<T> {
 pub(super) struct ProtocolName;
 
 impl Kind for ProtocolName {
-    type Value = Protocol;
+    type Value = ();
 
-    fn read(&self, node: &Node) -> Result<Protocol, Mismatch> {
+    fn read(&self, node: &Node) -> Result<(), Mismatch> {
         let expected = "\"tcp\", the only protocol that this version speaks";
         match text(node, expected)? {
-            "tcp" => Ok(Protocol::Tcp),
+            "tcp" => Ok(()),
             _ => Err(Mismatch::found(&node.value, "", expected)),
         }
     }
 
-    fn show(&self, Protocol::Tcp: &Protocol) -> String {
+    fn show(&self, (): &()) -> String {
         "tcp".to_owned()
     }
 }

@@ -160,7 +160,6 @@ struct ListenerSettings {
     name: String,
     bind: Vec<Setting<Address>>,
     backlog: u64,
-    protocol: Protocol,
     upstream: Option<Setting<String>>,
     relay: RelaySettings,
     timeouts: TimeoutSettings,
@@ -186,8 +185,8 @@ impl ListenerSettings {
             &UpstreamName,
             "the name of an upstream, with its servers in [upstreams.NAME]",
         );
-        let protocol = Fallback::Default(Protocol::Tcp);
-        let protocol = section.read(report, "protocol", &ProtocolName, protocol).value;
+        let protocol = Fallback::Default(());
+        let _protocol = section.read(report, "protocol", &ProtocolName, protocol).value;
         let backlog = Fallback::Default(BACKLOG_DEFAULT);
         let backlog = section.read(report, "backlog", &Count(limits::BACKLOG), backlog).value;
         let mut relay_section = section.section(report, "relay");
@@ -200,17 +199,7 @@ impl ListenerSettings {
         let key = section.key().to_owned();
         section.finish(report);
         let name = name.to_owned();
-        ListenerSettings {
-            key,
-            name,
-            bind,
-            backlog,
-            protocol,
-            upstream,
-            relay,
-            timeouts,
-            keepalive,
-        }
+        ListenerSettings { key, name, bind, backlog, upstream, relay, timeouts, keepalive }
     }
 
     fn into_listener(self, upstream: UpstreamId) -> Listener {
@@ -218,8 +207,7 @@ impl ListenerSettings {
             name: self.name,
             bind: self.bind.into_iter().map(|bind| bind.value).collect(),
             backlog: narrow(self.backlog),
-            protocol: self.protocol,
-            upstream,
+            protocol: Protocol::Tcp(upstream),
             relay: self.relay.relay(),
             timeouts: self.timeouts.timeouts(),
             keepalive: self.keepalive.keepalive(),
@@ -292,6 +280,7 @@ impl UpstreamSettings {
             balance: self.balance,
             source: self.source,
             servers: self.servers.into_iter().map(|server| server.value).collect(),
+            pool: super::Pool { idle_max: 64, idle_timeout: seconds(4) },
         }
     }
 }

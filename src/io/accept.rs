@@ -184,11 +184,14 @@ impl<K: Kernel> Worker<K> {
         client_address: Option<SocketAddr>,
         now: Instant,
     ) {
-        self.account.opened(listener);
         let settings = &self.config.listeners[listener.index()];
-        let upstream = settings.upstream.index();
-        let servers = u32::try_from(self.config.upstreams[upstream].servers.len()).unwrap_or(1);
-        let first = self.turns[upstream].pick(servers);
+        let Some(target) = settings.upstream() else {
+            return self.limit.give_back();
+        };
+        let servers = self.config.upstreams[target.index()].servers.len();
+        let servers = u32::try_from(servers).unwrap_or(1);
+        let first = self.turns[target.index()].pick(servers);
+        self.account.opened(listener);
         let plan = &self.plan.listeners[listener.index()];
         let mut relay = Relay::new(plan.mode, settings.relay.low_water);
         if let Some(reason) = plan.fallback {
@@ -207,6 +210,7 @@ impl<K: Kernel> Worker<K> {
         entry.insert(Connection {
             generation: id.generation,
             listener,
+            target,
             session,
             client,
             client_address,

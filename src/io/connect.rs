@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::error::{Direction, FaultKind, Side, is_exhaustion};
-use crate::id::{ConnectionId, ListenerId, ServerId, Token};
+use crate::id::{ConnectionId, ServerId, Token, UpstreamId};
 use crate::io::kernel::Kernel;
 use crate::io::worker::{Worker, lookup};
 use crate::relay::Readiness;
@@ -14,8 +14,8 @@ impl<K: Kernel> Worker<K> {
     pub(super) fn begin_connect(&mut self, id: ConnectionId, now: Instant) {
         loop {
             let Some(connection) = self.connection(id) else { return };
-            let (listener, server) = (connection.listener, connection.session.server());
-            match self.connect_to(id, listener, server, now) {
+            let (target, server) = (connection.target, connection.session.server());
+            match self.connect_to(id, target, server, now) {
                 Ok(()) => return self.settle(id, now),
                 Err(kind) => {
                     if self.connect_failed(id, kind, now) == AfterFailure::GiveUp {
@@ -29,12 +29,11 @@ impl<K: Kernel> Worker<K> {
     fn connect_to(
         &mut self,
         id: ConnectionId,
-        listener: ListenerId,
+        target: UpstreamId,
         server: ServerId,
         now: Instant,
     ) -> Result<(), FaultKind> {
-        let upstream = self.config.listeners[listener.index()].upstream;
-        let upstream = &self.config.upstreams[upstream.index()];
+        let upstream = &self.config.upstreams[target.index()];
         let address = &upstream.servers[server.index()];
         let mut begun = self.kernel.connect(address, upstream.source);
         let is_short = |error: &std::io::Error| error.raw_os_error().is_some_and(is_exhaustion);
@@ -65,22 +64,20 @@ impl<K: Kernel> Worker<K> {
     fn connected(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = self.connection(id) else { return };
         connection.session.connected(now);
-        let (listener, server) = (connection.listener, connection.session.server());
+        let (target, server) = (connection.target, connection.session.server());
         let took = connection.session.connect_took().unwrap_or_default();
-        let upstream = self.config.listeners[listener.index()].upstream;
-        self.account.connected(upstream, server, took);
+        self.account.connected(target, server, took);
     }
 
     /// Counts a failed attempt and asks the session for what follows.
     fn connect_failed(&mut self, id: ConnectionId, kind: FaultKind, now: Instant) -> AfterFailure {
         let Some(connection) = self.connection(id) else { return AfterFailure::GiveUp };
-        let (listener, server) = (connection.listener, connection.session.server());
+        let (target, server) = (connection.target, connection.session.server());
         connection.upstream = None;
         let next = connection.session.connect_failed(kind, now);
-        let upstream = self.config.listeners[listener.index()].upstream;
-        self.account.server_failed(upstream, server, kind);
+        self.account.server_failed(target, server, kind);
         if next == AfterFailure::Retry {
-            self.account.retried(upstream);
+            self.account.retried(target);
         }
         next
     }

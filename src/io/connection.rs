@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::error::Side;
-use crate::id::{Generation, ListenerId};
+use crate::id::{Generation, ListenerId, UpstreamId};
 use crate::io::conduit::Conduit;
 use crate::io::kernel::Kernel;
 use crate::relay::Readiness;
@@ -17,6 +17,8 @@ pub struct Connection<K: Kernel> {
     pub generation: Generation,
     /// The listener that accepted it.
     pub listener: ListenerId,
+    /// The upstream whose servers it is connected to.
+    pub target: UpstreamId,
     /// Its phase, its lanes, its deadlines.
     pub session: Session,
     /// The client's socket.

@@ -348,8 +348,16 @@ impl<K: Kernel> Worker<K> {
     pub(super) fn finish(&mut self, id: ConnectionId, reason: CloseReason, now: Instant) {
         let Some(mut connection) = self.connections.try_remove(id.index as usize) else { return };
         self.timers.disarm(id, &mut connection.armed);
-        let Connection { listener, session, client, client_address, upstream, conduits, .. } =
-            connection;
+        let Connection {
+            listener,
+            target,
+            session,
+            client,
+            client_address,
+            upstream,
+            conduits,
+            ..
+        } = connection;
         for conduit in conduits {
             self.supplies.release(conduit);
         }
@@ -359,7 +367,13 @@ impl<K: Kernel> Worker<K> {
                 self.kernel.reset(upstream);
             }
         }
-        let closed = Closed { listener, client: client_address, session: &session, reason };
+        let closed = Closed {
+            listener,
+            upstream: target,
+            client: client_address,
+            session: &session,
+            reason,
+        };
         self.account.closed(closed, now);
         self.limit.give_back();
         if let Some(pause) = &mut self.pause {

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use spliceway::access_log::AccessLogSink;
 use spliceway::capacity::{ListenerPlan, Machine, Plan};
 use spliceway::config::{
-    AccessLog, Balance, Config, Listener, LogFormat, LogTarget, Process, Protocol, Relay,
+    AccessLog, Balance, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay,
     RelayMemory, RelayMode, Timeouts, Upstream, Workers,
 };
 use spliceway::control::{self, ControlError, ControlPlane, WorkerHandle};
@@ -61,8 +61,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             name: "web".to_owned(),
             bind: vec!["127.0.0.1:0".parse().unwrap()],
             backlog: 1024,
-            protocol: Protocol::Tcp,
-            upstream: UpstreamId(0),
+            protocol: Protocol::Tcp(UpstreamId(0)),
             relay: Relay { mode: RelayMode::Splice, pipe_size: 256 * 1024, low_water: None },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
@@ -76,6 +75,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             balance: Balance::RoundRobin,
             source: None,
             servers: vec!["127.0.0.1:9001".parse().unwrap(), "unix:/run/app".parse().unwrap()],
+            pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
         }],
     }
 }

@@ -36,7 +36,7 @@ use spliceway::access_log::AccessLogSink;
 use spliceway::address::Address;
 use spliceway::capacity::{ListenerPlan, Plan};
 use spliceway::config::{
-    AccessLog, Balance, Config, Keepalive, Listener, LogFormat, LogTarget, Process, Protocol,
+    AccessLog, Balance, Config, Keepalive, Listener, LogFormat, LogTarget, Pool, Process, Protocol,
     Relay, RelayMemory, RelayMode, Timeouts, Upstream, Workers,
 };
 use spliceway::error::{CloseReason, Direction, FaultKind, Side};
@@ -77,8 +77,7 @@ fn config(mode: RelayMode) -> Config {
             name: "sim".into(),
             bind: vec![server(1)],
             backlog: 16,
-            protocol: Protocol::Tcp,
-            upstream: UpstreamId(0),
+            protocol: Protocol::Tcp(UpstreamId(0)),
             relay: Relay { mode, pipe_size: 1 << 18, low_water: Some(LOW_WATER) },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
@@ -96,6 +95,7 @@ fn config(mode: RelayMode) -> Config {
             balance: Balance::RoundRobin,
             source: None,
             servers: vec![server(2), server(3)],
+            pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
         }],
     }
 }
