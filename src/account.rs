@@ -213,6 +213,11 @@ impl Account {
         account.metrics.connect_duration.record(took);
     }
 
+    /// A connection to a server that served HTTP is closed.
+    pub fn disconnected(&mut self, upstream: UpstreamId, server: ServerId) {
+        self.server(upstream, server).connections.now -= 1;
+    }
+
     /// A server failed, at connecting or later.
     pub fn server_failed(&mut self, upstream: UpstreamId, server: ServerId, kind: FaultKind) {
         self.server(upstream, server).metrics.errors(kind).increment(1);

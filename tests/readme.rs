@@ -26,11 +26,12 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use spliceway::access_log::{LINES_QUEUED_MAX, Record};
+use spliceway::balance::attempts;
 use spliceway::config::units::{parse_duration, parse_size};
 use spliceway::config::{LogFormat, limits};
 use spliceway::error::{CloseReason, FallbackReason};
 use spliceway::metrics::{FAMILIES, Kind};
-use spliceway::{control, io, relay, session};
+use spliceway::{control, io, relay};
 use support::proxy::{Launch, Proxy, binary};
 use support::tools::have;
 use tempfile::TempDir;
@@ -619,7 +620,7 @@ fn figures_in_sentences_are_those_of_the_source() {
         format!("looks again {} ms after", io::accept::ACCEPT_RETRY_INTERVAL.as_millis()),
         format!(
             "the next server in turn is tried, {} servers at",
-            word(session::CONNECT_ATTEMPTS_MAX)
+            word(attempts::ATTEMPTS_MAX)
         ),
         format!("One buffer of {} for each worker", kib(io::conduit::SCRATCH_BYTES)),
         format!("reads shrink to {}", kib(io::conduit::READ_BYTES_WHEN_SPENT)),

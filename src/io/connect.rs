@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
+use crate::balance::attempts::AfterFailure;
 use crate::error::{Direction, FaultKind, Side, is_exhaustion};
 use crate::id::{ConnectionId, ServerId, Token, UpstreamId};
 use crate::io::kernel::Kernel;
 use crate::io::worker::{Worker, lookup};
 use crate::relay::Readiness;
-use crate::session::AfterFailure;
 
 impl<K: Kernel> Worker<K> {
     /// Begins to connect to the session's server, and to the next ones if that fails at once.

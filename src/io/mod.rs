@@ -18,4 +18,5 @@ pub mod kernel;
 pub mod linux;
 pub mod pipe_pool;
 pub mod timer;
+pub mod upstream_pool;
 pub mod worker;

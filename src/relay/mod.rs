@@ -16,6 +16,7 @@ pub mod choice;
 pub mod coalesce;
 pub mod lane;
 pub mod policy;
+pub mod silence;
 
 use crate::config::RelayMode;
 use crate::error::{Direction, FallbackReason, FaultKind, Side};

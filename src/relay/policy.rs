@@ -20,12 +20,6 @@ pub fn moves_unseen(mode: RelayMode, left: u64) -> bool {
     mode != RelayMode::Copy && left >= MOVE_BYTES_MIN
 }
 
-/// Whether a body that ends with its stream is moved unseen. Its lane then chooses the path for
-/// each read, by `relay.mode`.
-pub fn moves_endless(mode: RelayMode) -> bool {
-    mode != RelayMode::Copy
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

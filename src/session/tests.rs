@@ -3,6 +3,7 @@ use crate::config::RelayMode;
 use crate::error::Direction;
 use crate::relay::coalesce;
 use crate::relay::lane::{Drained, Filled, Step};
+use crate::relay::silence::QUEUE_LOOK_INTERVAL;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const TIMEOUTS: Timeouts = Timeouts {

@@ -266,7 +266,8 @@ impl Kernel for FakeKernel {
         socket: &FakeSocket,
         parts: &[IoSlice<'_>],
     ) -> io::Result<usize> {
-        self.send(socket, &parts.concat())
+        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        self.send(socket, &bytes)
     }
 
     fn open_pipe(&mut self, capacity: u32) -> io::Result<FakePipe> {
