@@ -125,6 +125,7 @@ pub mod control;
 pub mod demo;
 pub mod error;
 pub mod explain;
+pub mod http;
 pub mod id;
 pub mod io;
 pub mod listen;

@@ -11,13 +11,14 @@ use std::process::Command;
 
 /// The rank of each file, by the longest prefix of its path below `src/` that stands here. A file
 /// may use only what stands in a lower rank, and its siblings of the same rank and folder.
-const RANKS: [(&str, u8); 29] = [
+const RANKS: [(&str, u8); 30] = [
     ("error", 0),
     ("id", 0),
     ("address", 0),
     ("balance", 1),
     ("config", 1),
     ("capacity", 1),
+    ("http", 1),
     ("relay", 1),
     ("session", 2),
     ("sys", 2),

@@ -1,0 +1,129 @@
+//! Where a body ends (RFC 9112, sections 6 and 11.2). Whatever two recipients could understand in
+//! different ways is refused: that is how requests are smuggled.
+
+use super::field::{is_token, trim};
+use super::head::Version;
+use super::method::Method;
+use super::reject::RejectReason;
+
+/// How the end of a body is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum BodyLength {
+    /// There is none: the message ends with its head.
+    #[default]
+    None,
+    /// So many bytes.
+    Length(u64),
+    /// In chunks, the last of which is empty.
+    Chunked,
+    /// All that comes until the connection ends; responses only.
+    UntilEnd,
+}
+
+impl BodyLength {
+    /// Whether not a byte follows the head.
+    pub fn is_empty(self) -> bool {
+        matches!(self, BodyLength::None | BodyLength::Length(0))
+    }
+}
+
+/// What the framing fields of a head say, all of them together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct FramingFields {
+    content_length: Option<u64>,
+    codings: Codings,
+}
+
+/// The transfer codings so far, in the order in which they were applied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Codings {
+    #[default]
+    Absent,
+    /// Some, and `chunked` is not among them.
+    Unframed,
+    /// Nothing but `chunked`.
+    Chunked,
+    /// Others, and then `chunked`.
+    CodedChunked,
+}
+
+impl FramingFields {
+    /// Reads the value of one `Content-Length`. A list of equal numbers counts as one of them
+    /// (RFC 9110, section 8.6).
+    pub(super) fn add_content_length(&mut self, value: &[u8]) -> Result<(), RejectReason> {
+        for member in value.split(|byte| *byte == b',') {
+            let length = decimal(trim(member)).ok_or(RejectReason::ContentLength)?;
+            if self.content_length.is_some_and(|other| other != length) {
+                return Err(RejectReason::ContentLengthDiffering);
+            }
+            self.content_length = Some(length);
+        }
+        Ok(())
+    }
+
+    /// Reads the value of one `Transfer-Encoding`. Its lists have no empty members here, and its
+    /// codings no parameters: no sender needs them, and recipients disagree about both.
+    pub(super) fn add_transfer_encoding(&mut self, value: &[u8]) -> Result<(), RejectReason> {
+        for coding in value.split(|byte| *byte == b',').map(trim) {
+            let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+            self.codings = match self.codings {
+                Codings::Absent if is_chunked => Codings::Chunked,
+                Codings::Unframed if is_chunked => Codings::CodedChunked,
+                Codings::Absent | Codings::Unframed if is_token(coding) => Codings::Unframed,
+                _ => return Err(RejectReason::TransferEncoding),
+            };
+        }
+        Ok(())
+    }
+
+    /// The one framing that is left, if it is one.
+    fn resolve(self, version: Version) -> Result<Option<BodyLength>, RejectReason> {
+        let is_coded = self.codings != Codings::Absent;
+        if is_coded && self.content_length.is_some() {
+            return Err(RejectReason::BothFramings);
+        }
+        if is_coded && version == Version::Http10 {
+            return Err(RejectReason::TransferEncodingVersion);
+        }
+        match self.codings {
+            Codings::Absent => Ok(self.content_length.map(BodyLength::Length)),
+            Codings::Unframed => Err(RejectReason::TransferEncoding),
+            Codings::Chunked => Ok(Some(BodyLength::Chunked)),
+            Codings::CodedChunked => Err(RejectReason::TransferCoding),
+        }
+    }
+
+    /// The body of a request.
+    pub(super) fn of_request(self, version: Version) -> Result<BodyLength, RejectReason> {
+        Ok(self.resolve(version)?.unwrap_or(BodyLength::None))
+    }
+
+    /// The body of a response with `status` to a request with `method`. Where there is none by
+    /// RFC 9112, section 6.3, the framing fields must be unambiguous all the same.
+    pub(super) fn of_response(
+        self,
+        version: Version,
+        status: u16,
+        method: Method,
+    ) -> Result<BodyLength, RejectReason> {
+        let framing = self.resolve(version)?;
+        let has_none = method == Method::Head || matches!(status, 100..=199 | 204 | 304);
+        match framing {
+            _ if has_none => Ok(BodyLength::None),
+            Some(length) => Ok(length),
+            None => Ok(BodyLength::UntilEnd),
+        }
+    }
+}
+
+/// A number of digits alone, up to the largest file offset.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    let number = digits.iter().try_fold(0u64, |number, digit| {
+        let digit = char::from(*digit).to_digit(10)?;
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })?;
+    (number <= i64::MAX as u64).then_some(number)
+}
