@@ -15,32 +15,18 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::net::Ipv6Addr;
 
+use crate::http::field::FieldName;
+use crate::http::prefix::PathPrefix;
+use crate::http::request::RequestHead;
 use crate::id::RouteId;
-
-/// What routes ask of a request.
-pub trait Request {
-    /// The host that it is for, without a port; in any case of letters.
-    fn host(&self) -> &str;
-
-    /// The path with dot segments and needless percent-encodings resolved, so that no spelling
-    /// walks around a route; `*` for the request for none.
-    fn path(&self) -> &str;
-
-    /// The method, of which case matters (RFC 9110, section 9.1).
-    fn method(&self) -> &str;
-
-    /// Whether there is a header of this name, in any case of letters, with this value; with any
-    /// value for `None`.
-    fn has_header(&self, name: &str, value: Option<&[u8]>) -> bool;
-}
 
 /// Which requests a route is for: those that meet every condition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pattern {
     /// The host.
     pub host: HostPattern,
-    /// The path.
-    pub path: PathPrefix,
+    /// What the path begins with. Without it, the request for no path (`*`) is meant as well.
+    pub path: Option<PathPrefix>,
     /// One of these methods; any if there is none.
     pub methods: Vec<Box<str>>,
     /// All of these headers.
@@ -54,10 +40,30 @@ impl Pattern {
     }
 
     /// Whether a request meets it; the host apart, which the [`Router`] has looked up.
-    fn matches(&self, request: &impl Request) -> bool {
-        self.path.matches(request.path())
-            && (self.methods.is_empty() || self.methods.iter().any(|it| **it == *request.method()))
+    fn matches(&self, request: &RequestHead) -> bool {
+        let is_below = |prefix: &PathPrefix| prefix.rest(request.path()).is_some();
+        let is_method = |method: &Box<str>| **method == *request.method_text();
+        self.path.as_ref().is_none_or(is_below)
+            && (self.methods.is_empty() || self.methods.iter().any(is_method))
             && self.headers.iter().all(|header| header.matches(request))
+    }
+}
+
+/// As the first line of a request: `GET,HEAD www.example.com/api X-Env=prod`.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_any() {
+            return f.write_str("every request");
+        }
+        if !self.methods.is_empty() {
+            write!(f, "{} ", self.methods.join(","))?;
+        }
+        let path = self.path.as_ref().map_or("/", PathPrefix::as_str);
+        write!(f, "{}{path}", self.host)?;
+        for HeaderPattern { name, value } in &self.headers {
+            write!(f, " {}={}", name.as_str(), value.as_deref().unwrap_or("*"))?;
+        }
+        Ok(())
     }
 }
 
@@ -86,13 +92,10 @@ impl HostPattern {
                 address.parse().map_err(|_| format!("{address:?} is no IPv6 address"))?;
             return Ok(HostPattern::Exact(format!("[{address}]").into()));
         }
-        let (name, is_wildcard) = match text.strip_prefix("*.") {
-            Some(name) => (name, true),
-            None => (text, false),
-        };
+        let name = text.strip_prefix("*.").unwrap_or(text);
         check_host_name(name)?;
         let name = name.to_ascii_lowercase();
-        Ok(match is_wildcard {
+        Ok(match text.starts_with("*.") {
             true => HostPattern::Wildcard(format!(".{name}").into()),
             false => HostPattern::Exact(name.into()),
         })
@@ -102,7 +105,7 @@ impl HostPattern {
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HostPattern::Any => f.write_str("any"),
+            HostPattern::Any => f.write_str("*"),
             HostPattern::Exact(name) => f.write_str(name),
             HostPattern::Wildcard(suffix) => write!(f, "*{suffix}"),
         }
@@ -128,46 +131,19 @@ fn check_host_name(name: &str) -> Result<(), String> {
 /// The longest name of a host, in bytes (RFC 1035, section 2.3.4, less what the wire needs).
 pub const HOST_BYTES_MAX: usize = 253;
 
-/// Which paths a route is for: those that begin with this, on the border of a segment. `/a` is
-/// for `/a` and `/a/b`, not for `/ab`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PathPrefix(Box<str>);
-
-impl PathPrefix {
-    /// The prefix `path`, normalised as [`Request::path`] is. A slash at its end means nothing.
-    pub fn new(path: &str) -> PathPrefix {
-        PathPrefix(path.trim_end_matches('/').into())
-    }
-
-    /// Without a slash at its end; empty for the one that every path begins with.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    fn matches(&self, path: &str) -> bool {
-        let rest = path.strip_prefix(&*self.0);
-        rest.is_some_and(|rest| self.0.is_empty() || rest.is_empty() || rest.starts_with('/'))
-    }
-}
-
-impl fmt::Display for PathPrefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "/" } else { &self.0 })
-    }
-}
-
 /// A header that a route asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderPattern {
-    /// Its name, in any case of letters.
-    pub name: Box<str>,
+    /// Its name.
+    pub name: FieldName,
     /// Its value, to the letter; `None` for any.
     pub value: Option<Box<str>>,
 }
 
 impl HeaderPattern {
-    fn matches(&self, request: &impl Request) -> bool {
-        request.has_header(&self.name, self.value.as_deref().map(str::as_bytes))
+    fn matches(&self, request: &RequestHead) -> bool {
+        let is_value = |value: &[u8]| self.value.as_ref().is_none_or(|it| it.as_bytes() == value);
+        request.fields().any(|field| self.name.matches(field.name) && is_value(field.value))
     }
 }
 
@@ -205,7 +181,8 @@ impl Router {
         let mut order: Vec<usize> = (0..router.patterns.len()).collect();
         order.sort_by_key(|index| {
             let Pattern { path, methods, headers, .. } = &router.patterns[*index];
-            (Reverse(path.as_str().len()), methods.is_empty(), Reverse(headers.len()), *index)
+            let path = path.as_ref().map(|prefix| prefix.as_str().len());
+            (Reverse(path), methods.is_empty(), Reverse(headers.len()), *index)
         });
         for index in order {
             let id = RouteId(u32::try_from(index).unwrap_or(u32::MAX));
@@ -227,16 +204,14 @@ impl Router {
     ///
     /// # Errors
     /// There is none.
-    pub fn find(&self, request: &impl Request) -> Result<RouteId, Miss> {
-        // A name with a dot at its end is the same one, spelled out (RFC 3986, section 3.2.2).
+    pub fn find(&self, request: &RequestHead) -> Result<RouteId, Miss> {
         let host = request.host();
-        let host = host.strip_suffix('.').unwrap_or(host);
-        // Longer names than there are patterns for need no look at each of their dots.
-        let suffixes = host.match_indices('.').map(|(at, _)| &host[at..]);
-        let suffixes = suffixes.filter(|suffix| suffix.len() <= HOST_BYTES_MAX + 1);
+        // No pattern is for a name so long, and to look at each of its dots would be work.
+        let name = if host.len() <= HOST_BYTES_MAX { host } else { "" };
+        let suffixes = name.match_indices('.').map(|(at, _)| &name[at..]);
         let wildcards = suffixes.filter_map(|suffix| candidates(&self.wildcards, suffix));
         let mut is_known = !self.any.is_empty();
-        for candidates in candidates(&self.exact, host)
+        for candidates in candidates(&self.exact, name)
             .into_iter()
             .chain(wildcards)
             .chain(std::iter::once(self.any.as_slice()))
@@ -259,7 +234,6 @@ fn add(hosts: &mut Vec<Host>, name: &str, id: RouteId) {
 }
 
 fn candidates<'h>(hosts: &'h [Host], name: &str) -> Option<&'h [RouteId]> {
-    let lower = || name.bytes().map(|byte| byte.to_ascii_lowercase());
-    let place = hosts.binary_search_by(|host| host.name.bytes().cmp(lower())).ok()?;
+    let place = hosts.binary_search_by(|host| (*host.name).cmp(name)).ok()?;
     Some(&hosts[place].candidates)
 }

@@ -41,9 +41,9 @@ fn a_machine_that_offers_enough_changes_nothing() {
     assert_eq!(plan.workers, 2);
     assert_eq!(plan.pipe_memory_per_worker, 128 << 20);
     assert_eq!(plan.buffer_memory_per_worker, 128 << 20);
-    assert_eq!(plan.listeners[0].mode, RelayMode::Splice);
-    assert_eq!(plan.listeners[0].pipe_size, 256 << 10);
-    assert_eq!(plan.listeners[0].reason, "as configured: spliced through pipes of 256KiB");
+    assert_eq!(plan.listeners[0].relay.mode, RelayMode::Splice);
+    assert_eq!(plan.listeners[0].relay.pipe_size, 256 << 10);
+    assert_eq!(plan.listeners[0].relay.reason, "as configured: spliced through pipes of 256KiB");
     assert_eq!(plan.notes, [""; 0]);
     // 2 workers x 512 pipes x 2 ends, 64 for the rest, 2 a connection.
     assert_eq!(plan.connections_max, (65_536 - 64 - 2_048) / 2);
@@ -98,7 +98,7 @@ fn pipes_shrink_until_enough_of_them_fit() {
     let check = |size: &str, memory: &str, expected: u32| {
         let config = config(&[("relay.pipe_size", size), ("relay.pipe_memory", memory)]);
         let waived = Machine { pipe_limits_waived: true, pipe_size_max: 1 << 31, ..machine() };
-        let listener = plan(&config, &waived).listeners.remove(0);
+        let listener = plan(&config, &waived).listeners.remove(0).relay;
         assert_eq!(listener.mode, RelayMode::Splice, "{size} {memory}");
         assert_eq!(listener.pipe_size, expected, "{size} {memory}");
     };
@@ -117,8 +117,8 @@ fn pipes_shrink_until_enough_of_them_fit() {
 fn each_deviation_has_its_reason() {
     let check = |values: &[(&str, &str)], machine: Machine, mode, expected: &str| {
         let plan = plan(&config(values), &machine);
-        assert_eq!(plan.listeners[0].reason, expected);
-        assert_eq!(plan.listeners[0].mode, mode, "{expected}");
+        assert_eq!(plan.listeners[0].relay.reason, expected);
+        assert_eq!(plan.listeners[0].relay.mode, mode, "{expected}");
         let note = format!("listener a: {expected}");
         assert_eq!(plan.notes.contains(&note), !expected.starts_with("as configured"));
         if mode == RelayMode::Copy {

@@ -3,6 +3,12 @@
 use std::time::Duration;
 
 use super::Relay;
+use crate::http::edits::{FieldTemplate, HeaderEdits};
+use crate::http::forwarded::ForwardedPolicy;
+use crate::http::host::HostPolicy;
+use crate::http::limits::{ChunkLimits, HeadLimits};
+use crate::http::prefix::PathEdit;
+use crate::http::template::Template;
 use crate::id::{RouteId, UpstreamId};
 use crate::route::Router;
 
@@ -20,6 +26,8 @@ pub struct Http {
     /// The keys of `[timeouts]` that are of HTTP, with what `[listeners.NAME.timeouts]`
     /// overrides. A connection that was upgraded has those of TCP ([`super::Timeouts`]).
     pub timeouts: HttpTimeouts,
+    /// `[forwarded]`, with what `[listeners.NAME.forwarded]` overrides.
+    pub forwarded: ForwardedPolicy,
 }
 
 impl Http {
@@ -43,6 +51,9 @@ impl Http {
 pub struct Route {
     /// What is done.
     pub action: Action,
+    /// `response_headers` of the listener and over them those of the route; for answers of the
+    /// route's own too.
+    pub response_headers: HeaderEdits,
 }
 
 /// What is done with a request.
@@ -50,6 +61,20 @@ pub struct Route {
 pub enum Action {
     /// `upstream`: it is sent there.
     Forward(Forward),
+    /// `redirect`: the client is told to go elsewhere.
+    Redirect(Redirect),
+    /// `respond`: it is answered here.
+    Respond(Respond),
+}
+
+impl Action {
+    /// How a request is sent on, if it is.
+    pub fn forward(&self) -> Option<&Forward> {
+        match self {
+            Action::Forward(forward) => Some(forward),
+            Action::Redirect(_) | Action::Respond(_) => None,
+        }
+    }
 }
 
 /// How a request is sent on, and its response back.
@@ -59,11 +84,41 @@ pub struct Forward {
     pub upstream: UpstreamId,
     /// `relay` of the listener, with what that of the route overrides.
     pub relay: Relay,
+    /// `host_header` of the route, or of the listener.
+    pub host: HostPolicy,
+    /// `strip_prefix` and `replace_prefix`
+    pub path: PathEdit,
+    /// `request_headers` of the listener and over them those of the route.
+    pub request_headers: HeaderEdits,
+}
+
+/// `redirect`: an answer that sends the client elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirect {
+    /// `to`: the value of `Location`.
+    pub to: Template,
+    /// `status`: 301, 302, 303, 307 or 308.
+    pub status: u16,
+}
+
+/// `respond`: an answer that is written in the config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Respond {
+    /// `status`: 200 to 599.
+    pub status: u16,
+    /// `headers`, but for those that say how long the body is.
+    pub headers: Vec<FieldTemplate>,
+    /// `body`; empty for none, as it is for a status that has none.
+    pub body: Box<str>,
 }
 
 /// `[http]`: what a message may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpLimits {
+    /// `head_size`, `headers_max` and `target_size`
+    pub head: HeadLimits,
+    /// `chunk_extension_size` and `trailer_size`
+    pub chunk: ChunkLimits,
     /// `request_body_max`, in bytes: a longer body is a 413. `None` for `"off"`.
     pub request_body_max: Option<u64>,
 }

@@ -5,13 +5,20 @@
 
 mod conflict;
 mod error;
+mod headers;
 mod http;
+mod http_kinds;
+mod http_listener;
+mod http_settings;
 mod inherited;
 mod kinds;
 pub mod limits;
+mod listener;
 pub mod raw;
 mod reader;
+mod routes;
 pub mod units;
+mod upstream;
 pub mod valid;
 
 use std::net::{IpAddr, SocketAddr};
@@ -23,7 +30,7 @@ use crate::address::Address;
 use crate::id::UpstreamId;
 
 pub use error::ConfigError;
-pub use http::{Action, Forward, Http, HttpLimits, HttpTimeouts, Route};
+pub use http::{Action, Forward, Http, HttpLimits, HttpTimeouts, Redirect, Respond, Route};
 pub use reader::Effective;
 
 /// Everything that an operator decides.

@@ -131,9 +131,9 @@ fn listeners(state: &State) -> Vec<ListenerStatus<'_>> {
             upstream: listener.upstream().map(|id| &*state.config.upstreams[id.index()].name),
             relay: RelayStatus {
                 configured: listener.relay.mode.label(),
-                in_force: plan.mode.label(),
-                reason: &plan.reason,
-                pipe_size: plan.pipe_size,
+                in_force: plan.relay.mode.label(),
+                reason: &plan.relay.reason,
+                pipe_size: plan.relay.pipe_size,
             },
         })
         .collect()

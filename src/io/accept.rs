@@ -192,7 +192,7 @@ impl<K: Kernel> Worker<K> {
         let servers = u32::try_from(servers).unwrap_or(1);
         let first = self.turns[target.index()].pick(servers);
         self.account.opened(listener);
-        let plan = &self.plan.listeners[listener.index()];
+        let plan = &self.plan.listeners[listener.index()].relay;
         let mut relay = Relay::new(plan.mode, settings.relay.low_water);
         if let Some(reason) = plan.fallback {
             relay.fall_back(reason);

@@ -261,7 +261,7 @@ impl<K: Kernel> Worker<K> {
             client: &connection.client,
             upstream,
             conduits: &mut connection.conduits,
-            pipe_size: self.plan.listeners[listener.index()].pipe_size,
+            pipe_size: self.plan.listeners[listener.index()].relay.pipe_size,
             turn_bytes_max: self.turn_bytes_max,
         };
         let more = drive(&mut self.kernel, &mut self.supplies, &mut ends, relay);

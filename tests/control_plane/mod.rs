@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use spliceway::access_log::AccessLogSink;
-use spliceway::capacity::{ListenerPlan, Machine, Plan};
+use spliceway::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
 use spliceway::config::{
     AccessLog, Balance, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay,
     RelayMemory, RelayMode, Timeouts, Upstream, Workers,
@@ -140,11 +140,15 @@ fn plan() -> Plan {
         pipe_memory_per_worker: 1 << 27,
         buffer_memory_per_worker: 1 << 27,
         listeners: vec![ListenerPlan {
-            mode: RelayMode::Copy,
-            pipe_size: 65536,
-            fallback: None,
-            reason: "splice is refused here".to_owned(),
+            relay: RelayPlan {
+                mode: RelayMode::Copy,
+                pipe_size: 65536,
+                fallback: None,
+                reason: "splice is refused here".to_owned(),
+            },
+            routes: Vec::new(),
         }],
+        pool_idle_max: vec![0],
         notes: vec!["a note".to_owned()],
     }
 }

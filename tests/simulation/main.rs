@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use spliceway::access_log::AccessLogSink;
 use spliceway::address::Address;
-use spliceway::capacity::{ListenerPlan, Plan};
+use spliceway::capacity::{ListenerPlan, Plan, RelayPlan};
 use spliceway::config::{
     AccessLog, Balance, Config, Keepalive, Listener, LogFormat, LogTarget, Pool, Process, Protocol,
     Relay, RelayMemory, RelayMode, Timeouts, Upstream, Workers,
@@ -108,11 +108,10 @@ fn plan(mode: RelayMode) -> Plan {
         pipe_memory_per_worker: 3 << 18,
         buffer_memory_per_worker: 1 << 16,
         listeners: vec![ListenerPlan {
-            mode,
-            pipe_size: 1 << 18,
-            fallback: None,
-            reason: String::new(),
+            relay: RelayPlan { mode, pipe_size: 1 << 18, fallback: None, reason: String::new() },
+            routes: Vec::new(),
         }],
+        pool_idle_max: vec![0],
         notes: Vec::new(),
     }
 }
