@@ -9,6 +9,8 @@
 //! The scratch buffer belongs to the worker and serves all connections in turn; only what the
 //! sink did not take is moved into memory of the connection's own.
 
+use std::io::IoSlice;
+
 use crate::capacity::PIPE_BYTES_UNPROVEN_MAX;
 use crate::error::FallbackReason;
 use crate::io::kernel::{Kernel, PipeState};
@@ -136,6 +138,20 @@ impl<K: Kernel> Supplies<K> {
             Conduit::Empty | Conduit::Scratch { .. } | Conduit::Stuck { .. } => Conduit::Empty,
         };
         self.count(conduit, u64::wrapping_add);
+    }
+
+    /// Memory for what of `parts` follows their first `sent` bytes, to be parked already.
+    pub fn stick(&mut self, parts: &[IoSlice<'_>], sent: usize) -> Conduit<K::Pipe> {
+        let mut skip = sent;
+        let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len()).sum::<usize>() - sent);
+        for part in parts {
+            let skipped = skip.min(part.len());
+            bytes.extend_from_slice(&part[skipped..]);
+            skip -= skipped;
+        }
+        let conduit = Conduit::Stuck { bytes: bytes.into(), sent: 0 };
+        self.count(&conduit, u64::wrapping_add);
+        conduit
     }
 
     /// Begins the run of a lane: the opposite of [`Supplies::park`].

@@ -22,8 +22,8 @@ pub const TURN_BYTES_MAX: usize = 1 << 20;
 pub struct Ends<'a, K: Kernel> {
     /// The client's socket.
     pub client: &'a K::Socket,
-    /// The upstream server's socket.
-    pub upstream: &'a K::Socket,
+    /// The upstream server's socket; `None` while there is none, and nothing moves from or to it.
+    pub upstream: Option<&'a K::Socket>,
     /// What each lane holds, by [`Direction::index`].
     pub conduits: &'a mut [Conduit<K::Pipe>; 2],
     /// The size of the pipes to ask for where a lane carries bulk.
@@ -92,8 +92,10 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                     return false;
                 }
                 Step::ShutdownWrite => {
-                    // ENOTCONN: the peer is gone, which the other lane finds out by reading.
-                    let _gone = self.kernel.shutdown_write(self.sink(direction)).is_err();
+                    if let Some(sink) = self.sink(direction) {
+                        // ENOTCONN: the peer is gone, which the other lane finds out by reading.
+                        let _gone = self.kernel.shutdown_write(sink).is_err();
+                    }
                     self.relay.shut_down(direction);
                 }
                 Step::Wait { readable: true, .. } | Step::Boundary => {
@@ -120,9 +122,9 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
 
     fn set_low_water(&mut self, direction: Direction) {
         let change = self.relay.lane_mut(direction).take_low_water_change();
-        if let Some(bytes) = change {
+        if let (Some(bytes), Some(source)) = (change, self.source(direction)) {
             // Without its mark a source wakes the lane more often, and that is all.
-            let _unmarked = self.kernel.set_low_water(self.source(direction), bytes).is_err();
+            let _unmarked = self.kernel.set_low_water(source, bytes).is_err();
         }
     }
 
@@ -138,18 +140,18 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         &mut self.ends.conduits[direction.index()]
     }
 
-    fn socket(&self, side: Side) -> &'b K::Socket {
+    fn socket(&self, side: Side) -> Option<&'b K::Socket> {
         match side {
-            Side::Client => self.ends.client,
+            Side::Client => Some(self.ends.client),
             Side::Upstream => self.ends.upstream,
         }
     }
 
-    fn source(&self, direction: Direction) -> &'b K::Socket {
+    fn source(&self, direction: Direction) -> Option<&'b K::Socket> {
         self.socket(direction.source())
     }
 
-    fn sink(&self, direction: Direction) -> &'b K::Socket {
+    fn sink(&self, direction: Direction) -> Option<&'b K::Socket> {
         self.socket(direction.sink())
     }
 
@@ -175,7 +177,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         direction: Direction,
         max: usize,
     ) -> Result<Filled, FallbackReason> {
-        let source = self.source(direction);
+        let Some(source) = self.source(direction) else { return Ok(Filled::WouldBlock) };
         let conduit = &mut self.ends.conduits[direction.index()];
         if !matches!(conduit, Conduit::Pipe { .. }) {
             let is_bulk = self.relay.lane(direction).is_bulk();
@@ -210,7 +212,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         {
             self.supplies.pipes.put_back(size, pipe);
         }
-        let source = self.source(direction);
+        let Some(source) = self.source(direction) else { return Filled::WouldBlock };
         let max = max.min(self.supplies.read_bytes_max());
         match self.kernel.recv(source, &mut self.supplies.scratch[..max]) {
             Ok(0) => Filled::Eof,
@@ -224,7 +226,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
     }
 
     fn drain(&mut self, direction: Direction) -> Drained {
-        let sink = self.sink(direction);
+        let Some(sink) = self.sink(direction) else { return Drained::WouldBlock };
         let conduit = &mut self.ends.conduits[direction.index()];
         let outcome = match conduit {
             Conduit::Empty => Ok(0),

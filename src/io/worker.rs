@@ -259,7 +259,7 @@ impl<K: Kernel> Worker<K> {
         let fallbacks = relay.fallbacks();
         let mut ends = Ends {
             client: &connection.client,
-            upstream,
+            upstream: Some(upstream),
             conduits: &mut connection.conduits,
             pipe_size: self.plan.listeners[listener.index()].relay.pipe_size,
             turn_bytes_max: self.turn_bytes_max,

@@ -243,9 +243,10 @@ impl Lane {
         self.totals = Totals::default();
     }
 
-    /// What the lane is to read from now on.
-    pub fn begin(&mut self, extent: Extent) {
+    /// What the lane is to read from now on, and in which way.
+    pub fn begin(&mut self, extent: Extent, mode: RelayMode) {
         self.extent = extent;
+        self.choice.renew(mode);
         match extent {
             Extent::Message { left } => self.coalescing.on_known_length(left),
             Extent::Stream | Extent::UntilEnd => self.coalescing.on_unknown_length(),

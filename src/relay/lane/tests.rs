@@ -146,7 +146,7 @@ fn barren_wakes_demote_a_splicing_lane_once() {
 fn lane_with(extent: Extent) -> Lane {
     let mut lane = Lane::new(RelayMode::Splice, None);
     lane.restart(RelayMode::Splice, None);
-    lane.begin(extent);
+    lane.begin(extent, RelayMode::Splice);
     lane.on_readable(false);
     lane
 }
@@ -163,7 +163,7 @@ fn a_message_is_read_to_its_last_byte_and_not_beyond() {
     lane.drained(Drained::Moved(5));
     assert_eq!(lane.next(), Step::Boundary);
     assert!(lane.source_is_readable(), "what follows is the owner's, and may be there");
-    lane.begin(Extent::Message { left: 7 });
+    lane.begin(Extent::Message { left: 7 }, RelayMode::Splice);
     assert_eq!(lane.next(), Step::Fill { path: Path::Splice, max: 7 });
 }
 
@@ -202,7 +202,7 @@ fn the_owner_reads_and_writes_at_a_boundary() {
 fn the_mark_of_a_long_message_is_renewed_and_its_end_is_not_held_back() {
     let mut lane = Lane::new(RelayMode::Splice, None);
     lane.restart(RelayMode::Splice, Some(100));
-    lane.begin(Extent::Message { left: 250 });
+    lane.begin(Extent::Message { left: 250 }, RelayMode::Splice);
     assert_eq!(lane.take_low_water_change(), Some(100));
     lane.on_readable(false);
     lane.filled(spliced(120));

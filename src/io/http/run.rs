@@ -1,0 +1,261 @@
+//! One turn of one HTTP connection: everything that can be done now.
+
+use std::io::{self, IoSlice};
+use std::time::Instant;
+
+use crate::account::Account;
+use crate::balance::round_robin::RoundRobin;
+use crate::capacity::Plan;
+use crate::config::{Config, Http};
+use crate::error::{CloseReason, Direction, FaultKind, Path, Side};
+use crate::exchange::Exchange;
+use crate::exchange::phase::{End, Phase};
+use crate::id::ConnectionId;
+use crate::io::conduit::{Conduit, Supplies};
+use crate::io::drive::{Ends, drive};
+use crate::io::http::connection::HttpConnection;
+use crate::io::http::desk::Desk;
+use crate::io::kernel::Kernel;
+use crate::io::upstream_pool::UpstreamPool;
+use crate::relay::lane::{Drained, Filled};
+
+/// Exchanges of one connection after which the others have their turn: a client that pipelines
+/// many small requests must not starve them.
+pub const EXCHANGES_PER_TURN_MAX: usize = 32;
+
+/// A turn of a connection, with all of the worker that it may touch.
+#[derive(Debug)]
+pub(in crate::io) struct Turn<'a, K: Kernel> {
+    pub(in crate::io) id: ConnectionId,
+    pub(in crate::io) connection: &'a mut HttpConnection<K>,
+    pub(in crate::io) kernel: &'a mut K,
+    pub(in crate::io) supplies: &'a mut Supplies<K>,
+    pub(in crate::io) upstreams: &'a mut UpstreamPool<K>,
+    pub(in crate::io) turns: &'a mut [RoundRobin],
+    pub(in crate::io) account: &'a mut Account,
+    pub(in crate::io) desk: &'a mut Desk,
+    pub(in crate::io) config: &'a Config,
+    pub(in crate::io) plan: &'a Plan,
+    pub(in crate::io) now: Instant,
+    /// No exchange begins any more on a connection that is kept.
+    pub(in crate::io) is_draining: bool,
+    /// Bytes that may still be read in this turn.
+    pub(in crate::io) budget: usize,
+    /// Something was done, so something else may be possible.
+    pub(in crate::io) has_acted: bool,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Look at the phase again.
+    Go,
+    /// Nothing before an event or a deadline.
+    Wait,
+    /// Let others have their turn, and then go on.
+    Yield,
+}
+
+/// What a read by the connection's owner has brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Received {
+    /// So many bytes are at the beginning of the scratch buffer.
+    Bytes(usize),
+    /// Nothing: the source is dry, has ended or has failed, as its lane says now.
+    Nothing,
+}
+
+impl<'a, K: Kernel> Turn<'a, K> {
+    /// What the configuration says of the listener. A connection of HTTP belongs to one of HTTP.
+    pub(super) fn http(&self) -> Option<&'a Http> {
+        self.config.listeners[self.connection.listener.index()].http()
+    }
+
+    /// Does everything that can be done now. Returns whether to come back without an event.
+    pub(in crate::io) fn run(&mut self) -> bool {
+        let mut slot = self.connection.exchange.take();
+        let mut exchanges = 0;
+        let more = loop {
+            let next = match (self.connection.phase, &mut slot) {
+                (Phase::Ended(_), _) => break false,
+                (Phase::Idle { .. } | Phase::Head { .. }, _) => self.read_request_head(&mut slot),
+                (Phase::Exchanging, Some(exchange)) => {
+                    let next = self.exchange(exchange);
+                    if exchange.progress.is_over() || self.has_ended() {
+                        exchanges += 1;
+                        self.conclude(&mut slot);
+                    }
+                    next
+                }
+                (Phase::Exchanging, None) => self.end(End::cut(CloseReason::ClientError)),
+                (Phase::Lingering { .. }, _) => self.linger(),
+            };
+            match next {
+                Next::Go if exchanges >= EXCHANGES_PER_TURN_MAX => break true,
+                Next::Go => {}
+                Next::Wait => break false,
+                Next::Yield => break true,
+            }
+        };
+        self.connection.exchange = slot;
+        more
+    }
+
+    /// Moves what there is to move of an exchange, until nothing more is possible.
+    fn exchange(&mut self, exchange: &mut Exchange) -> Next {
+        loop {
+            self.has_acted = false;
+            if self.connection.is_broken {
+                return self.end(End::cut(CloseReason::ClientReset));
+            }
+            self.advance_request(exchange);
+            self.advance_response(exchange);
+            let is_spent = self.drive_lanes();
+            self.count(exchange);
+            self.check_faults(exchange);
+            if exchange.progress.is_over() || self.connection.phase != Phase::Exchanging {
+                return Next::Go;
+            }
+            if is_spent || (self.budget == 0 && self.has_acted) {
+                return Next::Yield;
+            }
+            if !self.has_acted {
+                return Next::Wait;
+            }
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.connection.phase, Phase::Ended(_))
+    }
+
+    /// The connection is over.
+    pub(super) fn end(&mut self, end: End) -> Next {
+        self.connection.phase = Phase::Ended(end);
+        Next::Go
+    }
+
+    /// Runs both lanes. Returns whether the turn's budget was spent.
+    fn drive_lanes(&mut self) -> bool {
+        let connection = &mut *self.connection;
+        let relay = &mut connection.relay;
+        let (fallbacks, read) = (relay.fallbacks(), relay.read());
+        let upstream = connection.upstream.and_then(|id| self.upstreams.connection(id));
+        let mut ends = Ends {
+            client: &connection.client,
+            upstream: upstream.map(|upstream| &upstream.socket),
+            conduits: &mut connection.conduits,
+            pipe_size: connection.pipe_size,
+            turn_bytes_max: self.budget,
+        };
+        let more = drive(self.kernel, self.supplies, &mut ends, relay);
+        let read = usize::try_from(relay.read() - read).unwrap_or(usize::MAX);
+        self.budget = self.budget.saturating_sub(read);
+        let met = relay.fallbacks().without(fallbacks);
+        self.account.fell_back(connection.listener, met.iter());
+        more
+    }
+
+    /// Adds what the lanes have delivered since the last time to the books and to the exchange.
+    pub(super) fn count(&mut self, exchange: &mut Exchange) {
+        for direction in Direction::ALL {
+            let is = *self.connection.relay.lane(direction).totals();
+            let was = std::mem::replace(&mut self.connection.counted[direction.index()], is);
+            if is == was {
+                continue;
+            }
+            self.has_acted = true;
+            let delivered = [0, 1].map(|path| is.delivered[path] - was.delivered[path]);
+            if delivered != [0, 0] {
+                self.account.delivered(self.connection.listener, direction, delivered);
+            }
+            match direction {
+                Direction::Upstream => exchange.progress.sent(delivered.iter().sum(), self.now),
+                Direction::Downstream => exchange.progress.delivered(self.now),
+            }
+        }
+    }
+
+    // Reading and writing besides the lanes.
+
+    /// Reads from the source of a lane that is at a boundary, at most `max` bytes, into the
+    /// scratch buffer.
+    pub(super) fn receive(&mut self, direction: Direction, max: usize) -> Received {
+        let connection = &mut *self.connection;
+        let socket = socket_of(connection, self.upstreams, direction.source());
+        let Some(socket) = socket else { return Received::Nothing };
+        let max = max.min(self.supplies.read_bytes_max());
+        let outcome = match self.kernel.recv(socket, &mut self.supplies.scratch[..max]) {
+            Ok(0) => Filled::Eof,
+            Ok(bytes) => Filled::Moved { bytes, path: Path::Copy, dry: bytes < max },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Filled::WouldBlock,
+            Err(error) => Filled::Failed(FaultKind::of(&error)),
+        };
+        self.has_acted = true;
+        connection.relay.peeked(direction, outcome);
+        match outcome {
+            Filled::Moved { bytes, .. } => {
+                self.budget = self.budget.saturating_sub(bytes);
+                Received::Bytes(bytes)
+            }
+            Filled::WouldBlock | Filled::Eof | Filled::Failed(_) => Received::Nothing,
+        }
+    }
+
+    /// Puts bytes into a lane that is at a boundary, and as many of them as it takes into its
+    /// sink.
+    pub(super) fn put(&mut self, direction: Direction, parts: &[IoSlice<'_>]) {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        if length == 0 {
+            return;
+        }
+        self.has_acted = true;
+        let connection = &mut *self.connection;
+        connection.relay.lane_mut(direction).inject(length);
+        let socket = socket_of(connection, self.upstreams, direction.sink());
+        let is_writable = connection.relay.lane(direction).sink_is_writable();
+        let outcome = match socket.filter(|_| is_writable) {
+            None => Drained::WouldBlock,
+            Some(socket) => match self.kernel.send_vectored(socket, parts) {
+                Ok(0) => Drained::WouldBlock,
+                Ok(sent) => Drained::Moved(sent),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Drained::WouldBlock,
+                Err(error) => Drained::Failed(FaultKind::of(&error)),
+            },
+        };
+        if is_writable {
+            connection.relay.drained(direction, outcome);
+        }
+        let sent = match outcome {
+            Drained::Moved(sent) => sent,
+            Drained::WouldBlock => 0,
+            Drained::Failed(_) => length,
+        };
+        if sent < length {
+            let conduit = self.supplies.stick(parts, sent);
+            connection.conduits[direction.index()] = conduit;
+        }
+    }
+
+    /// Throws away what a lane holds whose sink is gone.
+    pub(super) fn discard(&mut self, direction: Direction) {
+        let conduit =
+            std::mem::replace(&mut self.connection.conduits[direction.index()], Conduit::Empty);
+        self.supplies.release(conduit);
+    }
+}
+
+/// The socket of a side, if there is one.
+pub(super) fn socket_of<'s, K: Kernel>(
+    connection: &'s HttpConnection<K>,
+    upstreams: &'s UpstreamPool<K>,
+    side: Side,
+) -> Option<&'s K::Socket> {
+    match side {
+        Side::Client => Some(&connection.client),
+        Side::Upstream => {
+            let upstream = upstreams.connection(connection.upstream?)?;
+            Some(&upstream.socket)
+        }
+    }
+}
