@@ -7,7 +7,7 @@ use super::reject::RejectReason;
 
 /// How many other fields a `Connection` may name. Each is compared with all fields of the head;
 /// real ones name two or three.
-pub const CONNECTION_OPTIONS_MAX: usize = 16;
+pub(super) const CONNECTION_OPTIONS_MAX: usize = 16;
 
 /// The options of all `Connection` fields of a head.
 #[derive(Debug, Clone, Default)]

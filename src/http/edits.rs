@@ -1,6 +1,8 @@
 //! Fields that a configuration sets, adds and removes.
 
+use super::context::Context;
 use super::field::FieldName;
+use super::request::RequestHead;
 use super::template::Template;
 
 /// A field line whose value is made anew for each message.
@@ -10,6 +12,16 @@ pub struct FieldTemplate {
     pub name: FieldName,
     /// The value.
     pub value: Template,
+}
+
+impl FieldTemplate {
+    /// Appends the line for one message.
+    pub(super) fn write(&self, head: &RequestHead, context: &Context<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        self.value.render(head, context, out);
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// What is changed about the fields of a message, besides what every proxy must.
@@ -70,11 +82,12 @@ impl HeaderEdits {
         )
     }
 
-    /// Whether the message's own fields of this name are left out.
+    /// Whether the message's own fields of this name are left out. `_` counts as `-`: a program
+    /// that cannot tell the two apart would take a client's `X_User` for the `X-User` set here.
     pub fn replaces(&self, name: &[u8]) -> bool {
         self.lengths & length_bit(name) != 0
-            && (self.set.iter().any(|field| field.name.matches(name))
-                || self.remove.iter().any(|removed| removed.matches(name)))
+            && (self.set.iter().any(|field| field.name.covers(name))
+                || self.remove.iter().any(|removed| removed.covers(name)))
     }
 
     /// The field lines that the message gets: those set, then those added.

@@ -56,6 +56,11 @@ impl FieldName {
     pub fn matches(&self, name: &[u8]) -> bool {
         self.0.as_bytes().eq_ignore_ascii_case(name)
     }
+
+    /// Whether a field's name is this one to a program that cannot tell `_` from `-`.
+    pub fn covers(&self, name: &[u8]) -> bool {
+        is_alike(self.0.as_bytes(), name)
+    }
 }
 
 impl PartialEq for FieldName {
@@ -196,13 +201,10 @@ impl Known {
     }
 }
 
-/// Whether `name` is `lower` but for case and for `_` in the place of `-`.
-fn is_alike(name: &[u8], lower: &[u8]) -> bool {
-    name.len() == lower.len()
-        && name.iter().zip(lower).all(|(byte, expected)| match byte {
-            b'_' => *expected == b'-',
-            byte => byte.to_ascii_lowercase() == *expected,
-        })
+/// Whether two names are the same but for case and for `_` in the place of `-`.
+pub(super) fn is_alike(one: &[u8], other: &[u8]) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| plain(*a) == plain(*b))
 }
 
 /// Whether a byte may stand in a token (RFC 9110, section 5.6.2).

@@ -5,6 +5,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::context::{Context, write_ip};
+use super::edits::HeaderEdits;
+use super::field::Known;
+use super::head::{Field, Version};
+use super::request::RequestHead;
+use super::request_id::RequestId;
+use super::rewrite::write_line;
+
 /// Whose word is believed: peers that are proxies themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TrustedPeers {
@@ -81,4 +89,151 @@ impl Default for ForwardedPolicy {
             request_id: true,
         }
     }
+}
+
+impl ForwardedPolicy {
+    /// The id of a request: the one that it brings along, if it comes from a peer that is trusted
+    /// and is an id ([`RequestId::accept`]); otherwise a new one. `client` is `None` for a unix
+    /// socket.
+    pub fn request_id(
+        &self,
+        head: &RequestHead,
+        client: Option<IpAddr>,
+        random: u128,
+    ) -> RequestId {
+        let mut brought = head.values(Known::XRequestId);
+        let brought = brought.next().filter(|_| self.trust.contains(client));
+        brought.and_then(RequestId::accept).unwrap_or_else(|| RequestId::new(random))
+    }
+}
+
+/// One request's way through this proxy: what is kept of the fields that tell of the way so far,
+/// and what is added.
+pub(super) struct Hop<'a> {
+    policy: &'a ForwardedPolicy,
+    context: &'a Context<'a>,
+    is_trusted: bool,
+}
+
+impl<'a> Hop<'a> {
+    pub(super) fn new(policy: &'a ForwardedPolicy, context: &'a Context<'a>) -> Hop<'a> {
+        let is_trusted = policy.trust.contains(context.client.map(|client| client.ip()));
+        Hop { policy, context, is_trusted }
+    }
+
+    /// Whether a field of the client goes on as it is.
+    pub(super) fn keeps(&self, field: &Field<'_>) -> bool {
+        let is_written_anew = match field.known {
+            Some(Known::XForwardedFor) => self.policy.x_forwarded,
+            Some(Known::Forwarded) => self.policy.forwarded,
+            Some(Known::XRequestId) => return !self.policy.request_id,
+            Some(
+                Known::XForwardedHost
+                | Known::XForwardedPort
+                | Known::XForwardedProto
+                | Known::XRealIp,
+            ) => false,
+            _ => return true,
+        };
+        // A server may take an underscore for the hyphen, and then prefer the wrong one.
+        self.is_trusted && !is_written_anew && !field.name.contains(&b'_')
+    }
+
+    /// Appends what this proxy tells, but for fields that the configuration edits.
+    pub(super) fn write(&self, head: &RequestHead, edits: &HeaderEdits, out: &mut Vec<u8>) {
+        let is_free = |known: Known| !edits.replaces(known.lower_case().as_bytes());
+        if self.policy.x_forwarded {
+            if is_free(Known::XForwardedFor) {
+                self.write_x_forwarded_for(head, out);
+            }
+            if is_free(Known::XForwardedProto) && !self.believes(head, Known::XForwardedProto) {
+                let scheme = self.context.scheme.label();
+                write_line("X-Forwarded-Proto", scheme.as_bytes(), out);
+            }
+            let is_host_missing = !self.believes(head, Known::XForwardedHost);
+            let authority = head.authority().as_bytes();
+            if is_free(Known::XForwardedHost) && is_host_missing && !authority.is_empty() {
+                write_line("X-Forwarded-Host", authority, out);
+            }
+        }
+        if self.policy.forwarded && is_free(Known::Forwarded) {
+            self.write_forwarded(head, out);
+        }
+        if self.policy.request_id && is_free(Known::XRequestId) {
+            write_line("X-Request-Id", self.context.request_id.as_str().as_bytes(), out);
+        }
+        if self.policy.via && is_free(Known::Via) {
+            write_via(head.version(), out);
+        }
+    }
+
+    /// The values that whoever is trusted has sent.
+    fn believed<'h>(&self, head: &'h RequestHead, known: Known) -> impl Iterator<Item = &'h [u8]> {
+        let fields = head.fields().filter(move |field| field.known == Some(known));
+        let is_trusted = self.is_trusted;
+        fields
+            .filter(move |field| {
+                is_trusted && !field.name.contains(&b'_') && !field.value.is_empty()
+            })
+            .map(|field| field.value)
+    }
+
+    fn believes(&self, head: &RequestHead, known: Known) -> bool {
+        self.believed(head, known).next().is_some()
+    }
+
+    /// Appends what is believed of a list, each member with a comma behind it.
+    fn write_believed(&self, head: &RequestHead, known: Known, out: &mut Vec<u8>) {
+        for value in self.believed(head, known) {
+            out.extend_from_slice(value);
+            out.extend_from_slice(b", ");
+        }
+    }
+
+    fn write_x_forwarded_for(&self, head: &RequestHead, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(b"X-Forwarded-For: ");
+        let empty = out.len();
+        self.write_believed(head, Known::XForwardedFor, out);
+        match self.context.client {
+            Some(client) => write_ip(client.ip(), out),
+            // A unix socket has no address to add.
+            None if out.len() == empty => return out.truncate(start),
+            None => out.truncate(out.len() - ", ".len()),
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// RFC 7239, section 4.
+    fn write_forwarded(&self, head: &RequestHead, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"Forwarded: ");
+        self.write_believed(head, Known::Forwarded, out);
+        out.extend_from_slice(b"for=");
+        match self.context.client.map(|client| client.ip().to_canonical()) {
+            Some(ip @ IpAddr::V4(_)) => write_ip(ip, out),
+            Some(ip @ IpAddr::V6(_)) => {
+                out.extend_from_slice(b"\"[");
+                write_ip(ip, out);
+                out.extend_from_slice(b"]\"");
+            }
+            None => out.extend_from_slice(b"unknown"),
+        }
+        if !head.authority().is_empty() {
+            out.extend_from_slice(b";host=\"");
+            out.extend_from_slice(head.authority().as_bytes());
+            out.push(b'"');
+        }
+        out.extend_from_slice(b";proto=");
+        out.extend_from_slice(self.context.scheme.label().as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Appends this proxy to `Via`; `received` is the version of the message as it came.
+pub(super) fn write_via(received: Version, out: &mut Vec<u8>) {
+    let line: &[u8] = match received {
+        Version::Http10 => b"Via: 1.0 spliceway\r\n",
+        Version::Http11 => b"Via: 1.1 spliceway\r\n",
+    };
+    out.extend_from_slice(line);
 }

@@ -3,7 +3,6 @@
 
 use super::field::{is_token, trim};
 use super::head::Version;
-use super::method::Method;
 use super::reject::RejectReason;
 
 /// How the end of a body is found.
@@ -98,21 +97,10 @@ impl FramingFields {
         Ok(self.resolve(version)?.unwrap_or(BodyLength::None))
     }
 
-    /// The body of a response with `status` to a request with `method`. Where there is none by
-    /// RFC 9112, section 6.3, the framing fields must be unambiguous all the same.
-    pub(super) fn of_response(
-        self,
-        version: Version,
-        status: u16,
-        method: Method,
-    ) -> Result<BodyLength, RejectReason> {
-        let framing = self.resolve(version)?;
-        let has_none = method == Method::Head || matches!(status, 100..=199 | 204 | 304);
-        match framing {
-            _ if has_none => Ok(BodyLength::None),
-            Some(length) => Ok(length),
-            None => Ok(BodyLength::UntilEnd),
-        }
+    /// The body that the fields of a response promise. Whether it has one at all depends on its
+    /// status and on the request (RFC 9112, section 6.3).
+    pub(super) fn of_response(self, version: Version) -> Result<BodyLength, RejectReason> {
+        Ok(self.resolve(version)?.unwrap_or(BodyLength::UntilEnd))
     }
 }
 

@@ -1,8 +1,11 @@
 //! What request heads and response heads have in common: where they end, and their fields.
 
+use std::mem::MaybeUninit;
+
 use super::connection::ConnectionOptions;
 use super::field::Known;
 use super::framing::FramingFields;
+use super::limits::HeadLimits;
 use super::reject::{RejectReason, Rejection};
 
 /// What came of parsing.
@@ -89,6 +92,34 @@ pub struct Field<'a> {
     pub known: Option<Known>,
 }
 
+/// Where httparse puts the fields of one head; on the stack, and not initialised.
+pub(super) struct FieldPlaces<'b>([MaybeUninit<httparse::Header<'b>>; FIELD_PLACES]);
+
+const FIELD_PLACES: usize = *HeadLimits::FIELDS.end();
+
+impl<'b> FieldPlaces<'b> {
+    pub(super) fn new() -> FieldPlaces<'b> {
+        FieldPlaces([const { MaybeUninit::uninit() }; FIELD_PLACES])
+    }
+
+    /// As many of them as there may be fields.
+    pub(super) fn up_to(&mut self, fields_max: usize) -> &mut [MaybeUninit<httparse::Header<'b>>] {
+        &mut self.0[..fields_max.min(FIELD_PLACES)]
+    }
+}
+
+/// What an error of httparse means for a head whose end has been found.
+pub(super) fn syntax_reason(error: httparse::Error) -> RejectReason {
+    match error {
+        httparse::Error::HeaderName | httparse::Error::HeaderValue => RejectReason::Field,
+        httparse::Error::TooManyHeaders => RejectReason::FieldCount,
+        httparse::Error::NewLine
+        | httparse::Error::Status
+        | httparse::Error::Token
+        | httparse::Error::Version => RejectReason::StartLine,
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct FieldSpan {
     name: Span,
@@ -102,23 +133,31 @@ struct FieldSpan {
 pub(super) struct Section {
     bytes: Vec<u8>,
     fields: Vec<FieldSpan>,
+    /// Bit `known as u32`: there is such a field.
+    present: u32,
 }
 
 impl Section {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.fields.clear();
+        self.present = 0;
     }
 
     /// Keeps a copy of a head, and where the parser found its fields.
     pub(super) fn keep(&mut self, bytes: &[u8], fields: &[httparse::Header<'_>]) {
         self.clear();
         self.bytes.extend_from_slice(bytes);
-        self.fields.extend(fields.iter().map(|field| FieldSpan {
-            name: Span::within(bytes, field.name.as_bytes()),
-            value: Span::within(bytes, field.value),
-            known: Known::of(field.name.as_bytes()),
-        }));
+        for field in fields {
+            let known = Known::of(field.name.as_bytes());
+            self.present |= known.map_or(0, |known| 1 << known as u32);
+            let name = Span::within(bytes, field.name.as_bytes());
+            self.fields.push(FieldSpan { name, value: Span::within(bytes, field.value), known });
+        }
+    }
+
+    pub(super) fn has(&self, known: Known) -> bool {
+        self.present & 1 << known as u32 != 0
     }
 
     /// Bytes of memory that it holds.
@@ -143,7 +182,10 @@ impl Section {
     }
 
     pub(super) fn values(&self, known: Known) -> impl Iterator<Item = &[u8]> {
-        self.fields().filter(move |field| field.known == Some(known)).map(|field| field.value)
+        // Most of them are not there.
+        let searched = if self.has(known) { &self.fields[..] } else { &[] };
+        let found = searched.iter().filter(move |field| field.known == Some(known));
+        found.map(|field| field.value.of(&self.bytes))
     }
 
     /// The value of the first field of this name.
@@ -198,11 +240,6 @@ pub(super) struct EndScan {
 }
 
 impl EndScan {
-    /// As when the first `lines` bytes have been seen, and are whole lines.
-    pub(super) fn behind(lines: usize) -> EndScan {
-        EndScan { scanned: lines, line_start: lines }
-    }
-
     /// Whether no line has ended yet.
     pub(super) fn is_in_first_line(self) -> bool {
         self.line_start == 0

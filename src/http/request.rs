@@ -1,11 +1,11 @@
 //! The head of a request: parsed, checked, and kept until the exchange ends.
 
-use std::mem::MaybeUninit;
-
 use super::connection::ConnectionOptions;
 use super::field::{Known, is_token_byte, members, trim};
 use super::framing::BodyLength;
-use super::head::{EndScan, Field, Parsed, Section, SectionEnd, Span, Version};
+use super::head::{
+    EndScan, Field, FieldPlaces, Parsed, Section, SectionEnd, Span, Version, syntax_reason,
+};
 use super::host::{Authority, without_final_dot};
 use super::limits::HeadLimits;
 use super::method::Method;
@@ -107,10 +107,9 @@ impl RequestHead {
 
     fn read(&mut self, head: &[u8], limits: &HeadLimits) -> Result<(), RejectReason> {
         self.forget();
-        let mut places = [const { MaybeUninit::uninit() }; *HeadLimits::FIELDS.end()];
-        let places = &mut places[..limits.fields_max.min(*HeadLimits::FIELDS.end())];
+        let mut places = FieldPlaces::new();
         let mut line = httparse::Request::new(&mut []);
-        let result = line.parse_with_uninit_headers(head, places);
+        let result = line.parse_with_uninit_headers(head, places.up_to(limits.fields_max));
         let is_whole = matches!(result, Ok(httparse::Status::Complete(_)));
         self.section.keep(head, if is_whole { line.headers } else { &[] });
         if let Some(method) = line.method {
@@ -125,11 +124,7 @@ impl RequestHead {
             Ok(httparse::Status::Complete(length)) if length == head.len() => self.check(limits),
             Ok(_) => Err(RejectReason::StartLine),
             Err(httparse::Error::Version) => Err(version_reason(head)),
-            Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => {
-                Err(RejectReason::Field)
-            }
-            Err(httparse::Error::TooManyHeaders) => Err(RejectReason::FieldCount),
-            Err(_) => Err(RejectReason::StartLine),
+            Err(error) => Err(syntax_reason(error)),
         }
     }
 
