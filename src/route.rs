@@ -237,3 +237,6 @@ fn candidates<'h>(hosts: &'h [Host], name: &str) -> Option<&'h [RouteId]> {
     let place = hosts.binary_search_by(|host| (*host.name).cmp(name)).ok()?;
     Some(&hosts[place].candidates)
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,7 +50,10 @@ fn unknown_keys() {
     check(
         "upstreams.app",
         "health = { http = \"/\" }",
-        &["a.toml:@: upstreams.app.health: unknown key; expected one of servers, balance, source"],
+        &[
+            "a.toml:@: upstreams.app.health: unknown key; expected one of servers, balance, source, \
+          pool",
+        ],
     );
     check(
         "upstreams.app",
@@ -61,15 +64,16 @@ fn unknown_keys() {
         "listeners.web",
         "\"a.b\" = 1",
         &[
-            "a.toml:@: listeners.web.\"a.b\": unknown key; expected one of bind, upstream, protocol, \
-         backlog, relay, timeouts, keepalive",
+            "a.toml:@: listeners.web.\"a.b\": unknown key; expected one of bind, protocol, backlog, \
+         relay, timeouts, keepalive, upstream, routes, http, forwarded, host_header, \
+         request_headers, response_headers",
         ],
     );
     let text = format!("\"relay.mode\" = \"copy\"\n{VALID}");
     assert_eq!(
         Case::file("a.toml", &text).errors(),
         ["a.toml:1: \"relay.mode\": unknown key; expected one of process, admin, access_log, \
-          relay, timeouts, keepalive, listeners, upstreams"]
+          relay, timeouts, keepalive, http, forwarded, listeners, upstreams"]
     );
 }
 
@@ -128,9 +132,11 @@ fn wrong_types() {
     );
     check(
         "listeners.web",
-        "protocol = \"http\"",
-        &["a.toml:@: listeners.web.protocol: found \"http\"; expected \"tcp\", the only protocol \
-         that this version speaks"],
+        "protocol = \"htpp\"",
+        &[
+            "a.toml:@: listeners.web.protocol: found \"htpp\"; expected \"tcp\" or \"http\"; did you \
+         mean \"http\"?",
+        ],
     );
     check(
         "access_log",
@@ -432,7 +438,7 @@ fn variables_and_flags_of_unknown_keys() {
     check(
         "SPLICEWAY__",
         "SPLICEWAY__: \"\": unknown key; expected one of process, admin, access_log, relay, \
-         timeouts, keepalive, listeners, upstreams",
+         timeouts, keepalive, http, forwarded, listeners, upstreams",
     );
     let deep = format!("SPLICEWAY__{}", "A__".repeat(40_000));
     check(&deep, &format!("{deep}: the key has too many parts"));

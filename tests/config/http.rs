@@ -1,0 +1,1 @@
+//! HTTP listeners: their keys, their routes, and every error with its exact words.
