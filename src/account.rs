@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::access_log::{AccessLogSink, Record};
 use crate::config::Config;
 use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path, Side};
+use crate::exchange::Exchange;
 use crate::id::{ListenerId, ServerId, UpstreamId};
 use crate::metrics::{AcceptPause, ListenerMetrics, ServerMetrics, UpstreamMetrics};
 use crate::relay::choice::Fallbacks;
@@ -64,6 +65,7 @@ struct ListenerAccount {
     relay_bytes: [[Count; 2]; 2],
     fallbacks: [Count; FallbackReason::ALL.len()],
     opened: Count,
+    exchanges: Count,
     open: Level,
     closed: [Count; CloseReason::ALL.len()],
     accept_paused: [Count; AcceptPause::ALL.len()],
@@ -116,8 +118,27 @@ pub struct Closed<'a> {
     pub client: Option<SocketAddr>,
     /// The session, for its lanes and times.
     pub session: &'a Session,
+    /// The exchange that has upgraded it from HTTP.
+    pub upgraded_by: Option<&'a Exchange>,
     /// Why it ended.
     pub reason: CloseReason,
+}
+
+/// An exchange that is over.
+#[derive(Debug, Clone, Copy)]
+pub struct Exchanged<'a> {
+    /// The listener that its request came to.
+    pub listener: ListenerId,
+    /// The client's IP address, if it has one.
+    pub client: Option<SocketAddr>,
+    /// What is known of it: heads, status, upstream and server, attempts, times, rejection, end.
+    pub exchange: &'a Exchange,
+    /// Bytes delivered for it, heads among them, by direction and then by [`Path::index`].
+    pub bytes: [[u64; 2]; 2],
+    /// Why any of them were copied although splice was chosen.
+    pub fallbacks: Fallbacks,
+    /// When it ended.
+    pub ended_at: Instant,
 }
 
 /// The books of one worker.
@@ -141,6 +162,7 @@ impl Account {
             relay_bytes: Default::default(),
             fallbacks: Default::default(),
             opened: Count::default(),
+            exchanges: Count::default(),
             open: Level::default(),
             closed: Default::default(),
             accept_paused: Default::default(),
@@ -233,23 +255,48 @@ impl Account {
     pub fn closed(&mut self, closed: Closed<'_>, now: Instant) {
         let Closed { listener, upstream, session, reason, .. } = closed;
         let total = now.saturating_duration_since(session.accepted_at());
-        let account = self.listener(listener);
-        account.closed[reason.index()].add(1);
-        account.open.now -= 1;
-        account.metrics.duration.record(total);
+        self.left(listener, reason, total);
         if session.connect_took().is_some() {
             self.server(upstream, session.server()).connections.now -= 1;
         }
         if let Some((Side::Upstream, kind)) = session.relay().fault() {
             self.server_failed(upstream, session.server(), kind);
         }
-        if self.access_log.is_on() {
-            self.log(closed, total);
+        match closed.upgraded_by {
+            Some(exchange) => self.exchanged(&Exchanged {
+                listener,
+                client: closed.client,
+                exchange,
+                bytes: Direction::ALL
+                    .map(|direction| session.relay().lane(direction).totals().delivered),
+                fallbacks: session.relay().fallbacks(),
+                ended_at: now,
+            }),
+            None if self.access_log.is_on() => self.log(closed, total),
+            None => {}
         }
     }
 
+    /// A client's connection has ended after `total`, whatever it spoke.
+    pub fn left(&mut self, listener: ListenerId, reason: CloseReason, total: Duration) {
+        let account = self.listener(listener);
+        account.closed[reason.index()].add(1);
+        account.open.now -= 1;
+        account.metrics.duration.record(total);
+    }
+
+    /// An exchange is over.
+    pub fn exchanged(&mut self, exchanged: &Exchanged<'_>) {
+        self.listener(exchanged.listener).exchanges.add(1);
+    }
+
+    /// How many exchanges are over, over all listeners.
+    pub fn exchanged_in_all(&self) -> u64 {
+        self.listeners.iter().map(|listener| listener.exchanges.total).sum()
+    }
+
     fn log(&mut self, closed: Closed<'_>, total: Duration) {
-        let Closed { listener, upstream, client, session, reason } = closed;
+        let Closed { listener, upstream, client, session, reason, .. } = closed;
         let relay = session.relay();
         let upstream = &self.config.upstreams[upstream.index()];
         let mut fallbacks = [FallbackReason::Unavailable; FallbackReason::ALL.len()];

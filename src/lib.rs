@@ -124,6 +124,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod error;
+pub mod exchange;
 pub mod explain;
 pub mod http;
 pub mod id;

@@ -182,7 +182,7 @@ pub struct ListenerMetrics {
     /// [`CONNECTIONS`]; shared by all workers, so it is only ever incremented and decremented.
     pub open: Gauge,
     /// [`CONNECTIONS_CLOSED`], indexed by [`CloseReason::index`].
-    pub closed: [Counter; 12],
+    pub closed: [Counter; CloseReason::ALL.len()],
     /// [`CONNECTION_DURATION`], in seconds.
     pub duration: Histogram,
     /// [`ACCEPT_PAUSED`], indexed by [`AcceptPause::index`].

@@ -158,14 +158,17 @@ struct Bytes {
 /// for a client that broke off.
 fn status(reason: CloseReason) -> u16 {
     match reason {
-        CloseReason::Completed => 200,
+        CloseReason::Completed | CloseReason::KeepAliveTimeout => 200,
+        CloseReason::Rejected => 400,
         CloseReason::ClientReset | CloseReason::ClientError => 499,
-        CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout => 408,
+        CloseReason::IdleTimeout
+        | CloseReason::HalfClosedTimeout
+        | CloseReason::RequestTimeout => 408,
         CloseReason::UpstreamReset
         | CloseReason::UpstreamError
         | CloseReason::ConnectRefused
         | CloseReason::ConnectUnreachable => 502,
-        CloseReason::ConnectTimeout => 504,
+        CloseReason::ConnectTimeout | CloseReason::ResponseTimeout => 504,
         CloseReason::ConnectFailed | CloseReason::DrainTimeout => 503,
     }
 }

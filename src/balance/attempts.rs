@@ -58,6 +58,12 @@ impl Attempts {
         self.took = Some(now.saturating_duration_since(self.began_at));
     }
 
+    /// The same where the connection stood before: it took no time.
+    #[must_use]
+    pub fn standing(self) -> Attempts {
+        Attempts { took: self.took.or(Some(Duration::ZERO)), ..self }
+    }
+
     /// No server answered: the next one in turn is tried, each once at most.
     pub fn failed(&mut self, now: Instant) -> AfterFailure {
         if self.begun >= self.servers.min(ATTEMPTS_MAX) {

@@ -39,6 +39,10 @@ pub struct Exchange {
     pub bodies: [Body; 2],
     /// What a lane was told to move of each body and has not been asked about.
     pub moving: [u64; 2],
+    /// A part of each body was left to a lane already.
+    pub moved_unseen: [bool; 2],
+    /// The head of the request was given to the connection that it is sent over.
+    pub has_sent_head: bool,
     /// How far both are.
     pub progress: Progress,
     /// The name of the request.
@@ -78,8 +82,10 @@ impl Exchange {
         Exchange {
             request: RequestHead::default(),
             response: ResponseHead::default(),
-            bodies: [Body::NONE; 2],
+            bodies: Default::default(),
             moving: [0; 2],
+            moved_unseen: [false; 2],
+            has_sent_head: false,
             progress: Progress::answered(timeouts, now),
             request_id: RequestId::default(),
             route: None,

@@ -273,13 +273,12 @@ impl Progress {
         }
         let is_untouched = self.is_reused && self.sent == 0;
         let is_safe = !self.has_response && !self.has_sent_body && (is_idempotent || is_untouched);
-        match &mut self.attempts {
-            Some(attempts) if is_safe && attempts.lost(now) == AfterFailure::Retry => {
-                self.request = RequestProgress::Waiting { until: now + self.connect_timeout };
-                AfterLoss::Retry
-            }
-            _ => AfterLoss::Answer,
+        let attempts = self.attempts.as_mut().filter(|_| is_safe);
+        if attempts.map(|attempts| attempts.lost(now)) != Some(AfterFailure::Retry) {
+            return AfterLoss::Answer;
         }
+        self.request = RequestProgress::Waiting { until: now + self.connect_timeout };
+        AfterLoss::Retry
     }
 
     // Deadlines.

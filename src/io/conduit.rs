@@ -140,18 +140,22 @@ impl<K: Kernel> Supplies<K> {
         self.count(conduit, u64::wrapping_add);
     }
 
-    /// Memory for what of `parts` follows their first `sent` bytes, to be parked already.
-    pub fn stick(&mut self, parts: &[IoSlice<'_>], sent: usize) -> Conduit<K::Pipe> {
+    /// Puts what of `parts` follows their first `sent` bytes behind what a parked conduit holds in
+    /// memory.
+    pub fn stick(&mut self, conduit: &mut Conduit<K::Pipe>, parts: &[IoSlice<'_>], sent: usize) {
+        self.unpark(conduit);
+        let mut bytes = match std::mem::replace(conduit, Conduit::Empty) {
+            Conduit::Stuck { bytes, sent } => bytes[sent..].to_vec(),
+            Conduit::Empty | Conduit::Pipe { .. } | Conduit::Scratch { .. } => Vec::new(),
+        };
         let mut skip = sent;
-        let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len()).sum::<usize>() - sent);
         for part in parts {
             let skipped = skip.min(part.len());
             bytes.extend_from_slice(&part[skipped..]);
             skip -= skipped;
         }
-        let conduit = Conduit::Stuck { bytes: bytes.into(), sent: 0 };
-        self.count(&conduit, u64::wrapping_add);
-        conduit
+        *conduit = Conduit::Stuck { bytes: bytes.into(), sent: 0 };
+        self.park(conduit);
     }
 
     /// Begins the run of a lane: the opposite of [`Supplies::park`].

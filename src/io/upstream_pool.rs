@@ -132,6 +132,12 @@ impl<K: Kernel> UpstreamPool<K> {
         Some(connection)
     }
 
+    /// Takes a connection out that leaves HTTP, and goes on being counted.
+    pub fn detach(&mut self, id: UpstreamConnectionId) -> Option<UpstreamConnection<K>> {
+        self.connection(id)?;
+        self.connections.try_remove(id.index as usize)
+    }
+
     /// The idle connection to a server that was used last, for `owner`.
     pub fn take(
         &mut self,

@@ -210,8 +210,8 @@ impl Lane {
             (1.., _, Sink::Open { writable: false }) => {
                 Step::Wait { readable: false, writable: true }
             }
-            (0, Source::Failed(_), _) => Step::Done,
             (0, _, _) if self.extent == Extent::NONE => Step::Boundary,
+            (0, Source::Failed(_), _) => Step::Done,
             (0, Source::Open { readable: true }, _) => {
                 Step::Fill { path: self.choice.path(), max: self.read_bytes_max() }
             }
@@ -258,10 +258,11 @@ impl Lane {
         self.extent
     }
 
-    /// The owner has put bytes of its own into the empty conduit. They count as read.
+    /// The owner has put bytes of its own into the conduit, which was empty or held others of that
+    /// kind. They count as read.
     pub fn inject(&mut self, bytes: usize) {
-        debug_assert!(self.held == 0, "what is held goes out first");
-        self.held = bytes;
+        debug_assert!(self.held == 0 || self.held_by == Path::Copy, "what is held goes out first");
+        self.held += bytes;
         self.held_by = Path::Copy;
         self.totals.read += bytes as u64;
     }

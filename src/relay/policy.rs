@@ -13,6 +13,10 @@ use crate::config::RelayMode;
 /// earned too.
 pub const MOVE_BYTES_MIN: u64 = 32 * 1024;
 
+/// How much is read between two chunks of a body whose last chunk was moved unseen. A size line
+/// fits; what comes with it of the next chunk is copied, and should be little.
+pub const BETWEEN_CHUNKS_READ_BYTES: usize = 64;
+
 /// Whether the next `left` bytes of a body, all of which are certain to come, are moved unseen.
 ///
 /// `splice` and `auto` agree here: a length that is known needs no watching of the flow.

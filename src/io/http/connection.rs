@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::error::Side;
+use crate::config::{Http, RelayMode};
+use crate::error::{Direction, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::Phase;
 use crate::id::{Generation, ListenerId, UpstreamConnectionId};
 use crate::io::conduit::Conduit;
+use crate::io::connection::Accepted;
 use crate::io::kernel::Kernel;
 use crate::relay::lane::Totals;
 use crate::relay::{Readiness, Relay};
@@ -54,6 +56,37 @@ pub struct HttpConnection<K: Kernel> {
 }
 
 impl<K: Kernel> HttpConnection<K> {
+    /// A connection on which nothing has come yet.
+    pub fn new(accepted: Accepted<K::Socket>, http: &Http, now: Instant) -> HttpConnection<K> {
+        let Accepted { generation, listener, client, client_address, is_unix } = accepted;
+        let mut relay = Relay::new(RelayMode::Copy, None);
+        relay.restart(RelayMode::Copy, [None; 2]);
+        if is_unix {
+            relay.lane_mut(Direction::Upstream).source_is_unix();
+        }
+        let until = now + http.timeouts.request_head;
+        HttpConnection {
+            generation,
+            listener,
+            client,
+            client_address,
+            is_unix,
+            is_broken: false,
+            accepted_at: now,
+            phase: Phase::Idle { until, is_first: true },
+            exchange: None,
+            upstream: None,
+            connect_events: Readiness::default(),
+            relay,
+            conduits: [Conduit::Empty, Conduit::Empty],
+            unread: Default::default(),
+            counted: Default::default(),
+            pipe_size: 0,
+            armed: None,
+            queued: false,
+        }
+    }
+
     /// An event of one of the sockets.
     pub fn on_ready(&mut self, side: Side, readiness: Readiness) {
         match side {

@@ -2,10 +2,12 @@
 //! state: memory that is used again, request ids, the date, the names of servers.
 
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::{Config, HttpTimeouts};
 use crate::exchange::Exchange;
+use crate::http::date::HttpDate;
+use crate::http::edits::HeaderEdits;
 use crate::http::request_id::RequestId;
 use crate::id::{ServerId, UpstreamId};
 
@@ -26,11 +28,13 @@ pub struct Desk {
     pub(super) head: Vec<u8>,
     /// Where what follows a body's own bytes is written.
     pub(super) tail: Vec<u8>,
+    /// For a request without a route.
+    pub(super) no_edits: HeaderEdits,
     /// By upstream, then by server: its address as text.
     server_names: Vec<Vec<Box<str>>>,
     random: RandomState,
     requests: u64,
-    date: String,
+    date: HttpDate,
     date_at: Option<Instant>,
 }
 
@@ -44,10 +48,11 @@ impl Desk {
             exchanges: Vec::new(),
             head: Vec::new(),
             tail: Vec::new(),
+            no_edits: HeaderEdits::default(),
             server_names: names.collect(),
             random: RandomState::new(),
             requests: 0,
-            date: String::new(),
+            date: HttpDate::from_unix(0),
             date_at: None,
         }
     }
@@ -87,14 +92,15 @@ impl Desk {
     pub fn refresh_date(&mut self, now: Instant) {
         let is_old = |at: Instant| now.saturating_duration_since(at) >= DATE_AGE_MAX;
         if self.date_at.is_none_or(is_old) {
-            // IMF-fixdate (RFC 9110, section 5.6.7).
-            self.date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            // A clock that stands before 1970 is not worth a failure.
+            self.date = HttpDate::from_unix(since.unwrap_or_default().as_secs());
             self.date_at = Some(now);
         }
     }
 
     /// The date as [`Desk::refresh_date`] left it.
     pub fn date(&self) -> &str {
-        &self.date
+        self.date.as_str()
     }
 }

@@ -18,13 +18,12 @@ mod answer;
 mod body;
 mod close;
 pub mod connection;
-mod desk;
+pub mod desk;
 mod request_head;
 mod response_head;
 mod route;
-mod run;
+pub mod run;
 mod server;
 mod settle;
 mod tunnel;
 
-pub use desk::Desk;

@@ -1,6 +1,6 @@
 //! From the first byte of a request to its whole head.
 
-use crate::config::Http;
+use crate::config::{Http, RelayMode};
 use crate::error::{CloseReason, Direction};
 use crate::exchange::Exchange;
 use crate::exchange::phase::{End, Phase};
@@ -27,29 +27,14 @@ impl<K: Kernel> Turn<'_, K> {
             return Next::Go;
         }
         let lane = self.connection.relay.lane(direction);
-        match (lane.source_fault(), lane.source_has_ended()) {
-            (Some(kind), _) => {
-                let reason = CloseReason::of_fault(direction.source(), kind);
-                self.abandon_head(slot, reason)
+        match (lane.source_fault(), lane.source_has_ended(), slot) {
+            (Some(kind), ..) => {
+                self.end(End::cut(CloseReason::of_fault(direction.source(), kind)))
             }
-            (None, true) => self.abandon_head(slot, CloseReason::ClientError),
-            (None, false) => Next::Wait,
-        }
-    }
-
-    /// The client is gone. Between requests it may.
-    fn abandon_head(&mut self, slot: &mut Option<Box<Exchange>>, reason: CloseReason) -> Next {
-        match slot {
-            None if reason == CloseReason::ClientError => {
-                self.end(End::orderly(CloseReason::Completed))
-            }
-            None => self.end(End::cut(reason)),
-            Some(exchange) => {
-                exchange.end = reason;
-                let next = self.end(End::cut(reason));
-                self.conclude(slot);
-                next
-            }
+            // Between requests a client may go.
+            (None, true, None) => self.end(End::orderly(CloseReason::Completed)),
+            (None, true, Some(_)) => self.end(End::cut(CloseReason::ClientError)),
+            (None, false, _) => Next::Wait,
         }
     }
 
@@ -81,6 +66,8 @@ impl<K: Kernel> Turn<'_, K> {
 
     fn open_exchange(&mut self, exchange: &mut Exchange) {
         self.connection.phase = Phase::Exchanging;
+        self.connection.relay.restart(RelayMode::Copy, [None; 2]);
+        self.connection.counted = Default::default();
         exchange.times.head_at = Some(self.now);
     }
 

@@ -11,32 +11,9 @@ use crate::http::request::RequestHead;
 use crate::http::request_id::RequestId;
 use crate::io::http::run::Turn;
 use crate::io::kernel::Kernel;
-use crate::route::{self, Miss};
+use crate::route::Miss;
 
-/// A request as routes look at it.
-struct Routed<'a>(&'a RequestHead);
-
-impl route::Request for Routed<'_> {
-    fn host(&self) -> &[u8] {
-        self.0.host().as_bytes()
-    }
-
-    fn path(&self) -> &[u8] {
-        self.0.path().as_bytes()
-    }
-
-    fn method(&self) -> &[u8] {
-        self.0.method_text().as_bytes()
-    }
-
-    fn has_header(&self, name: &str, value: Option<&[u8]>) -> bool {
-        let is_named = |found: &[u8]| found.eq_ignore_ascii_case(name.as_bytes());
-        let is_valued = |found: &[u8]| value.is_none_or(|value| value == found);
-        self.0.fields().any(|field| is_named(field.name) && is_valued(field.value))
-    }
-}
-
-impl<K: Kernel> Turn<'_, K> {
+impl<'a, K: Kernel> Turn<'a, K> {
     /// Does what the route of a request says. `rest` is what came behind its head; returns how
     /// much of that was used.
     pub(super) fn begin(&mut self, http: &Http, exchange: &mut Exchange, rest: &[u8]) -> usize {
@@ -52,7 +29,7 @@ impl<K: Kernel> Turn<'_, K> {
             self.reject(exchange, Rejection::of_request(RejectReason::BodySize));
             return rest.len();
         }
-        let route = match http.router.find(&Routed(&exchange.request)) {
+        let route = match http.router.find(&exchange.request) {
             Ok(route) => route,
             Err(miss) => {
                 let status = match miss {
@@ -90,7 +67,7 @@ impl<K: Kernel> Turn<'_, K> {
     }
 
     /// The route of an exchange, once it is found.
-    pub(super) fn route(&self, exchange: &Exchange) -> Option<&'_ Route> {
+    pub(super) fn route(&self, exchange: &Exchange) -> Option<&'a Route> {
         Some(self.http()?.route(exchange.route?))
     }
 }

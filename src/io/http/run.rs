@@ -77,11 +77,11 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let mut exchanges = 0;
         let more = loop {
             let next = match (self.connection.phase, &mut slot) {
-                (Phase::Ended(_), _) => break false,
+                (Phase::Ended(_) | Phase::Upgraded, _) => break false,
                 (Phase::Idle { .. } | Phase::Head { .. }, _) => self.read_request_head(&mut slot),
                 (Phase::Exchanging, Some(exchange)) => {
                     let next = self.exchange(exchange);
-                    if exchange.progress.is_over() || self.has_ended() {
+                    if exchange.progress.is_over() {
                         exchanges += 1;
                         self.conclude(&mut slot);
                     }
@@ -97,6 +97,9 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 Next::Yield => break true,
             }
         };
+        if let Phase::Ended(_) = self.connection.phase {
+            self.conclude(&mut slot);
+        }
         self.connection.exchange = slot;
         more
     }
@@ -123,10 +126,6 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 return Next::Wait;
             }
         }
-    }
-
-    fn has_ended(&self) -> bool {
-        matches!(self.connection.phase, Phase::Ended(_))
     }
 
     /// The connection is over.
@@ -202,8 +201,8 @@ impl<'a, K: Kernel> Turn<'a, K> {
         }
     }
 
-    /// Puts bytes into a lane that is at a boundary, and as many of them as it takes into its
-    /// sink.
+    /// Puts bytes into a lane, and as many of them as possible into its sink. The lane holds
+    /// nothing, or bytes that were put there before.
     pub(super) fn put(&mut self, direction: Direction, parts: &[IoSlice<'_>]) {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         if length == 0 {
@@ -211,29 +210,28 @@ impl<'a, K: Kernel> Turn<'a, K> {
         }
         self.has_acted = true;
         let connection = &mut *self.connection;
-        connection.relay.lane_mut(direction).inject(length);
+        let lane = connection.relay.lane_mut(direction);
+        let may_send = lane.held() == 0 && lane.sink_is_writable();
+        lane.inject(length);
+        let mut sent = 0;
         let socket = socket_of(connection, self.upstreams, direction.sink());
-        let is_writable = connection.relay.lane(direction).sink_is_writable();
-        let outcome = match socket.filter(|_| is_writable) {
-            None => Drained::WouldBlock,
-            Some(socket) => match self.kernel.send_vectored(socket, parts) {
+        if let Some(socket) = socket.filter(|_| may_send) {
+            let outcome = match self.kernel.send_vectored(socket, parts) {
                 Ok(0) => Drained::WouldBlock,
-                Ok(sent) => Drained::Moved(sent),
+                Ok(bytes) => Drained::Moved(bytes),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Drained::WouldBlock,
                 Err(error) => Drained::Failed(FaultKind::of(&error)),
-            },
-        };
-        if is_writable {
+            };
             connection.relay.drained(direction, outcome);
+            sent = match outcome {
+                Drained::Moved(bytes) => bytes,
+                Drained::WouldBlock => 0,
+                Drained::Failed(_) => length,
+            };
         }
-        let sent = match outcome {
-            Drained::Moved(sent) => sent,
-            Drained::WouldBlock => 0,
-            Drained::Failed(_) => length,
-        };
         if sent < length {
-            let conduit = self.supplies.stick(parts, sent);
-            connection.conduits[direction.index()] = conduit;
+            let conduit = &mut connection.conduits[direction.index()];
+            self.supplies.stick(conduit, parts, sent);
         }
     }
 
