@@ -17,6 +17,7 @@ pub mod coalesce;
 pub mod lane;
 pub mod policy;
 pub mod silence;
+pub mod survivor;
 
 use crate::config::RelayMode;
 use crate::error::{Direction, FallbackReason, FaultKind, Side};

@@ -4,6 +4,7 @@ use crate::error::Direction;
 use crate::relay::coalesce;
 use crate::relay::lane::{Drained, Filled, Step};
 use crate::relay::silence::QUEUE_LOOK_INTERVAL;
+use crate::relay::survivor::CHECK_INTERVAL_MIN;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const TIMEOUTS: Timeouts = Timeouts {
@@ -156,7 +157,7 @@ fn a_reset_waits_for_the_survivors_send_queue() {
     assert_eq!(session.expire(start), Expiry::CheckSurvivorQueue(Side::Client));
     session.survivor_queue(100, start);
     let next = session.deadline().unwrap();
-    assert_eq!(next, start + RESET_CHECK_INTERVAL_MIN);
+    assert_eq!(next, start + CHECK_INTERVAL_MIN);
     assert_eq!(session.expire(next), Expiry::CheckSurvivorQueue(Side::Client));
     session.survivor_queue(0, next);
     assert_eq!(session.phase(), Phase::Ended(CloseReason::UpstreamReset));

@@ -89,6 +89,10 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 }
                 (Phase::Exchanging, None) => self.end(End::cut(CloseReason::ClientError)),
                 (Phase::Lingering { .. }, _) => self.linger(),
+                (Phase::Cutting { reason, .. }, _) if self.connection.is_broken => {
+                    self.end(End::cut(reason))
+                }
+                (Phase::Cutting { .. }, _) => Next::Wait,
             };
             match next {
                 Next::Go if exchanges >= EXCHANGES_PER_TURN_MAX => break true,
@@ -97,7 +101,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 Next::Yield => break true,
             }
         };
-        if let Phase::Ended(_) = self.connection.phase {
+        if let Phase::Ended(_) | Phase::Cutting { .. } = self.connection.phase {
             self.conclude(&mut slot);
         }
         self.connection.exchange = slot;

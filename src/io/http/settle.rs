@@ -36,6 +36,15 @@ impl<K: Kernel> Turn<'_, K> {
                 self.end(End::orderly(reason));
                 true
             }
+            (Phase::Cutting { reason, mut watch }, _) => {
+                let left = self.kernel.unsent(&self.connection.client).unwrap_or(0);
+                if watch.is_over(self.now) || watch.seen(left, self.now) {
+                    self.end(End::cut(reason));
+                } else {
+                    self.connection.phase = Phase::Cutting { reason, watch };
+                }
+                true
+            }
             (Phase::Head { .. }, Some(exchange)) => {
                 self.connection.phase = Phase::Exchanging;
                 exchange.keeps_client = false;
