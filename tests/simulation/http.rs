@@ -333,7 +333,10 @@ impl Simulation {
 
     /// Whether the client's connection may end in the middle of the response, or before it.
     fn may_be_cut(&self, plan: &Plan) -> bool {
-        plan.breaks != Break::Never || self.is_loose
+        // A server that closes while the request still comes resets the connection by that.
+        let is_endless = matches!(plan.response, Framing::UntilEnd(_));
+        let resets = plan.is_early && is_endless && plan.body != Framing::None;
+        plan.breaks != Break::Never || resets || self.is_loose
     }
 }
 
@@ -478,6 +481,10 @@ fn http_sabotage_is_caught() {
     let sleeps = &["sleeps although its source is readable"];
     check(Sabotage::LoseAnEdge, RelayMode::Copy, calm, sleeps);
     check(Sabotage::CorruptAByte, RelayMode::Splice, calm, &["a body is wrong at offset"]);
-    let of_another = &["the response of another request", "a request on a connection that is over"];
+    let of_another = &[
+        "the response of another request",
+        "a request on a connection that is over",
+        "sleeps although its source is readable",
+    ];
     check(Sabotage::HideSurplus, RelayMode::Splice, surplus, of_another);
 }

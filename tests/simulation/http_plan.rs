@@ -111,7 +111,8 @@ pub fn plan(seed: u64, key: u64, manners: &Manners) -> Plan {
         1 if manners.servers_break => Break::Reset(at),
         _ => Break::Never,
     };
-    let has_surplus = rng.u32(0..6) == 0 && manners.servers_send_surplus;
+    let has_end = breaks == Break::Never && !matches!(response, Framing::UntilEnd(_));
+    let has_surplus = rng.u32(0..6) == 0 && manners.servers_send_surplus && has_end;
     Plan {
         key,
         method,
@@ -123,7 +124,7 @@ pub fn plan(seed: u64, key: u64, manners: &Manners) -> Plan {
         closes,
         is_early: rng.u32(0..4) == 0 && manners.servers_answer_early,
         breaks,
-        has_surplus: has_surplus && !matches!(response, Framing::UntilEnd(_)),
+        has_surplus,
         is_malformed: rng.u32(0..12) == 0 && manners.clients_send_nonsense,
     }
 }
