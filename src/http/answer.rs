@@ -263,7 +263,7 @@ mod tests {
     fn redirects_say_where_to() {
         let head = request(&["GET /a%20/../b?c HTTP/1.1", "Host: A.example:8080"]);
         let location = Template::parse_location("https://{host}{path}{query}").unwrap();
-        let text = answered(&head, 308, Content::Redirect(&location), true);
+        let text = answered(&head, 308, Content::Redirect { to: &location, fields: &[] }, true);
         assert!(text.contains("\r\nLocation: https://a.example/b?c\r\n"), "{text}");
         assert!(
             text.ends_with("\n") && text.contains("308 Permanent Redirect\nrequest id"),

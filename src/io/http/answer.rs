@@ -21,13 +21,13 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// Answers where to go instead.
     pub(super) fn answer_redirect(&mut self, exchange: &mut Exchange, redirect: &Redirect) {
-        self.answer(exchange, redirect.status, Content::Redirect(&redirect.to));
+        let content = Content::Redirect { to: &redirect.to, fields: &redirect.headers };
+        self.answer(exchange, redirect.status, content);
     }
 
     /// Answers what the route says.
     pub(super) fn answer_respond(&mut self, exchange: &mut Exchange, respond: &Respond) {
-        let content =
-            Content::Given { fields: &respond.headers, body: respond.body.as_bytes() };
+        let content = Content::Given { fields: &respond.headers, body: respond.body.as_bytes() };
         self.answer(exchange, respond.status, content);
     }
 
