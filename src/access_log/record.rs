@@ -161,9 +161,9 @@ fn status(reason: CloseReason) -> u16 {
         CloseReason::Completed | CloseReason::KeepAliveTimeout => 200,
         CloseReason::Rejected => 400,
         CloseReason::ClientReset | CloseReason::ClientError => 499,
-        CloseReason::IdleTimeout
-        | CloseReason::HalfClosedTimeout
-        | CloseReason::RequestTimeout => 408,
+        CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout | CloseReason::RequestTimeout => {
+            408
+        }
         CloseReason::UpstreamReset
         | CloseReason::UpstreamError
         | CloseReason::ConnectRefused

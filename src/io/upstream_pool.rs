@@ -254,7 +254,8 @@ impl<K: Kernel> UpstreamPool<K> {
 
     /// Closes all that wait: their descriptors are needed elsewhere.
     pub fn clear(&mut self, account: &mut Account) {
-        let waiting: Vec<_> = self.idle.iter_mut().flatten().flat_map(|idle| idle.drain(..)).collect();
+        let waiting: Vec<_> =
+            self.idle.iter_mut().flatten().flat_map(|idle| idle.drain(..)).collect();
         self.idle_count = 0;
         self.sweep_at = None;
         for id in waiting {

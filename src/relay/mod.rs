@@ -237,7 +237,7 @@ mod tests {
         Readiness { readable: true, writable: false, behind: false, urgent: false, broken: false };
 
     fn copied(bytes: usize) -> Filled {
-        Filled::Moved { bytes, path: Path::Copy, dry: false }
+        Filled::Moved { bytes, path: Path::Copy, short: false }
     }
 
     #[test]

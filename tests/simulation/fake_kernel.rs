@@ -164,9 +164,12 @@ impl Kernel for FakeKernel {
         Ok(())
     }
 
-    fn watch_as(&mut self, socket: &FakeSocket, token: Token) -> io::Result<()> {
+    fn rewatch(&mut self, socket: &FakeSocket, token: Token, hears: bool) -> io::Result<()> {
+        let stays_deaf = self.world.borrow().sabotage == Sabotage::StayDeaf;
         self.with(socket, |socket| {
+            assert!(socket.watched, "only a socket that is watched can be watched otherwise");
             socket.token = Some(token);
+            socket.hears_reads = hears && !stays_deaf;
             socket.raise();
         });
         Ok(())
@@ -270,11 +273,7 @@ impl Kernel for FakeKernel {
         Ok(taken)
     }
 
-    fn send_vectored(
-        &mut self,
-        socket: &FakeSocket,
-        parts: &[IoSlice<'_>],
-    ) -> io::Result<usize> {
+    fn send_vectored(&mut self, socket: &FakeSocket, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
         self.send(socket, &bytes)
     }

@@ -462,6 +462,7 @@ fn sabotage_is_caught() {
         assert!(message.contains(expected), "{sabotage:?} was caught by: {message}");
     };
     check(Sabotage::LoseAnEdge, RelayMode::Copy, "sleeps although its source is readable");
+    check(Sabotage::StayDeaf, RelayMode::Copy, "sleeps although its source is readable");
     check(Sabotage::CorruptAByte, RelayMode::Splice, "is wrong at offset");
     check(Sabotage::SwapBytes, RelayMode::Copy, "is wrong at offset");
 }

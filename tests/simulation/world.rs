@@ -70,6 +70,8 @@ pub enum Sabotage {
     None,
     /// One edge is never reported.
     LoseAnEdge,
+    /// A socket whose reads are not heard stays so.
+    StayDeaf,
     /// One byte changes in a pipe.
     CorruptAByte,
     /// Two bytes of a read change places.
@@ -131,6 +133,8 @@ pub struct Socket {
     pub send_buffer: usize,
     /// Fewer bytes than this bring no event.
     pub low_water: usize,
+    /// Bytes to read and the end of the stream are among its events.
+    pub hears_reads: bool,
     pub shut: bool,
     /// What the peer has read, verified byte for byte as it comes.
     pub received: usize,
@@ -182,6 +186,7 @@ impl Socket {
             outgoing: VecDeque::new(),
             send_buffer,
             low_water: 1,
+            hears_reads: true,
             shut: false,
             received: 0,
             expected_stream: None,
@@ -243,15 +248,17 @@ impl Socket {
         if self.closed || !self.watched || (self.connecting.is_some()) {
             return;
         }
-        self.has_edge = true;
+        let broken = self.error.is_some();
+        let urgent = self.hears_reads && self.urgent.is_some();
         self.edge = Readiness {
-            readable: self.is_worth_reading(),
+            readable: self.hears_reads && self.is_worth_reading(),
             // tcp_poll: writable from a third of the buffer free on.
             writable: self.is_writable() && self.outgoing.len() * 3 <= self.send_buffer * 2,
-            behind: self.fin || self.error.is_some() || self.dead || self.urgent.is_some(),
-            urgent: self.urgent.is_some(),
-            broken: self.error.is_some(),
+            behind: self.hears_reads && (self.fin || self.dead) || broken || urgent,
+            urgent,
+            broken,
         };
+        self.has_edge = self.hears_reads || self.edge != Readiness::default();
     }
 
     fn peer_sends(&mut self, rng: &mut Rng) {

@@ -28,8 +28,7 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// Answers what the route says.
     pub(super) fn answer_respond(&mut self, exchange: &mut Exchange, respond: &Respond) {
-        let content =
-            Content::Given { fields: &respond.headers, body: respond.body.as_bytes() };
+        let content = Content::Given { fields: &respond.headers, body: respond.body.as_bytes() };
         self.answer(exchange, respond.status, content);
     }
 

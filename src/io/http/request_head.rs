@@ -28,9 +28,7 @@ impl<K: Kernel> Turn<'_, K> {
         }
         let lane = self.connection.relay.lane(direction);
         match (lane.source_fault(), lane.source_has_ended(), slot) {
-            (Some(kind), ..) => {
-                self.end(End::cut(CloseReason::of_fault(direction.source(), kind)))
-            }
+            (Some(kind), ..) => self.end(End::cut(CloseReason::of_fault(direction.source(), kind))),
             // Between requests a client may go.
             (None, true, None) => self.end(End::orderly(CloseReason::Completed)),
             (None, true, Some(_)) => self.end(End::cut(CloseReason::ClientError)),
