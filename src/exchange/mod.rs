@@ -15,6 +15,7 @@ pub mod body;
 pub mod phase;
 pub mod progress;
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::config::HttpTimeouts;
@@ -47,6 +48,8 @@ pub struct Exchange {
     pub progress: Progress,
     /// The name of the request.
     pub request_id: RequestId,
+    /// The address that the client connected to, where the request names no host.
+    pub local: Option<IpAddr>,
     /// The route that was found.
     pub route: Option<RouteId>,
     /// The upstream that the request is for, where it is not answered here.
@@ -88,6 +91,7 @@ impl Exchange {
             has_sent_head: false,
             progress: Progress::answered(timeouts, now),
             request_id: RequestId::default(),
+            local: None,
             route: None,
             upstream: None,
             keeps_client: false,

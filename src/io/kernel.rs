@@ -84,6 +84,9 @@ pub trait Kernel {
         source: Option<IpAddr>,
     ) -> io::Result<Connecting<Self::Socket>>;
 
+    /// The IP address of this machine that a socket is connected to, if it has one.
+    fn local_ip(&mut self, socket: &Self::Socket) -> Option<IpAddr>;
+
     /// Has the kernel ask a silent peer whether it is still there.
     ///
     /// # Errors

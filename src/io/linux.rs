@@ -92,6 +92,13 @@ impl Kernel for Linux {
         Ok(Connecting { socket, established })
     }
 
+    fn local_ip(&mut self, socket: &OwnedFd) -> Option<IpAddr> {
+        match socket::local_address(socket.as_fd()) {
+            Ok(Some(Address::Ip(address))) => Some(address.ip()),
+            _ => None,
+        }
+    }
+
     fn keep_alive(&mut self, socket: &OwnedFd, keepalive: Keepalive) -> io::Result<()> {
         socket::keep_alive(socket.as_fd(), keepalive)
     }

@@ -213,6 +213,10 @@ impl Kernel for FakeKernel {
         Ok(Connecting { socket, established: steps == 0 })
     }
 
+    fn local_ip(&mut self, _socket: &FakeSocket) -> Option<IpAddr> {
+        None
+    }
+
     fn keep_alive(&mut self, socket: &FakeSocket, _keepalive: Keepalive) -> io::Result<()> {
         self.with(socket, |socket| socket.keeps_alive = true);
         Ok(())

@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 use spliceway::access_log::AccessLogSink;
 use spliceway::capacity::{ListenerPlan, Plan as MachinePlan, RelayPlan};
 use spliceway::config::{
-    Action, Config, Forward, Http, HttpLimits, HttpTimeouts, LogTarget, Protocol, Relay,
-    RelayMode, Route,
+    Action, Config, Forward, Http, HttpLimits, HttpTimeouts, LogTarget, Protocol, Relay, RelayMode,
+    Route,
 };
 use spliceway::error::{CloseReason, Direction, Side};
 use spliceway::exchange::phase::Phase;
-use spliceway::exchange::progress::ResponseProgress;
+use spliceway::exchange::progress::{Progress, ResponseProgress};
 use spliceway::http::edits::HeaderEdits;
 use spliceway::http::forwarded::{ForwardedPolicy, TrustedPeers};
 use spliceway::http::host::HostPolicy;
@@ -33,8 +33,8 @@ use spliceway::http::prefix::PathEdit;
 use spliceway::id::{ListenerId, UpstreamId};
 use spliceway::io::accept::ConnectionLimit;
 use spliceway::io::conduit::Conduit;
+use spliceway::io::http::connection::{HttpConnection, Unread};
 use spliceway::io::kernel::PipeState;
-use spliceway::io::http::connection::HttpConnection;
 use spliceway::io::worker::{Setup, Wake, Worker};
 use spliceway::relay::lane::Step;
 use spliceway::route::{Pattern, Router};
@@ -143,8 +143,7 @@ impl Simulation {
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
         worker.add_listener(FakeListener, ListenerId(0), false).unwrap();
-        let is_loose =
-            faults.reset > 0 || faults.connect_refused > 0 || faults.connect_never > 0;
+        let is_loose = faults.reset > 0 || faults.connect_refused > 0 || faults.connect_never > 0;
         Simulation { world, worker, now: Instant::now(), manners, is_loose }
     }
 
@@ -193,7 +192,7 @@ impl Simulation {
             }
             if let Phase::Idle { .. } = connection.phase {
                 assert!(connection.exchange.is_none() && connection.upstream.is_none());
-                let memory: usize = connection.unread.iter().map(|unread| unread.memory()).sum();
+                let memory: usize = connection.unread.iter().map(Unread::memory).sum();
                 assert_eq!(memory, 0, "between requests a connection holds no memory");
             }
         }
@@ -224,7 +223,8 @@ impl Simulation {
                 let (source, sink) = (socket(direction.source()), socket(direction.sink()));
                 let lane = connection.relay.lane(direction);
                 if lane.held() > 0 {
-                    let is_free = sink.is_some_and(|it| it.outgoing.len() * 3 <= it.send_buffer * 2);
+                    let is_free =
+                        sink.is_some_and(|it| it.outgoing.len() * 3 <= it.send_buffer * 2);
                     assert!(!is_free, "a lane sleeps although its sink is writable");
                     continue;
                 }
@@ -357,10 +357,11 @@ fn may_be_served(plan: &Plan) -> bool {
 fn wants_at_boundary(connection: &HttpConnection<FakeKernel>, direction: Direction) -> bool {
     let progress = connection.exchange.as_ref().map(|exchange| &exchange.progress);
     match (connection.phase, direction) {
-        (Phase::Idle { .. } | Phase::Head { .. } | Phase::Lingering { .. }, Direction::Upstream) => {
-            true
-        }
-        (Phase::Exchanging, Direction::Upstream) => progress.is_some_and(|it| it.is_sending()),
+        (
+            Phase::Idle { .. } | Phase::Head { .. } | Phase::Lingering { .. },
+            Direction::Upstream,
+        ) => true,
+        (Phase::Exchanging, Direction::Upstream) => progress.is_some_and(Progress::is_sending),
         (Phase::Exchanging, Direction::Downstream) => {
             let exchange = connection.exchange.as_ref();
             progress.is_some_and(|it| it.response() != ResponseProgress::Delivered)
@@ -419,8 +420,7 @@ fn http_early_answers_and_surplus() {
 
 #[test]
 fn http_stale_connections_and_nonsense() {
-    let manners =
-        Manners { idle_close: 30, clients_send_nonsense: true, ..Manners::default() };
+    let manners = Manners { idle_close: 30, clients_send_nonsense: true, ..Manners::default() };
     for_seeds("http_stale_connections_and_nonsense", 0..300, |seed| {
         run_all_modes(seed, SHORT, manners);
     });

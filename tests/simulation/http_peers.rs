@@ -180,7 +180,8 @@ impl Client {
         }
         let plan = &self.plans[self.outcomes.len()];
         if *outcome == Outcome::Served && plan.method != "HEAD" {
-            let is_short = matches!((plan.response, plan.breaks), (Framing::UntilEnd(_), Break::End(_)));
+            let is_short =
+                matches!((plan.response, plan.breaks), (Framing::UntilEnd(_), Break::End(_)));
             assert!(
                 body.received == plan.response.length() || is_short,
                 "a response ends at {} and looks complete: {plan:?}",

@@ -80,7 +80,9 @@ fn framing(rng: &mut Rng) -> Framing {
     let length = rng.usize(0..=longest);
     match rng.u32(0..5) {
         0..=2 => Framing::Length(length),
-        _ => Framing::Chunked(length, [7.max(length / 200), 3_000, 50_000, 200_000][rng.usize(0..4)]),
+        _ => {
+            Framing::Chunked(length, [7.max(length / 200), 3_000, 50_000, 200_000][rng.usize(0..4)])
+        }
     }
 }
 

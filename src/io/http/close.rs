@@ -3,6 +3,7 @@
 use crate::account::Exchanged;
 use crate::error::{CloseReason, Direction};
 use crate::exchange::Exchange;
+use crate::exchange::body::Body;
 use crate::exchange::phase::{End, LINGERING_BYTES_MAX, Phase};
 use crate::io::http::connection::Unread;
 use crate::io::http::run::{Next, Received, Turn};
@@ -47,7 +48,7 @@ impl<K: Kernel> Turn<'_, K> {
     fn release_server(&mut self, exchange: &mut Exchange) {
         let is_whole = exchange.progress.is_over()
             && exchange.progress.has_sent_all()
-            && exchange.bodies.iter().all(|body| body.is_complete())
+            && exchange.bodies.iter().all(Body::is_complete)
             && exchange.response.keeps_alive();
         let Some(id) = self.connection.upstream.filter(|_| is_whole) else {
             return self.drop_server(exchange);
@@ -88,7 +89,9 @@ impl<K: Kernel> Turn<'_, K> {
         }
         let is_dry = self.connection.unread[UP.index()].is_empty() && !lane.source_is_readable();
         let reason = exchange.end;
-        if is_read && (is_dry || lane.source_has_ended()) {
+        // What is refused may go on for a while.
+        let is_whole = is_read && is_dry && reason == CloseReason::Completed;
+        if is_whole || lane.source_has_ended() {
             self.end(End::orderly(reason));
             return;
         }
@@ -124,7 +127,8 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// The worker drains: a connection that has nothing to do is closed.
     pub(in crate::io) fn drain(&mut self) {
-        if let Phase::Idle { .. } = self.connection.phase {
+        let has_nothing = self.connection.unread[UP.index()].is_empty();
+        if let (Phase::Idle { .. }, true) = (self.connection.phase, has_nothing) {
             self.end(End::orderly(CloseReason::Completed));
         }
     }

@@ -23,6 +23,8 @@ const DATE_AGE_MAX: Duration = Duration::from_millis(500);
 /// What the exchanges of one worker share.
 #[derive(Debug)]
 pub struct Desk {
+    /// In boxes, so that nothing is moved or allocated where one changes hands.
+    #[allow(clippy::vec_box)]
     exchanges: Vec<Box<Exchange>>,
     /// Where heads are written.
     pub(super) head: Vec<u8>,

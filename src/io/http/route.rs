@@ -22,6 +22,9 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let body = Body::new(length, limits.chunk).limited(limits.request_body_max);
         exchange.bodies[Direction::Upstream.index()] = body;
         exchange.request_id = self.request_id(http, &exchange.request);
+        if exchange.request.host().is_empty() {
+            exchange.local = self.kernel.local_ip(&self.connection.client);
+        }
         exchange.keeps_client = exchange.request.keeps_alive() && !self.is_draining;
         if let (BodyLength::Length(length), Some(max)) = (length, limits.request_body_max)
             && length > max

@@ -237,7 +237,7 @@ impl<K: Kernel> Turn<'_, K> {
         let name = |(upstream, server)| self.desk.server_name(upstream, server);
         Context {
             client: self.connection.client_address,
-            local: None,
+            local: exchange.local,
             scheme: Scheme::Http,
             request_id: &exchange.request_id,
             listener: &self.config.listeners[self.connection.listener.index()].name,
