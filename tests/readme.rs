@@ -618,10 +618,7 @@ fn figures_in_sentences_are_those_of_the_source() {
         ),
         format!("woken {} times in a row", relay::lane::BARREN_WAKES_MAX),
         format!("looks again {} ms after", io::accept::ACCEPT_RETRY_INTERVAL.as_millis()),
-        format!(
-            "the next server in turn is tried, {} servers at",
-            word(attempts::ATTEMPTS_MAX)
-        ),
+        format!("the next server in turn is tried, {} servers at", word(attempts::ATTEMPTS_MAX)),
         format!("One buffer of {} for each worker", kib(io::conduit::SCRATCH_BYTES)),
         format!("reads shrink to {}", kib(io::conduit::READ_BYTES_WHEN_SPENT)),
         format!("a pipe of less than {}", kib(io::pipe_pool::PIPE_BYTES_MIN as usize)),

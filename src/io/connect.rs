@@ -4,9 +4,9 @@ use std::io;
 use std::time::Instant;
 
 use crate::balance::attempts::AfterFailure;
+use crate::config::Upstream;
 use crate::error::{Direction, FaultKind, Side, is_exhaustion};
 use crate::id::{ConnectionId, ServerId, Token, UpstreamId};
-use crate::config::Upstream;
 use crate::io::conduit::Supplies;
 use crate::io::kernel::{Connecting, Kernel};
 use crate::io::worker::{Worker, lookup};

@@ -114,11 +114,7 @@ pub trait Kernel {
     ///
     /// # Errors
     /// `EAGAIN`, or the socket's error.
-    fn send_vectored(
-        &mut self,
-        socket: &Self::Socket,
-        parts: &[IoSlice<'_>],
-    ) -> io::Result<usize>;
+    fn send_vectored(&mut self, socket: &Self::Socket, parts: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Opens a pipe of `capacity` bytes, or of less if the kernel gives less.
     ///

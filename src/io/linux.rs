@@ -114,12 +114,7 @@ impl Kernel for Linux {
         Pipe::open(capacity)
     }
 
-    fn fill_pipe(
-        &mut self,
-        socket: &OwnedFd,
-        pipe: &mut Pipe,
-        max: usize,
-    ) -> io::Result<usize> {
+    fn fill_pipe(&mut self, socket: &OwnedFd, pipe: &mut Pipe, max: usize) -> io::Result<usize> {
         // A slot takes a fragment of the network stack, which may be eight pages and more. Without
         // this bound a slow reader would pin several times the pipe's capacity.
         pipe.fill_from(socket.as_fd(), max.min(pipe.capacity() as usize))

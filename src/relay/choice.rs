@@ -142,9 +142,9 @@ fn is_lasting(reason: FallbackReason) -> bool {
         | FallbackReason::Refused
         | FallbackReason::NoProgress
         | FallbackReason::Urgent => true,
-        FallbackReason::PipeMemory
-        | FallbackReason::Descriptors
-        | FallbackReason::PipeTooSmall => false,
+        FallbackReason::PipeMemory | FallbackReason::Descriptors | FallbackReason::PipeTooSmall => {
+            false
+        }
     }
 }
 

@@ -261,11 +261,7 @@ impl Kernel for FakeKernel {
         Ok(taken)
     }
 
-    fn send_vectored(
-        &mut self,
-        socket: &FakeSocket,
-        parts: &[IoSlice<'_>],
-    ) -> io::Result<usize> {
+    fn send_vectored(&mut self, socket: &FakeSocket, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
         self.send(socket, &bytes)
     }

@@ -26,8 +26,7 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// Answers what the route says.
     pub(super) fn answer_respond(&mut self, exchange: &mut Exchange, respond: &Respond) {
-        let content =
-            Content::Given { fields: &respond.headers, body: respond.body.as_bytes() };
+        let content = Content::Given { fields: &respond.headers, body: respond.body.as_bytes() };
         self.answer(exchange, respond.status, content);
     }
 
@@ -64,7 +63,7 @@ impl<K: Kernel> Turn<'_, K> {
     /// The request is refused, and with it the connection: nobody knows where the next request
     /// would begin.
     pub(super) fn reject(&mut self, exchange: &mut Exchange, rejection: Rejection) {
-        exchange.rejection = Some(rejection.reason);
+        exchange.rejection = Some(rejection);
         exchange.keeps_client = false;
         self.fail(exchange, rejection.status, CloseReason::Rejected);
     }

@@ -26,4 +26,3 @@ pub mod run;
 mod server;
 mod settle;
 mod tunnel;
-

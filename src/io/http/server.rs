@@ -38,8 +38,7 @@ impl<K: Kernel> Turn<'_, K> {
         let listener = &self.config.listeners[self.connection.listener.index()];
         let connect_timeout = listener.timeouts.connect;
         exchange.upstream = Some(upstream);
-        exchange.progress =
-            Progress::forwarded(http.timeouts, connect_timeout, attempts, self.now);
+        exchange.progress = Progress::forwarded(http.timeouts, connect_timeout, attempts, self.now);
         self.begin_relay(exchange, forward);
         match self.upstreams.take(upstream, first, self.id, self.now, self.account) {
             Some(id) => {
@@ -137,6 +136,7 @@ impl<K: Kernel> Turn<'_, K> {
         if connection.is_unix {
             self.connection.relay.lane_mut(Direction::Downstream).source_is_unix();
         }
+        self.account.assigned(connection.upstream, connection.server, is_reused);
         if !is_reused {
             connection.is_connected = true;
             let took = exchange.progress.attempts().and_then(Attempts::took).unwrap_or_default();
@@ -147,7 +147,8 @@ impl<K: Kernel> Turn<'_, K> {
     /// Looks at what the events said of a connect that is under way, as for TCP.
     fn check_connect(&mut self, exchange: &mut Exchange) {
         let Readiness { writable, broken, .. } = self.connection.connect_events;
-        let Some(connection) = self.connection.upstream.and_then(|id| self.upstreams.connection(id))
+        let Some(connection) =
+            self.connection.upstream.and_then(|id| self.upstreams.connection(id))
         else {
             return;
         };
@@ -224,8 +225,7 @@ impl<K: Kernel> Turn<'_, K> {
         let direction = Direction::Upstream;
         let taken = self.take_body(exchange, direction, rest, &mut tail);
         if let Some((_, verbatim)) = taken {
-            let parts =
-                [IoSlice::new(&head), IoSlice::new(&rest[..verbatim]), IoSlice::new(&tail)];
+            let parts = [IoSlice::new(&head), IoSlice::new(&rest[..verbatim]), IoSlice::new(&tail)];
             self.put(direction, &parts);
         }
         (self.desk.head, self.desk.tail) = (head, tail);
