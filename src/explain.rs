@@ -94,8 +94,7 @@ fn explain_listener(text: &mut String, listener: &Listener, plan: &ListenerPlan,
             line(text, &format!("        {}: {}", relay.mode.label(), relay.reason));
         }
     }
-    let copied = "what is needed of a message to read it, its head above all, is always copied";
-    line(text, &format!("    ({copied})"));
+    line(text, "    (heads, and what comes with them, are copied whatever the mode)");
 }
 
 fn destination(route: &Route, config: &Config) -> String {

@@ -1,4 +1,4 @@
-//! Spliceway: a TCP reverse proxy for Linux that moves bytes through kernel pipes. This page is
+//! Spliceway: a TCP and HTTP reverse proxy for Linux that moves bytes through kernel pipes. This page is
 //! the map; README.md says how to use what it shows.
 //!
 //! # The flow
@@ -44,6 +44,7 @@
 //! | [`io::event_loop`] | waits for events, tells the worker, gives it a turn |
 //! | [`io::worker`] | all connections of a worker: run queue, deadlines, settling |
 //! | [`io::accept`], `io/connect.rs` | in, with pauses at the limits; out, with retries |
+//! | [`route`] | which route a request takes |
 //! | [`balance`] | which server |
 //! | [`io::drive`] | the interpreter: carries out what the lanes say, by the system call that the conduit needs |
 //! | [`session`] | one connection from accept to close: phases and deadlines |
@@ -73,7 +74,7 @@
 //! | rank | files | |
 //! |---|---|---|
 //! | 0 | `error`, `id`, `address` | words |
-//! | 1 | `balance`, `config`, `capacity`, `relay` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
+//! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
 //! | 2 | `session`, `sys`, `metrics`, `access_log`, `logging`, `snapshot` | phases of a connection, and what touches the system |
 //! | 3 | `account`, `listen`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
 //! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |

@@ -51,8 +51,8 @@ impl Http {
 pub struct Route {
     /// What is done.
     pub action: Action,
-    /// `response_headers` of the listener and over them those of the route; for answers of the
-    /// route's own too.
+    /// `response_headers` of the listener and over them those of the route. An answer of the
+    /// route's own has them among its headers already.
     pub response_headers: HeaderEdits,
 }
 
@@ -99,6 +99,8 @@ pub struct Redirect {
     pub to: Template,
     /// `status`: 301, 302, 303, 307 or 308.
     pub status: u16,
+    /// What `response_headers` set and add.
+    pub headers: Vec<FieldTemplate>,
 }
 
 /// `respond`: an answer that is written in the config.
@@ -106,7 +108,7 @@ pub struct Redirect {
 pub struct Respond {
     /// `status`: 200 to 599.
     pub status: u16,
-    /// `headers`, but for those that say how long the body is.
+    /// `headers`, and over them `response_headers`. None says how long the body is.
     pub headers: Vec<FieldTemplate>,
     /// `body`; empty for none, as it is for a status that has none.
     pub body: Box<str>,

@@ -4,6 +4,7 @@ use super::error::nearest;
 use super::kinds::{Count, Kind, Mismatch, text};
 use super::limits;
 use super::raw::{Node, Value};
+use super::units::show_size;
 use crate::http::field::FieldName;
 use crate::http::forwarded::TrustedPeers;
 use crate::http::host::{HostName, HostPolicy};
@@ -188,7 +189,7 @@ impl Kind for Body {
         if body.len() > limits::RESPOND_BODY {
             return Err(Mismatch {
                 problem: format!("found a text of {} bytes", body.len()),
-                expected: format!("at most {}", limits::RESPOND_BODY),
+                expected: format!("at most {}", show_size(limits::RESPOND_BODY as u64)),
                 nearest: None,
             });
         }
@@ -265,6 +266,6 @@ impl Kind for TrustList {
     }
 
     fn show(&self, trust: &Written<TrustedPeers>) -> String {
-        if trust.text.is_empty() { "nobody".to_owned() } else { trust.text.to_string() }
+        if trust.text.is_empty() { "[]".to_owned() } else { trust.text.to_string() }
     }
 }

@@ -12,6 +12,9 @@ use super::{HttpLimits, HttpTimeouts, limits};
 use crate::http::forwarded::{ForwardedPolicy, TrustedPeers};
 use crate::http::limits::{ChunkLimits, HeadLimits};
 
+/// How many chunks of a message may have extensions as long as they may be.
+const CHUNKS_EXTENDED: usize = 16;
+
 /// What holds for every HTTP listener that does not override it.
 pub(super) struct HttpSettings {
     pub(super) limits: LimitSettings,
@@ -75,13 +78,22 @@ impl LimitSettings {
                 body,
             ),
         };
-        check_target_size(report, &settings);
+        // What is wrong for all is said once.
+        let is_own = |shared: &LimitSettings| {
+            settings.head_size.key != shared.head_size.key
+                || settings.target_size.key != shared.target_size.key
+        };
+        if shared.is_none_or(is_own) {
+            check_target_size(report, &settings);
+        }
         section.finish(report);
         settings
     }
 
     pub(super) fn limits(&self) -> HttpLimits {
         let fields_max = bounded(self.headers_max.value);
+        let extension_size = bounded(self.chunk_extension_size.value);
+        let extensions_size = extension_size.saturating_mul(CHUNKS_EXTENDED);
         HttpLimits {
             head: HeadLimits {
                 head_size: bounded(self.head_size.value),
@@ -89,29 +101,29 @@ impl LimitSettings {
                 target_size: bounded(self.target_size.value),
             },
             chunk: ChunkLimits {
-                extension_size: bounded(self.chunk_extension_size.value),
+                extension_size,
+                extensions_size: extensions_size.min(*ChunkLimits::EXTENSION_SIZE.end()),
                 trailer_size: bounded(self.trailer_size.value),
                 trailer_fields_max: fields_max,
-                ..ChunkLimits::default()
             },
             request_body_max: self.request_body_max.value,
         }
     }
 }
 
-/// A target that is allowed must fit into a head that is.
+/// A target that is allowed must fit into a head that is. What overrides the other is to blame.
 fn check_target_size(report: &mut Report, settings: &LimitSettings) {
     let LimitSettings { head_size, target_size, .. } = settings;
-    if target_size.value > head_size.value {
-        let of = |setting: &Setting<u64>| format!("{} ({})", setting.key, setting.origin);
-        let problem = format!(
-            "{} is more than the {} of {}",
-            show_size(target_size.value),
-            show_size(head_size.value),
-            of(head_size)
-        );
-        let expected = "no more than a head may have";
-        report.error(&target_size.key, &target_size.origin, problem, expected);
+    if target_size.value <= head_size.value {
+        return;
+    }
+    let (target, head) = (show_size(target_size.value), show_size(head_size.value));
+    if head_size.origin > target_size.origin {
+        let problem = format!("{head} has no room for {} = {target}", target_size.key);
+        report.error(&head_size.key, &head_size.origin, problem, "at least as much");
+    } else {
+        let problem = format!("{target} does not fit into {} = {head}", head_size.key);
+        report.error(&target_size.key, &target_size.origin, problem, "at most as much");
     }
 }
 

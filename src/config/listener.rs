@@ -56,6 +56,8 @@ impl ListenerSettings {
         let mut relay_section = section.section(report, "relay");
         let relay = RelaySettings::read(&mut relay_section, report, Some(&shared.relay));
         relay_section.finish(report);
+        let keepalive = section.section(report, "keepalive");
+        let keepalive = KeepaliveSettings::read(keepalive, report, Some(&shared.keepalive));
         let mut timeouts_section = section.section(report, "timeouts");
         let timeouts = TimeoutSettings::read(&mut timeouts_section, report, Some(&shared.timeouts));
         timeouts_section.refuse(
@@ -64,8 +66,6 @@ impl ListenerSettings {
             "an upstream is the same for all of its listeners",
             "it in [timeouts], or idle_timeout in [upstreams.NAME.pool]",
         );
-        let keepalive = section.section(report, "keepalive");
-        let keepalive = KeepaliveSettings::read(keepalive, report, Some(&shared.keepalive));
         let protocol = match spoken {
             Spoken::Tcp => {
                 let upstream =

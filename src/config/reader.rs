@@ -281,24 +281,33 @@ impl<'t> Section<'t> {
         values
     }
 
-    /// The tables in the list at `name`; none if nothing is written there.
+    /// The tables in the list at `name`, `max` at most; none if nothing is written there.
     pub(super) fn tables(
         &mut self,
         report: &mut Report,
         name: &'static str,
+        max: usize,
         expected: &str,
     ) -> Vec<Section<'t>> {
         let key = join_key(&self.key, name);
         let nodes = match self.node(name) {
             None => return Vec::new(),
-            Some(Node { value: Value::List(nodes), .. }) => nodes,
+            Some(Node { value: Value::List(nodes), .. }) if nodes.len() <= max => nodes,
+            Some(Node { value: Value::List(nodes), origin }) => {
+                let problem = format!("found a list of {}", nodes.len());
+                report.error(&key, origin, problem, format!("at most {max}"));
+                return Vec::new();
+            }
             Some(Node { value, origin }) => {
                 report.error(&key, origin, format!("found {value}"), expected);
                 return Vec::new();
             }
         };
-        let tables = nodes.iter().enumerate();
-        tables.map(|(index, node)| Section::new(report, format!("{key}[{index}]"), node)).collect()
+        let tables = nodes.iter().enumerate().map(|(index, node)| {
+            let section = Section::new(report, format!("{key}[{index}]"), node);
+            section.table.is_some().then_some(section)
+        });
+        tables.flatten().collect()
     }
 
     /// Reads each value within by `kind`, and the name that the operator gave it by `named`.

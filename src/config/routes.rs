@@ -87,9 +87,21 @@ impl RouteSettings {
         defaults: &RouteDefaults<'_>,
     ) -> RouteSettings {
         let pattern = read_pattern(&mut section, report);
-        let action = read_action(&mut section, report, defaults, pattern.path.as_ref());
         let response_headers = headers::read_edits(&mut section, "response_headers", report);
         let response_headers = defaults.response_headers.overlaid(&response_headers);
+        let action = match action_key(&mut section, report) {
+            "redirect" => {
+                read_redirect(section.section(report, "redirect"), report, &response_headers)
+            }
+            "respond" => {
+                read_respond(section.section(report, "respond"), report, &response_headers)
+            }
+            _ => {
+                let prefix = pattern.path.as_ref();
+                let forward = read_forward(&mut section, report, defaults, prefix);
+                Some(ActionSettings::Forward(forward))
+            }
+        };
         let (key, origin) = (section.key().to_owned(), section.origin().clone());
         section.finish(report);
         RouteSettings { key, origin, pattern, action, response_headers }
@@ -145,30 +157,20 @@ fn read_pattern(section: &mut Section<'_>, report: &mut Report) -> Pattern {
     }
 }
 
-fn read_action(
-    section: &mut Section<'_>,
-    report: &mut Report,
-    defaults: &RouteDefaults<'_>,
-    prefix: Option<&PathPrefix>,
-) -> Option<ActionSettings> {
+/// The one of [`ACTIONS`] that the route has; what does not go with it is reported.
+fn action_key(section: &mut Section<'_>, report: &mut Report) -> &'static str {
     let action = ACTIONS.into_iter().find(|key| section.has(key)).unwrap_or(ACTIONS[0]);
     for other in ACTIONS.into_iter().filter(|key| *key != action) {
         let problem = format!("a route does one thing, and this one has {action} already");
         section.refuse(report, other, &problem, "a route of its own for it");
     }
-    if action == "upstream" {
-        return Some(ActionSettings::Forward(read_forward(section, report, defaults, prefix)));
+    if action != ACTIONS[0] {
+        for key in FORWARD_KEYS {
+            let problem = format!("a route with {action} sends nothing on");
+            section.refuse(report, key, &problem, "it in a route with upstream");
+        }
     }
-    for key in FORWARD_KEYS {
-        let problem = format!("a route with {action} sends nothing on");
-        section.refuse(report, key, &problem, "it in a route with upstream");
-    }
-    let inner = section.section(report, action);
-    let answer = match action {
-        "redirect" => Action::Redirect(read_redirect(inner, report)?),
-        _ => Action::Respond(read_respond(inner, report)),
-    };
-    Some(ActionSettings::Answer(answer))
+    action
 }
 
 fn read_forward(
@@ -197,7 +199,6 @@ fn read_path_edit(
     report: &mut Report,
     prefix: Option<&PathPrefix>,
 ) -> PathEdit {
-    let has_both = section.has("strip_prefix") && section.has("replace_prefix");
     let strip = section.optional(report, "strip_prefix", &Switch).filter(|strip| strip.value);
     let replace = section.optional(report, "replace_prefix", &Prefix);
     let Some((key, origin)) = (replace.as_ref().map(|it| (&it.key, &it.origin)))
@@ -205,7 +206,7 @@ fn read_path_edit(
     else {
         return PathEdit::Keep;
     };
-    if has_both {
+    if strip.is_some() && replace.is_some() {
         report.error(key, origin, "the prefix is stripped already", "one of the two");
     }
     let Some(prefix) = prefix.cloned() else {
@@ -221,27 +222,46 @@ fn read_path_edit(
     }
 }
 
-fn read_redirect(mut section: Section<'_>, report: &mut Report) -> Option<Redirect> {
+fn read_redirect(
+    mut section: Section<'_>,
+    report: &mut Report,
+    edits: &HeaderEdits,
+) -> Option<ActionSettings> {
     let expected = "where to, such as \"https://{host}{path}{query}\"";
     let to = section.require(report, "to", &Location, expected);
     let status = Fallback::Default(REDIRECT_STATUS_DEFAULT);
     let status = section.read(report, "status", &RedirectStatus, status).value;
     section.finish(report);
-    Some(Redirect { to: to?.value.value, status })
+    let headers = edits.lines().cloned().collect();
+    Some(ActionSettings::Answer(Action::Redirect(Redirect {
+        to: to?.value.value,
+        status,
+        headers,
+    })))
 }
 
-fn read_respond(mut section: Section<'_>, report: &mut Report) -> Respond {
+fn read_respond(
+    mut section: Section<'_>,
+    report: &mut Report,
+    edits: &HeaderEdits,
+) -> Option<ActionSettings> {
     let status = Count(limits::RESPOND_STATUS);
     let status = section.read(report, "status", &status, Fallback::Default(RESPOND_STATUS_DEFAULT));
-    let headers = headers::read_fields(section.section(report, "headers"), report);
+    let status = u16::try_from(status.value).ok()?;
+    let headers = section.section(report, "headers");
+    let (key, origin) = (headers.key().to_owned(), headers.origin().clone());
+    let headers = headers::read_fields(headers, report);
+    let headers = HeaderEdits::new(headers, Vec::new(), Vec::new())
+        .map_err(|problem| report.error(&key, &origin, problem, "one of the two"));
     let body = section.optional(report, "body", &Body);
     section.finish(report);
-    let code = u16::try_from(status.value).unwrap_or_default();
     if let Some(body) = body.as_ref().filter(|body| !body.value.is_empty())
-        && BODILESS.contains(&code)
+        && BODILESS.contains(&status)
     {
-        let problem = format!("an answer with status {code} has no body");
+        let problem = format!("an answer with status {status} has no body");
         report.error(&body.key, &body.origin, problem, "another status, or no body");
     }
-    Respond { status: code, headers, body: body.map_or_else(Box::default, |body| body.value) }
+    let headers = headers.ok()?.overlaid(edits).lines().cloned().collect();
+    let body = body.map_or_else(Box::default, |body| body.value);
+    Some(ActionSettings::Answer(Action::Respond(Respond { status, headers, body })))
 }

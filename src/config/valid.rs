@@ -62,12 +62,12 @@ fn read_root(report: &mut Report, tree: &Node) -> Option<Config> {
     let shared = Shared {
         relay: relay_settings,
         timeouts: TimeoutSettings::read(&mut timeouts, report, None),
-        keepalive: KeepaliveSettings::read(root.section(report, "keepalive"), report, None),
         http: HttpSettings {
-            limits: LimitSettings::read(root.section(report, "http"), report, None),
             timeouts: HttpTimeoutSettings::read(&mut timeouts, report, None),
+            limits: LimitSettings::read(root.section(report, "http"), report, None),
             forwarded: ForwardedSettings::read(root.section(report, "forwarded"), report, None),
         },
+        keepalive: KeepaliveSettings::read(root.section(report, "keepalive"), report, None),
     };
     let upstream_idle = Fallback::Default(UPSTREAM_IDLE_DEFAULT);
     let upstream_idle =

@@ -16,8 +16,13 @@ use super::template::Template;
 pub enum Content<'a> {
     /// The status in words and the id of the request, as text or as JSON, by `Accept`.
     Explanation,
-    /// Where to go instead, in `Location`; and an explanation.
-    Redirect(&'a Template),
+    /// Where to go instead, and an explanation.
+    Redirect {
+        /// The value of `Location`.
+        to: &'a Template,
+        /// Further field lines.
+        fields: &'a [FieldTemplate],
+    },
     /// What a route responds.
     Given {
         /// Field lines. Where none is a `Content-Type`, the body is plain text.
@@ -49,8 +54,8 @@ impl Answer<'_> {
         out.extend_from_slice(status::reason(self.status).as_bytes());
         out.extend_from_slice(b"\r\n");
         let fields = match self.content {
-            Content::Given { fields, .. } => fields,
-            Content::Explanation | Content::Redirect(_) => &[],
+            Content::Given { fields, .. } | Content::Redirect { fields, .. } => fields,
+            Content::Explanation => &[],
         };
         let is_given = |name: &str| fields.iter().any(|it| it.name.matches(name.as_bytes()));
         if !is_given("Date") {
@@ -59,9 +64,9 @@ impl Answer<'_> {
         for field in fields {
             field.write(request, context, out);
         }
-        if let Content::Redirect(location) = self.content {
+        if let Content::Redirect { to, .. } = self.content {
             out.extend_from_slice(b"Location: ");
-            location.render(request, context, out);
+            to.render(request, context, out);
             out.extend_from_slice(b"\r\n");
         }
         let request_id = context.request_id.as_str();
@@ -82,7 +87,7 @@ impl Answer<'_> {
                 let media_type = (!has_type).then_some(TEXT);
                 write_body(request, media_type, [body].into_iter(), out);
             }
-            Content::Explanation | Content::Redirect(_) => {
+            Content::Explanation | Content::Redirect { .. } => {
                 self.write_explanation(request, request_id, out);
             }
         }
@@ -158,4 +163,132 @@ fn weight(parameter: &[u8]) -> Option<u32> {
     let places = [100, 10, 1];
     let worth = |(digit, place): (&u8, u32)| char::from(*digit).to_digit(10).unwrap_or(0) * place;
     Some(digits.iter().zip(places).map(worth).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::field::FieldName;
+    use super::super::request_id::RequestId;
+    use super::super::samples::{context, request, try_request, written};
+    use super::*;
+
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+    fn answered(
+        head: &RequestHead,
+        status: u16,
+        content: Content<'_>,
+        keeps_alive: bool,
+    ) -> String {
+        let request_id = RequestId::new(1);
+        let answer = Answer { status, content, keeps_alive, date: DATE };
+        written(|out| answer.write(head, &context(&request_id), out))
+    }
+
+    #[test]
+    fn an_explanation_is_text_or_json() {
+        let id = RequestId::new(1);
+        let check = |accept: &str, media_type: &str, body: &str| {
+            let head = request(&["GET / HTTP/1.1", "Host: a", &format!("Accept: {accept}")]);
+            let expected = format!(
+                "HTTP/1.1 404 Not Found\r\nDate: {DATE}\r\nX-Request-Id: {}\r\n\
+                 Content-Type: {media_type}\r\nContent-Length: {}\r\n\r\n{body}",
+                id.as_str(),
+                body.len()
+            );
+            assert_eq!(answered(&head, 404, Content::Explanation, true), expected, "{accept}");
+        };
+        let text = format!("404 Not Found\nrequest id: {}\n", id.as_str());
+        let json = format!(
+            "{{\"status\":404,\"error\":\"Not Found\",\"request_id\":\"{}\"}}\n",
+            id.as_str()
+        );
+        for accept in [
+            "",
+            "*/*",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "application/json;q=0",
+            "application/json;q=0.5, text/plain;q=0.9",
+            "text/plain, application/json",
+        ] {
+            check(accept, "text/plain; charset=utf-8", &text);
+        }
+        for accept in [
+            "application/json",
+            "Application/JSON;charset=utf-8, */*",
+            "application/problem+json",
+            "text/plain;q=0.5, application/json;q=0.51",
+            "application/json; q=1.0",
+        ] {
+            check(accept, "application/json", &json);
+        }
+    }
+
+    #[test]
+    fn the_connection_is_told_of() {
+        let check = |line: &str, keeps_alive: bool, expected: Option<&str>| {
+            let head = request(&[line, "Host: a"]);
+            let text = answered(&head, 404, Content::Explanation, keeps_alive);
+            let found = text.lines().find_map(|line| line.strip_prefix("Connection: "));
+            assert_eq!(found, expected, "{line}");
+        };
+        check("GET / HTTP/1.1", true, None);
+        check("GET / HTTP/1.1", false, Some("close"));
+        check("GET / HTTP/1.0", true, Some("keep-alive"));
+        check("GET / HTTP/1.0", false, Some("close"));
+    }
+
+    #[test]
+    fn head_and_some_statuses_have_no_body() {
+        let head = request(&["HEAD / HTTP/1.1", "Host: a"]);
+        let text = answered(&head, 503, Content::Explanation, true);
+        assert!(text.contains("Content-Length: 69\r\n") && text.ends_with("\r\n\r\n"), "{text}");
+        let head = request(&["GET / HTTP/1.1", "Host: a"]);
+        let text = answered(&head, 204, Content::Given { fields: &[], body: b"" }, true);
+        assert!(!text.contains("Content-") && text.ends_with("\r\n\r\n"), "{text}");
+    }
+
+    #[test]
+    fn a_refused_head_is_answered() {
+        let (head, _) = try_request("GARBAGE\n");
+        let text = answered(&head, 400, Content::Explanation, false);
+        assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{text}");
+        assert!(
+            text.contains("\r\nConnection: close\r\n") && text.contains("\n\r\n400 Bad"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn redirects_say_where_to() {
+        let head = request(&["GET /a%20/../b?c HTTP/1.1", "Host: A.example:8080"]);
+        let location = Template::parse_location("https://{host}{path}{query}").unwrap();
+        let text = answered(&head, 308, Content::Redirect(&location), true);
+        assert!(text.contains("\r\nLocation: https://a.example/b?c\r\n"), "{text}");
+        assert!(
+            text.ends_with("\n") && text.contains("308 Permanent Redirect\nrequest id"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn routes_respond_with_what_they_are_given() {
+        let field = |name: &str, value: &str| FieldTemplate {
+            name: FieldName::editable(name).unwrap(),
+            value: Template::parse(value).unwrap(),
+        };
+        let head = request(&["GET /a HTTP/1.1", "Host: a"]);
+        let fields = [
+            field("Content-Type", "text/css"),
+            field("X-Path", "{path}"),
+            field("Date", "never"),
+            field("X-Request-Id", "hidden"),
+        ];
+        let content = Content::Given { fields: &fields, body: b"a {}" };
+        let expected = "HTTP/1.1 200 OK\r\nContent-Type: text/css\r\nX-Path: /a\r\nDate: never\r\n\
+                        X-Request-Id: hidden\r\nContent-Length: 4\r\n\r\na {}";
+        assert_eq!(answered(&head, 200, content, true), expected);
+        let text = answered(&head, 200, Content::Given { fields: &[], body: b"x" }, true);
+        assert!(text.contains("\r\nContent-Type: text/plain; charset=utf-8\r\n"), "{text}");
+    }
 }

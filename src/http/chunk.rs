@@ -229,3 +229,179 @@ impl ChunkScanner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::edits::HeaderEdits;
+    use super::super::samples::written;
+    use super::*;
+
+    const LIMITS: ChunkLimits = ChunkLimits {
+        extension_size: 8,
+        extensions_size: 12,
+        trailer_size: 40,
+        trailer_fields_max: 2,
+    };
+
+    /// Scans a body in one piece, and in pieces of one byte, which must come to the same: its
+    /// data, what goes on of it, and how many bytes it has.
+    fn scan(body: &str) -> Result<(String, String, usize), RejectReason> {
+        let in_pieces = |size: usize| {
+            let mut scanner = ChunkScanner::default();
+            let (mut data, mut forwarded, mut consumed) = (Vec::new(), Vec::new(), 0);
+            for piece in body.as_bytes().chunks(size) {
+                let keep = |part: &[u8]| data.extend_from_slice(part);
+                let scanned = scanner.scan_data(piece, &LIMITS, keep)?;
+                forwarded.extend_from_slice(&piece[..scanned.verbatim]);
+                consumed += scanned.consumed;
+            }
+            assert_eq!(scanner.announced(), data.len() as u64);
+            assert_eq!(scanner.progress(), ChunkProgress::End, "{body:?}");
+            scanner.write_trailers(&HeaderEdits::default(), &mut forwarded);
+            let text = |bytes| String::from_utf8(bytes).unwrap();
+            Ok((text(data), text(forwarded), consumed))
+        };
+        let whole = in_pieces(body.len());
+        assert_eq!(whole, in_pieces(1), "{body:?}");
+        whole
+    }
+
+    #[test]
+    fn chunks_go_on_verbatim() {
+        let check = |body: &str, data: &str| {
+            let found = scan(&format!("{body}NEXT"));
+            assert_eq!(found, Ok((data.to_owned(), body.to_owned(), body.len())), "{body:?}");
+        };
+        check("0\r\n\r\n", "");
+        check("5\r\nhello\r\n0\r\n\r\n", "hello");
+        check("00a\r\n0123456789\r\n1\r\n\n\r\n000\r\n\r\n", "0123456789\n");
+        check("9\r\n\r\n0\r\n\r\n0\r\r\n0\r\n\r\n", "\r\n0\r\n\r\n0\r");
+        check("1;a=b;\t\"\r\nx\r\n0; c\r\n\r\n", "x");
+    }
+
+    #[test]
+    fn trailers_are_written_anew() {
+        let check = |section: &str, expected: &str| {
+            let body = format!("1\r\nx\r\n0\r\n{section}\r\n");
+            let forwarded = format!("1\r\nx\r\n0\r\n{expected}\r\n");
+            let found = scan(&format!("{body}NEXT"));
+            assert_eq!(found, Ok(("x".to_owned(), forwarded, body.len())), "{section:?}");
+        };
+        check("", "");
+        check("X-A:b\r\nX-B: \tc \r\n", "X-A: b\r\nX-B: c\r\n");
+        check("Content-Length: 5\r\nX-A: b\r\n", "X-A: b\r\n");
+        check("transfer_encoding: a\r\n", "");
+        check("Authorization: a\r\nHOST: b\r\n", "");
+    }
+
+    #[test]
+    fn trailers_are_edited() {
+        let name = super::super::field::FieldName::editable("x-a").unwrap();
+        let edits = HeaderEdits::new(vec![], vec![], vec![name]).unwrap();
+        let mut scanner = ChunkScanner::default();
+        scanner.scan(b"0\r\nX-A: b\r\nX-B: c\r\n\r\n", &LIMITS).unwrap();
+        assert_eq!(written(|out| scanner.write_trailers(&edits, out)), "X-B: c\r\n\r\n");
+        scanner.clear();
+        scanner.scan(b"0\r\n\r\n", &LIMITS).unwrap();
+        assert_eq!(written(|out| scanner.write_trailers(&edits, out)), "");
+    }
+
+    #[test]
+    fn what_is_no_chunk_is_refused() {
+        let check = |bodies: &[&str], expected: RejectReason| {
+            for body in bodies {
+                assert_eq!(scan(body), Err(expected), "{body:?}");
+            }
+        };
+        let sizes = [
+            "\r\n",
+            " 5\r\n",
+            "5 \r\n",
+            "5\t;a\r\n",
+            "-5\r\n",
+            "+5\r\n",
+            "0x5\r\n",
+            "5h\r\n",
+            "g\r\n",
+            "5\n",
+            "\n",
+            ";a\r\n",
+            "5\rx",
+            "5\r\r\n",
+            "5,5\r\n",
+            "5.0\r\n",
+            "5_0\r\n",
+            "\0",
+            "5\0\r\n",
+            "8000000000000000\r\n",
+            "FFFFFFFFFFFFFFFF\r\n",
+            "10000000000000005\r\n",
+            "00000000000000000\r\n",
+            "\u{665}\r\n",
+        ];
+        check(&sizes, RejectReason::ChunkSize);
+        let two_too_large = format!("{0}\r\n", "7FFFFFFFFFFFFFFF");
+        let mut scanner = ChunkScanner::default();
+        for _ in 0..2 {
+            scanner.scan(two_too_large.as_bytes(), &LIMITS).unwrap();
+            scanner.skip(i64::MAX as u64);
+            scanner.scan(b"\r\n", &LIMITS).unwrap();
+        }
+        assert_eq!(scanner.scan(b"2\r\n", &LIMITS), Err(RejectReason::ChunkSize));
+        check(
+            &["1\r\nxx\r\n", "1\r\nx\n", "1\r\nx\rx", "1\r\nx0\r\n", "1\r\nx\r\r\n"],
+            RejectReason::ChunkEnd,
+        );
+        check(
+            &["1;a\n", "1;\0\r\n", "1;\u{e4}\r\n", "1;\u{7f}\r\n", "1;a\n\r\n"],
+            RejectReason::ChunkExtension,
+        );
+        check(&["1;a\rx"], RejectReason::ChunkSize);
+        check(
+            &["1;1234567\r\nx\r\n1;2345\r\n", "1;12345678\r\n"],
+            RejectReason::ChunkExtensionSize,
+        );
+        check(
+            &[
+                "0\r\nX\r\n\r\n",
+                "0\r\n X: y\r\n\r\n",
+                "0\r\nX : y\r\n\r\n",
+                "0\r\nX: \0\r\n\r\n",
+                "0\r\nX: y\r\n z\r\n\r\n",
+                "0\r\nX: a\rb\r\n\r\n",
+            ],
+            RejectReason::Trailer,
+        );
+        check(&["0\r\n\n", "0\r\nX: y\n\n"], RejectReason::BareLineFeed);
+        let endless = format!("0\r\nX: {}", "y".repeat(40));
+        check(&[&endless, "0\r\na:\r\nb:\r\nc:\r\n\r\n"], RejectReason::TrailerSize);
+    }
+
+    #[test]
+    fn limits_hold_to_the_byte() {
+        assert!(scan("1;1234567\r\nx\r\n1;234\r\nx\r\n0\r\n\r\n").is_ok());
+        let longest = format!("0\r\nX: {}\r\n\r\n", "y".repeat(33));
+        assert!(scan(&longest).is_ok());
+        let longer = format!("0\r\nX: {}\r\n\r\n", "y".repeat(34));
+        assert_eq!(scan(&longer), Err(RejectReason::TrailerSize));
+    }
+
+    #[test]
+    fn data_may_be_moved_unseen() {
+        let mut scanner = ChunkScanner::default();
+        let scanned = scanner.scan(b"100000\r\nfirst", &LIMITS).unwrap();
+        assert_eq!(scanned, Scanned { verbatim: 13, consumed: 13 });
+        assert_eq!(scanner.progress(), ChunkProgress::Data { left: 0x10_0000 - 5 });
+        scanner.skip(0x10_0000 - 6);
+        assert_eq!(scanner.progress(), ChunkProgress::Data { left: 1 });
+        scanner.skip(1);
+        assert_eq!(scanner.progress(), ChunkProgress::Framing);
+        let scanned = scanner.scan(b"\r\n0\r\nX-A: b", &LIMITS).unwrap();
+        assert_eq!(scanned, Scanned { verbatim: 5, consumed: 11 });
+        assert_eq!(scanner.progress(), ChunkProgress::Trailers);
+        let scanned = scanner.scan(b"\r\n\r\nGET", &LIMITS).unwrap();
+        assert_eq!(scanned, Scanned { verbatim: 0, consumed: 4 });
+        assert_eq!(scanner.progress(), ChunkProgress::End);
+        assert_eq!(scanner.scan(b"GET", &LIMITS), Ok(Scanned { verbatim: 0, consumed: 0 }));
+    }
+}

@@ -237,3 +237,170 @@ pub(super) fn write_via(received: Version, out: &mut Vec<u8>) {
     };
     out.extend_from_slice(line);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::super::context::Scheme;
+    use super::super::samples::{self, request, written};
+    use super::*;
+
+    fn trusted(list: &[&str]) -> TrustedPeers {
+        TrustedPeers::parse(list).unwrap()
+    }
+
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn peers_are_trusted_by_network() {
+        let peers = trusted(&["192.0.2.0/24", "198.51.100.7", "2001:db8::/32"]);
+        for address in ["192.0.2.1", "::ffff:192.0.2.1", "198.51.100.7", "2001:db8::1"] {
+            assert!(peers.contains(ip(address)), "{address}");
+        }
+        for address in ["192.0.3.1", "198.51.100.8", "2001:db9::1", "::1"] {
+            assert!(!peers.contains(ip(address)), "{address}");
+        }
+        assert!(!peers.contains(None) && trusted(&["unix"]).contains(None));
+        assert!(!TrustedPeers::default().contains(ip("127.0.0.1")));
+    }
+
+    #[test]
+    fn what_is_no_network_is_said() {
+        let check = |list: &[&str], expected: usize, words: &str| {
+            let (index, error) = TrustedPeers::parse(list).unwrap_err();
+            assert!(index == expected && error.contains(words), "{list:?}: {index} {error}");
+        };
+        check(&["unix", "localhost"], 1, "not a network");
+        check(&["10.0.0.0/33"], 0, "not a network");
+        check(&["10.0.0.1/8"], 0, "write \"10.0.0.0/8\"");
+    }
+
+    /// What goes on of the client's fields, and what is added, by a policy that tells everything.
+    fn told(fields: &[&str], client: Option<&str>, trust: &[&str]) -> Vec<String> {
+        let head = request(&[&["GET / HTTP/1.1", "Host: a:80"], fields].concat());
+        let policy = ForwardedPolicy {
+            trust: trusted(trust),
+            forwarded: true,
+            ..ForwardedPolicy::default()
+        };
+        tell(&head, client, &policy)
+    }
+
+    fn tell(head: &RequestHead, client: Option<&str>, policy: &ForwardedPolicy) -> Vec<String> {
+        let client = client.map(|text| SocketAddr::new(text.parse().unwrap(), 1));
+        let request_id = policy.request_id(head, client.map(|it| it.ip()), 1);
+        let mut context = samples::context(&request_id);
+        (context.client, context.scheme) = (client, Scheme::Https);
+        let hop = Hop::new(policy, &context);
+        let is_kept = |field: &Field<'_>| field.known != Some(Known::Host) && hop.keeps(field);
+        let kept = head.fields().filter(is_kept);
+        let text = written(|out| {
+            kept.for_each(|field| super::super::rewrite::write_field(&field, out));
+            hop.write(head, &HeaderEdits::default(), out);
+        });
+        text.lines().map(str::to_owned).collect()
+    }
+
+    const NEW_ID: &str = "X-Request-Id: 00000000000000000000000000000001";
+
+    #[test]
+    fn strangers_are_not_believed() {
+        let fields = [
+            "X-Forwarded-For: 127.0.0.1",
+            "X_Forwarded_For: 127.0.0.1",
+            "X-Forwarded-Proto: gopher",
+            "X-Forwarded-Host: evil.example",
+            "X-Forwarded-Port: 1",
+            "X-Real-IP: 127.0.0.1",
+            "Forwarded: for=127.0.0.1",
+            "X-Request-Id: theirs",
+            "Via: 1.1 other",
+            "X-Other: kept",
+        ];
+        let expected = [
+            "Via: 1.1 other",
+            "X-Other: kept",
+            "X-Forwarded-For: 192.0.2.7",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: a:80",
+            "Forwarded: for=192.0.2.7;host=\"a:80\";proto=https",
+            NEW_ID,
+            "Via: 1.1 spliceway",
+        ];
+        assert_eq!(told(&fields, Some("192.0.2.7"), &["10.0.0.0/8"]), expected);
+    }
+
+    #[test]
+    fn the_word_of_the_trusted_is_kept_and_added_to() {
+        let fields = [
+            "X-Forwarded-For: 1.1.1.1, 2.2.2.2",
+            "X-Forwarded-For: 3.3.3.3",
+            "X_Forwarded_For: 4.4.4.4",
+            "X-Forwarded-For:",
+            "X-Forwarded-Proto: http",
+            "X-Forwarded-Host: b",
+            "X-Forwarded-Port: 1",
+            "X-Real-IP: 1.1.1.1",
+            "Forwarded: for=1.1.1.1",
+            "X-Request-Id: theirs",
+        ];
+        let expected = [
+            "X-Forwarded-Proto: http",
+            "X-Forwarded-Host: b",
+            "X-Forwarded-Port: 1",
+            "X-Real-IP: 1.1.1.1",
+            "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 2001:db8::1",
+            "Forwarded: for=1.1.1.1, for=\"[2001:db8::1]\";host=\"a:80\";proto=https",
+            "X-Request-Id: theirs",
+            "Via: 1.1 spliceway",
+        ];
+        assert_eq!(told(&fields, Some("2001:db8::1"), &["2001:db8::1"]), expected);
+    }
+
+    #[test]
+    fn a_unix_socket_has_no_address() {
+        let forwarded = "Forwarded: for=unknown;host=\"a:80\";proto=https";
+        let rest = ["X-Forwarded-Proto: https", "X-Forwarded-Host: a:80", forwarded, NEW_ID];
+        let expected = [&rest[..], &["Via: 1.1 spliceway"]].concat();
+        assert_eq!(told(&["X-Forwarded-For: 1.1.1.1"], None, &[]), expected);
+        let expected = [&["X-Forwarded-For: 1.1.1.1"], &expected[..]].concat();
+        assert_eq!(told(&["X-Forwarded-For: 1.1.1.1"], None, &["unix"]), expected);
+    }
+
+    #[test]
+    fn what_is_off_is_not_told_and_strangers_tell_it_neither() {
+        let policy = |trust: &[&str]| ForwardedPolicy {
+            trust: trusted(trust),
+            x_forwarded: false,
+            forwarded: false,
+            via: false,
+            request_id: false,
+        };
+        let head = request(&[
+            "GET / HTTP/1.0",
+            "X-Forwarded-For: 1.1.1.1",
+            "Forwarded: for=1.1.1.1",
+            "X-Request-Id: theirs",
+        ]);
+        let client = Some("192.0.2.7");
+        assert_eq!(tell(&head, client, &policy(&[])), ["X-Request-Id: theirs"]);
+        let all = ["X-Forwarded-For: 1.1.1.1", "Forwarded: for=1.1.1.1", "X-Request-Id: theirs"];
+        assert_eq!(tell(&head, client, &policy(&["192.0.2.7"])), all);
+    }
+
+    #[test]
+    fn ids_are_taken_from_the_trusted_only() {
+        let policy = ForwardedPolicy { trust: trusted(&["10.0.0.0/8"]), ..Default::default() };
+        let check = |value: &str, client: &str, expected: &str| {
+            let head = request(&["GET / HTTP/1.0", &format!("X-Request-Id: {value}")]);
+            let id = policy.request_id(&head, ip(client), 1);
+            assert_eq!(id.as_str(), expected, "{value} {client}");
+        };
+        check("theirs", "10.1.1.1", "theirs");
+        check("theirs", "11.1.1.1", &NEW_ID[14..]);
+        check("bad id", "10.1.1.1", &NEW_ID[14..]);
+    }
+}

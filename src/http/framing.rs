@@ -115,3 +115,111 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     })?;
     (number <= i64::MAX as u64).then_some(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framing(lengths: &[&str], codings: &[&str]) -> Result<FramingFields, RejectReason> {
+        let mut fields = FramingFields::default();
+        lengths.iter().try_for_each(|it| fields.add_content_length(it.as_bytes()))?;
+        codings.iter().try_for_each(|it| fields.add_transfer_encoding(it.as_bytes()))?;
+        Ok(fields)
+    }
+
+    #[test]
+    fn lengths_are_numbers_that_agree() {
+        let check = |lengths: &[&str], expected: Result<BodyLength, RejectReason>| {
+            let found = framing(lengths, &[]).and_then(|it| it.of_request(Version::Http11));
+            assert_eq!(found, expected, "{lengths:?}");
+        };
+        check(&[], Ok(BodyLength::None));
+        check(&["0"], Ok(BodyLength::Length(0)));
+        check(&["0042"], Ok(BodyLength::Length(42)));
+        check(&["9223372036854775807"], Ok(BodyLength::Length(i64::MAX as u64)));
+        check(&["5", "5"], Ok(BodyLength::Length(5)));
+        check(&["5, 5,\t05"], Ok(BodyLength::Length(5)));
+        for differing in [&["5", "6"][..], &["5, 6"], &["5", "5, 6"], &["0", "5"]] {
+            check(differing, Err(RejectReason::ContentLengthDiffering));
+        }
+        let bad = [
+            "",
+            " ",
+            "+5",
+            "-5",
+            "-0",
+            "5 5",
+            "0x5",
+            "5a",
+            "a",
+            "5.0",
+            "5,",
+            ",5",
+            "5,,5",
+            "\u{665}",
+            "9223372036854775808",
+            "18446744073709551616",
+            "99999999999999999999999",
+            "1_0",
+            "5;",
+            "\"5\"",
+        ];
+        for text in bad {
+            check(&[text], Err(RejectReason::ContentLength));
+        }
+    }
+
+    #[test]
+    fn chunked_is_last_and_alone() {
+        let check = |codings: &[&str], expected: Result<BodyLength, RejectReason>| {
+            let found = framing(&[], codings).and_then(|it| it.of_request(Version::Http11));
+            assert_eq!(found, expected, "{codings:?}");
+        };
+        check(&["chunked"], Ok(BodyLength::Chunked));
+        check(&["CHUNKED"], Ok(BodyLength::Chunked));
+        for coded in [&["gzip, chunked"][..], &["gzip", "chunked"], &["a,\tb , chunked"]] {
+            check(coded, Err(RejectReason::TransferCoding));
+        }
+        let bad = [
+            &["chunked, chunked"][..],
+            &["chunked", "chunked"],
+            &["chunked, identity"],
+            &["chunked", "gzip"],
+            &["identity"],
+            &["gzip"],
+            &["xchunked"],
+            &["chunkedx"],
+            &["chunked;q=1"],
+            &["chunked;"],
+            &[",chunked"],
+            &["chunked,"],
+            &[""],
+            &["\"chunked\""],
+            &["gzip;q=1, chunked"],
+            &["chunked\u{b}"],
+            &["\u{b}chunked"],
+            &["chunked chunked"],
+            &["chun ked"],
+            &["gzip chunked"],
+            &["'chunked'"],
+            &["chunked", ""],
+        ];
+        for codings in bad {
+            check(codings, Err(RejectReason::TransferEncoding));
+        }
+    }
+
+    #[test]
+    fn there_is_one_framing() {
+        let both = framing(&["5"], &["chunked"]).unwrap();
+        assert_eq!(both.of_request(Version::Http11), Err(RejectReason::BothFramings));
+        assert_eq!(both.of_response(Version::Http11), Err(RejectReason::BothFramings));
+        let chunked = framing(&[], &["chunked"]).unwrap();
+        let old = Err(RejectReason::TransferEncodingVersion);
+        assert_eq!(chunked.of_request(Version::Http10), old);
+        assert_eq!(chunked.of_response(Version::Http10), old);
+        let none = framing(&[], &[]).unwrap();
+        assert_eq!(none.of_request(Version::Http11), Ok(BodyLength::None));
+        assert_eq!(none.of_response(Version::Http11), Ok(BodyLength::UntilEnd));
+    }
+}

@@ -25,3 +25,6 @@ pub mod status;
 mod target;
 pub mod template;
 mod trailer;
+
+#[cfg(test)]
+mod samples;

@@ -103,3 +103,79 @@ fn hex_digit(byte: u8) -> Option<u8> {
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(path: &str) -> Result<String, RejectReason> {
+        let mut normal = "kept".to_owned();
+        normalise(path.as_bytes(), &mut normal)?;
+        Ok(normal.strip_prefix("kept").unwrap().to_owned())
+    }
+
+    #[test]
+    fn paths_have_one_form() {
+        let check = |path: &str, expected: &str| {
+            assert_eq!(normal(path).as_deref(), Ok(expected), "{path}");
+            assert_eq!(normal(expected).as_deref(), Ok(expected), "again: {expected}");
+        };
+        check("/", "/");
+        check("/a/b", "/a/b");
+        check("/a/b/", "/a/b/");
+        check("/./a/./b/.", "/a/b/");
+        check("/a/../b", "/b");
+        check("/a/b/../../c", "/c");
+        check("/a/..", "/");
+        check("/a/b/..", "/a/");
+        check("/a/../", "/");
+        check("/%61%2D%2e%5f%7E", "/a-._~");
+        check("/a/%2e%2E/b", "/b");
+        check("/a/.%2e/b", "/b");
+        check("/%c3%a4%2f%3f%23%25", "/%C3%A4%2F%3F%23%25");
+        check("/%2561", "/%2561");
+        check("//", "/");
+        check("//a///b//", "/a/b/");
+        check("/a//./b", "/a/b");
+        check("/...", "/...");
+        check("/..a/a..", "/..a/a..");
+        check("/a;b=c/d;e", "/a;b=c/d;e");
+        check("/a%2Fb%5Cc", "/a%2Fb%5Cc");
+        check("/!$&'()*+,;=:@|^`{}\"<>[]", "/!$&'()*+,;=:@|^`{}\"<>[]");
+    }
+
+    #[test]
+    fn what_cannot_be_resolved_is_refused() {
+        let check = |path: &str, expected: RejectReason| {
+            assert_eq!(normal(path), Err(expected), "{path}");
+        };
+        for path in ["/..", "/../a", "/a/../..", "/%2e%2e", "/./../a"] {
+            check(path, RejectReason::PathAboveRoot);
+        }
+        let ambiguous = [
+            "//../a",
+            "/a//../b",
+            "/a//./../b",
+            "/a//b/../../c",
+            "/a/..;/b",
+            "/a/.;x/b",
+            "/a/..;",
+            "/a/..%2fb",
+            "/a/b%2F..%2Fc",
+            "/a%5c..",
+            "/..%5Ca",
+            "/%2e%2e%2fa",
+            "/a/..;x%2Fb",
+        ];
+        for path in ambiguous {
+            check(path, RejectReason::PathAmbiguous);
+        }
+        let bad = [
+            "/%", "/%2", "/%zz", "/%+1", "/a%0", "/%00", "/a\\b", "/a b", "/\u{e4}", "/a\0",
+            "/a#b", "/\x7f",
+        ];
+        for path in bad {
+            check(path, RejectReason::Target);
+        }
+    }
+}

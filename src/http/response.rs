@@ -198,3 +198,126 @@ impl ResponseHead {
         self.section.memory()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{lines, request, response, try_response};
+    use super::*;
+
+    fn get() -> RequestHead {
+        request(&["GET / HTTP/1.1", "Host: a"])
+    }
+
+    fn rejected(text: &str, request: &RequestHead) -> Option<RejectReason> {
+        match try_response(text, request).1 {
+            Parsed::Rejected(rejection) => {
+                assert_eq!(rejection.status, 502, "{text}");
+                Some(rejection.reason)
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_head_is_understood() {
+        let head = response(&["HTTP/1.1 404 Not  Here", "Content-Length: 3", "X-A: b"], &get());
+        assert_eq!((head.status(), head.reason()), (404, "Not  Here"));
+        assert_eq!((head.version(), head.body()), (Version::Http11, BodyLength::Length(3)));
+        assert_eq!((head.value("x-a"), head.fields().count()), (Some(&b"b"[..]), 2));
+        assert!(head.keeps_alive() && !head.is_interim() && !head.is_switch());
+        for line in ["HTTP/1.1 200 ", "HTTP/1.1 200", "HTTP/1.1 200 \u{e4}"] {
+            assert_eq!(response(&[line], &get()).reason(), "", "{line}");
+        }
+    }
+
+    #[test]
+    fn bodies_depend_on_status_and_method() {
+        let check = |method: &str, status: u16, field: &str, expected: BodyLength| {
+            let request = request(&[&format!("{method} / HTTP/1.1"), "Host: a"]);
+            let head = response(&[&format!("HTTP/1.1 {status} x"), field], &request);
+            assert_eq!(head.body(), expected, "{method} {status} {field}");
+        };
+        check("GET", 200, "X: y", BodyLength::UntilEnd);
+        check("GET", 200, "Content-Length: 5", BodyLength::Length(5));
+        check("GET", 200, "Transfer-Encoding: chunked", BodyLength::Chunked);
+        check("POST", 500, "X: y", BodyLength::UntilEnd);
+        for field in ["X: y", "Content-Length: 5", "Transfer-Encoding: chunked"] {
+            check("HEAD", 200, field, BodyLength::None);
+            check("GET", 103, field, BodyLength::None);
+            check("GET", 204, field, BodyLength::None);
+            check("GET", 304, field, BodyLength::None);
+        }
+    }
+
+    #[test]
+    fn only_a_framed_response_keeps_the_connection() {
+        let check = |version: &str, fields: &[&str], expected: bool| {
+            let line = format!("{version} 200 OK");
+            let head = response(&[&[&*line], fields].concat(), &get());
+            assert_eq!(head.keeps_alive(), expected, "{version} {fields:?}");
+        };
+        check("HTTP/1.1", &["Content-Length: 0"], true);
+        check("HTTP/1.1", &["Content-Length: 0", "Connection: close"], false);
+        check("HTTP/1.1", &[], false);
+        check("HTTP/1.0", &["Content-Length: 0"], false);
+        check("HTTP/1.0", &["Content-Length: 0", "Connection: keep-alive"], true);
+    }
+
+    #[test]
+    fn a_switch_is_one_that_was_asked_for() {
+        let asking =
+            request(&["GET / HTTP/1.1", "Host: a", "Connection: upgrade", "Upgrade: websocket"]);
+        let switch = |fields: &[&str]| lines(&[&["HTTP/1.1 101 Switching"], fields].concat());
+        let right = switch(&["Connection: Upgrade", "Upgrade: WebSocket"]);
+        let (head, parsed) = try_response(&right, &asking);
+        assert_eq!(parsed, Parsed::Complete { length: right.len() });
+        assert!(head.is_switch() && !head.is_interim() && !head.keeps_alive());
+        assert_eq!(rejected(&right, &get()), Some(RejectReason::Upgrade));
+        let wrong = [
+            &["Upgrade: websocket"][..],
+            &["Connection: upgrade"],
+            &["Connection: upgrade", "Upgrade: h2c"],
+            &["Connection: upgrade", "Upgrade: websocket, h2c"],
+            &["Connection: upgrade", "Upgrade: websocket", "Upgrade: websocket"],
+        ];
+        for fields in wrong {
+            assert_eq!(rejected(&switch(fields), &asking), Some(RejectReason::Upgrade));
+        }
+        let interim = response(&["HTTP/1.1 103 Early Hints", "Link: </a>"], &get());
+        assert!(interim.is_interim() && interim.body().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_response_is_refused() {
+        let check = |text: &str, expected: RejectReason| {
+            assert_eq!(rejected(text, &get()), Some(expected), "{text:?}");
+        };
+        let start_lines = [
+            "HTTP/1.1 099 x",
+            "HTTP/1.1 600 x",
+            "HTTP/1.1 20 x",
+            "HTTP/1.1 2000 x",
+            "HTTP/2.0 200 x",
+            "HTTP/1.1  200 x",
+            "HTTP/1.1 200x",
+            "HTTP/1.1 +20 x",
+            "HTTP/1.1 200 a\0b",
+            "HTTP 200 x",
+        ];
+        for line in start_lines {
+            check(&lines(&[line]), RejectReason::StartLine);
+        }
+        check("\r\n", RejectReason::StartLine);
+        check("<html>", RejectReason::StartLine);
+        check("HTTP/1.1 200 OK\nX: y\n\n", RejectReason::BareLineFeed);
+        for field in ["X : y", " X: y", "X", ": y", "X: a\rb", "X: a\0b"] {
+            check(&lines(&["HTTP/1.1 200 OK", field]), RejectReason::Field);
+        }
+        let both = ["HTTP/1.1 200 OK", "Content-Length: 5", "Transfer-Encoding: chunked"];
+        check(&lines(&both), RejectReason::BothFramings);
+        let differing = ["HTTP/1.1 204 No Content", "Content-Length: 5", "Content-Length: 6"];
+        check(&lines(&differing), RejectReason::ContentLengthDiffering);
+        let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(32 << 10));
+        check(&endless, RejectReason::HeadSize);
+    }
+}

@@ -180,3 +180,74 @@ fn fill_in(placeholder: Placeholder, head: &RequestHead, context: &Context<'_>, 
     // Names of the configuration may hold anything; whatever could end the line does not pass.
     out.extend(text.bytes().map(|byte| if matches!(byte, b' '..=b'~') { byte } else { b'_' }));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::request_id::RequestId;
+    use super::super::samples::{context, request, written};
+    use super::*;
+
+    #[test]
+    fn placeholders_are_filled_in() {
+        let head = request(&["PUT /a/%2e./b%20c?d=e HTTP/1.1", "Host: A.example:80"]);
+        let request_id = RequestId::new(1);
+        let check = |text: &str, expected: &str| {
+            let template = Template::parse(text).unwrap();
+            let found = written(|out| template.render(&head, &context(&request_id), out));
+            assert_eq!(found, expected, "{text}");
+        };
+        check("", "");
+        check("plain", "plain");
+        check("{{a}} {{}}", "{a} {}");
+        check("{{{method}}}", "{PUT}");
+        check("{client_ip}:{client_port}", "192.0.2.7:4321");
+        check("{scheme}://{host}{path}{query}", "http://a.example/b%20c?d=e");
+        check("{listener} {upstream} {server}", "web app 198.51.100.1:9000");
+        check("{request_id}", "00000000000000000000000000000001");
+    }
+
+    #[test]
+    fn whatever_is_unknown_has_a_stand_in() {
+        let head = request(&["GET / HTTP/1.0"]);
+        let request_id = RequestId::default();
+        let mut context = context(&request_id);
+        (context.client, context.upstream) = (None, "line\r\nbreak\u{e4}");
+        let render = |text: &str| {
+            let template = Template::parse(text).unwrap();
+            written(|out| template.render(&head, &context, out))
+        };
+        assert_eq!(render("[{client_ip}{client_port}{query}]"), "[]");
+        assert_eq!(render("{host}"), "203.0.113.1");
+        assert_eq!(render("{upstream}"), "line__break__");
+    }
+
+    #[test]
+    fn what_is_no_template_says_why() {
+        let check = |text: &str, expected: &str| {
+            let error = Template::parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        };
+        check("{hots}", "no placeholder {hots}; expected one of {client_ip} {client_port}");
+        check("{}", "no placeholder {}");
+        check("a{b", "a { without its pair; {{ stands for {");
+        check("a}b", "a } without its pair");
+        check("a\r\nX: b", "cannot hold '\\r'");
+        check("\u{e4}", "cannot hold '\u{e4}'");
+        check("\u{7f}", "cannot hold '\\u{7f}'");
+        check(" a", "begin or end with white space");
+    }
+
+    #[test]
+    fn locations_are_urls() {
+        for text in
+            ["/a", "/", "https://{host}{path}{query}", "http://a", "{path}x", "{scheme}://b"]
+        {
+            assert!(Template::parse_location(text).is_ok(), "{text}");
+        }
+        for text in ["", "a", "//a", "{host}/a", "javascript:a", "ftp://a", "{query}"] {
+            let error = Template::parse_location(text).unwrap_err();
+            assert!(error.contains("expected a path"), "{text}: {error}");
+        }
+        assert!(Template::parse_location("/a b").unwrap_err().contains("white space"));
+    }
+}

@@ -141,5 +141,5 @@ fn the_embedded_default_takes_its_servers_from_the_demo_origin() {
         origin("upstreams.demo_echo.servers"),
         "127.0.0.1:7 from SPLICEWAY__UPSTREAMS__DEMO_ECHO__SERVERS"
     );
-    assert_eq!(origin("listeners.web.bind"), "127.0.0.1:8080 from embedded default:15");
+    assert_eq!(origin("listeners.web.bind"), "127.0.0.1:8080 from embedded default:17");
 }
