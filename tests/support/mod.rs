@@ -9,6 +9,7 @@ pub mod admin;
 pub mod origin;
 pub mod pattern;
 pub mod proxy;
+pub mod smuggling;
 pub mod stream;
 pub mod tools;
 
