@@ -1,5 +1,5 @@
-//! Spliceway: a TCP and HTTP reverse proxy for Linux that moves bytes through kernel pipes. This page is
-//! the map; README.md says how to use what it shows.
+//! Spliceway: a TCP and HTTP reverse proxy for Linux that moves bytes through kernel pipes. This
+//! page is the map; README.md says how to use what it shows.
 //!
 //! # The flow
 //!
