@@ -154,12 +154,12 @@ struct Body {
     progress: ChunkProgress,
 }
 
-fn scan(bytes: &[u8], step: usize) -> Result<Body, RejectReason> {
+fn scan(bytes: &[u8], step: usize, limits: &ChunkLimits) -> Result<Body, RejectReason> {
     let mut scanner = ChunkScanner::default();
     let (mut data, mut forwarded, mut consumed) = (Vec::new(), Vec::new(), 0);
     for piece in bytes.chunks(step.max(1)) {
         let keep = |part: &[u8]| data.extend_from_slice(part);
-        let scanned = scanner.scan_data(piece, &CHUNK_LIMITS, keep)?;
+        let scanned = scanner.scan_data(piece, limits, keep)?;
         assert!(scanned.verbatim <= scanned.consumed && scanned.consumed <= piece.len());
         forwarded.extend_from_slice(&piece[..scanned.verbatim]);
         consumed += scanned.consumed;
@@ -179,13 +179,14 @@ fn scan(bytes: &[u8], step: usize) -> Result<Body, RejectReason> {
 /// A chunked body: any split gives the same; what goes on has the same data, and nothing that
 /// would be refused.
 pub fn chunks(bytes: &[u8]) {
-    let whole = scan(bytes, bytes.len());
+    let whole = scan(bytes, bytes.len(), &CHUNK_LIMITS);
     for step in [1, 3] {
-        assert_eq!(scan(bytes, step), whole);
+        assert_eq!(scan(bytes, step, &CHUNK_LIMITS), whole);
     }
     let Ok(body) = whole else { return };
     if body.progress == ChunkProgress::End {
-        let again = scan(&body.forwarded, 1).unwrap();
+        // A trailer that had no white space behind its colon has some now.
+        let again = scan(&body.forwarded, 1, &ChunkLimits::default()).unwrap();
         assert_eq!(again.data, body.data);
         assert_eq!(again.consumed, body.forwarded.len());
         assert_eq!(again.forwarded, body.forwarded);

@@ -16,6 +16,14 @@ pub enum Side {
 }
 
 impl Side {
+    /// Both, in the order of [`Side::index`].
+    pub const ALL: [Side; 2] = [Side::Client, Side::Upstream];
+
+    /// The place in an array that has one entry for each side.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
     /// The socket at the other end of the relay.
     pub fn peer(self) -> Side {
         match self {

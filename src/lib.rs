@@ -51,6 +51,8 @@
 //! | [`relay`] | two lanes, and what holds between them: half-close, resets |
 //! | [`relay::lane`] | one direction: what to do next, and what a "would block" means |
 //! | [`relay::choice`] | splice or copy, for the next bytes of a lane |
+//! | [`http::request`], [`http::response`] | HTTP heads, parsed and checked; `http/framing.rs` and [`http::chunk`] say where bodies end |
+//! | [`http::rewrite`], [`http::answer`] | heads as they go on, with [`http::edits`] and [`http::forwarded`]; answers of our own |
 //! | [`relay::coalesce`] | fewer, fuller wake-ups for a lane that has proved to carry bulk |
 //! | [`io::conduit`], [`io::pipe_pool`] | where a lane's bytes are meanwhile; pipes that are used again |
 //! | [`io::kernel`], [`io::linux`] | the system calls as a trait, and the real ones |

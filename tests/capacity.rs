@@ -28,6 +28,7 @@ fn config(values: &[(&str, &str)]) -> Config {
         ("upstreams.a.servers", "127.0.0.1:2"),
         // Not the default, but a size with others above and below it.
         ("relay.pipe_size", "256KiB"),
+        ("relay.mode", "splice"),
     ];
     let flags = needed.iter().chain(values);
     let flags = flags.map(|(key, value)| Assignment::flag(key, *value, "--set")).collect();

@@ -684,9 +684,11 @@ fn figures_in_sentences_are_those_of_the_source() {
         format!("up to {}. |", kib(limits::RESPOND_BODY)),
         format!("a pipe of less than {}", kib(io::pipe_pool::PIPE_BYTES_MIN as usize)),
         format!(
-            "{} reads in a row of {} or more turn it to splice; {} reads in a row of less than {}",
+            "{} reads in a row of {} or more, or one of {}, turn it to splice; {} reads in a row of \
+             less than {}",
             ["No", "One", "Two", "Three"][usize::from(choice::BULK_READS_MIN)],
             kib(choice::BULK_READ_BYTES_MIN),
+            kib(choice::DECISIVE_READ_BYTES_MIN),
             word(choice::SMALL_READS_MAX.into()),
             kib(choice::SMALL_READ_BYTES_MAX)
         ),

@@ -31,6 +31,10 @@ pub struct Arguments {
     /// Contestants whose names contain one of these, separated by commas; all of them by default
     #[arg(long, value_delimiter = ',')]
     contestants: Vec<String>,
+    /// How long each sample lasts, such as 2s; a longer one is steadier. The warm-up before it
+    /// lasts a third as long
+    #[arg(long, value_parser = humantime::parse_duration)]
+    window: Option<Duration>,
     /// Passed by cargo to every benchmark; means nothing here
     #[arg(long, hide = true)]
     bench: bool,
@@ -68,6 +72,10 @@ impl Arguments {
             (1, Duration::from_millis(40), Duration::from_millis(100))
         } else {
             (3, Duration::from_millis(100), Duration::from_millis(350))
+        };
+        let (warm_up, window) = match self.window {
+            Some(window) => (window / 3, window),
+            None => (warm_up, window),
         };
         Effort { rounds: self.rounds.unwrap_or(rounds).max(1), warm_up, window }
     }

@@ -36,7 +36,7 @@ impl RelaySettings {
         report: &mut Report,
         shared: Option<&RelaySettings>,
     ) -> RelaySettings {
-        let mode = Fallback::new(shared.map(|s| &s.mode), RelayMode::Splice);
+        let mode = Fallback::new(shared.map(|s| &s.mode), RelayMode::Auto);
         let pipe_size = Fallback::new(shared.map(|s| &s.pipe_size), PIPE_SIZE_DEFAULT);
         let low_water = Fallback::new(shared.map(|s| &s.low_water), LOW_WATER_DEFAULT);
         RelaySettings {

@@ -8,7 +8,8 @@
 //!     │ keep_alive, client gone          broken   │    │     not kept, and the client
 //!     ▼                                           ▼    ▼     may still send
 //!   Ended ◀─────────────────────────────────── Ended  Ended      ▼
-//!     ▲                                                     Lingering
+//!     ▲                                          Cutting    Lingering
+//!     ├─────────what was sent before has arrived────┘            │
 //!     └───────────the client has closed, enough of it────────────┘
 //! ```
 //!
@@ -22,6 +23,7 @@
 use std::time::Instant;
 
 use crate::error::CloseReason;
+use crate::relay::survivor::QueueWatch;
 
 /// What may be thrown away after the last answer, in bytes. Past it the client is not listening.
 pub const LINGERING_BYTES_MAX: u64 = 16 << 20;
@@ -52,6 +54,14 @@ pub enum Phase {
         /// What the connection will have ended with.
         reason: CloseReason,
     },
+    /// A response that has begun cannot go on. The client is reset once its kernel has sent all
+    /// that it was given: there may be whole responses in front of the broken one.
+    Cutting {
+        /// What the connection will have ended with.
+        reason: CloseReason,
+        /// What the client's send queue holds meanwhile.
+        watch: QueueWatch,
+    },
     /// Both sides have left HTTP.
     Upgraded,
     /// Over.
@@ -65,6 +75,7 @@ impl Phase {
             Phase::Idle { until, .. } | Phase::Head { until } | Phase::Lingering { until, .. } => {
                 Some(until)
             }
+            Phase::Cutting { watch, .. } => Some(watch.deadline()),
             Phase::Exchanging | Phase::Upgraded | Phase::Ended(_) => None,
         }
     }

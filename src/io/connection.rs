@@ -10,6 +10,7 @@ use crate::id::{Generation, ListenerId, UpstreamId};
 use crate::io::conduit::Conduit;
 use crate::io::http::connection::HttpConnection;
 use crate::io::kernel::Kernel;
+use crate::io::run_queue::Weight;
 use crate::relay::Readiness;
 use crate::session::Session;
 
@@ -83,6 +84,15 @@ impl<K: Kernel> Slot<K> {
             Slot::Changing => true,
         }
     }
+
+    /// What the connection was found to carry when it last ran.
+    pub fn weight(&self) -> Weight {
+        match self {
+            Slot::Tcp(connection) => connection.weight,
+            Slot::Http(connection) => connection.weight,
+            Slot::Changing => Weight::default(),
+        }
+    }
 }
 
 /// A client that was just accepted.
@@ -127,6 +137,8 @@ pub struct Connection<K: Kernel> {
     pub upgraded_by: Option<Box<Exchange>>,
     /// The deadline that is armed in the worker's timers.
     pub armed: Option<Instant>,
+    /// What it was found to carry when it last ran.
+    pub weight: Weight,
     /// It stands in the run queue.
     pub queued: bool,
 }
@@ -152,6 +164,7 @@ impl<K: Kernel> Connection<K> {
             conduits: [Conduit::Empty, Conduit::Empty],
             upgraded_by: None,
             armed: None,
+            weight: Weight::default(),
             queued: false,
         }
     }

@@ -7,14 +7,17 @@ use std::io;
 
 use crate::capacity::PIPE_BYTES_UNPROVEN_MAX;
 use crate::error::{Direction, FallbackReason, FaultKind, Path, Side};
+use crate::id::Token;
 use crate::io::conduit::{Conduit, Supplies};
 use crate::io::kernel::{Kernel, PipeState};
 use crate::relay::Relay;
 use crate::relay::lane::{Drained, Filled, Step};
 
-/// Bytes after which one direction of one connection lets the others have their turn. With
-/// edge-triggered events nobody would call it again, so it queues itself. The last read of a turn
-/// may go beyond by a conduit's worth: cutting it short would only cost a system call more.
+/// Bytes that one direction of a connection may move before it lets others have their turn, and
+/// that bulk flows may move together before the worker looks at events again
+/// ([`crate::io::run_queue`]). With edge-triggered events nobody would call it again, so it queues
+/// itself. The last read may go beyond by a conduit's worth: cutting it short would only cost a
+/// system call more.
 pub const TURN_BYTES_MAX: usize = 1 << 20;
 
 /// Both sockets of a connection that is being relayed, and what its lanes hold.
@@ -24,6 +27,8 @@ pub struct Ends<'a, K: Kernel> {
     pub client: &'a K::Socket,
     /// The upstream server's socket; `None` while there is none, and nothing moves from or to it.
     pub upstream: Option<&'a K::Socket>,
+    /// Under which token each is watched, by [`Side::index`].
+    pub tokens: [Token; 2],
     /// What each lane holds, by [`Direction::index`].
     pub conduits: &'a mut [Conduit<K::Pipe>; 2],
     /// The size of the pipes to ask for where a lane carries bulk.
@@ -98,11 +103,15 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                     }
                     self.relay.shut_down(direction);
                 }
-                Step::Wait { readable: true, .. } | Step::Boundary => {
-                    self.set_low_water(direction);
+                Step::Wait { readable: false, .. } => {
+                    self.set_hearing(direction);
                     return false;
                 }
-                Step::Wait { .. } => return false,
+                Step::Wait { readable: true, .. } | Step::Boundary => {
+                    self.set_low_water(direction);
+                    self.set_hearing(direction);
+                    return false;
+                }
             }
             debug_assert!(
                 self.relay.lane(direction).held() == self.conduit(direction).held()
@@ -125,6 +134,16 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         if let (Some(bytes), Some(source)) = (change, self.source(direction)) {
             // Without its mark a source wakes the lane more often, and that is all.
             let _unmarked = self.kernel.set_low_water(source, bytes).is_err();
+        }
+    }
+
+    fn set_hearing(&mut self, direction: Direction) {
+        let change = self.relay.lane_mut(direction).take_hearing_change();
+        if let Some(hears) = change {
+            let token = self.ends.tokens[direction.source().index()];
+            // A socket that is watched can be watched otherwise: the kernel needs no memory for it.
+            let source = self.source(direction);
+            let _heard = source.map(|it| self.kernel.rewatch(it, token, hears).is_err());
         }
     }
 
@@ -195,7 +214,10 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                 }
                 filled => Ok(filled),
             },
-            Ok(bytes) => Ok(Filled::Moved { bytes, path: Path::Splice, dry: false }),
+            Ok(bytes) => {
+                let short = bytes < pipe.capacity() as usize;
+                Ok(Filled::Moved { bytes, path: Path::Splice, short })
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Filled::WouldBlock),
             Err(error) => match splice_refusal(&error) {
                 Some(reason) => Err(reason),
@@ -218,7 +240,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
             Ok(0) => Filled::Eof,
             Ok(bytes) => {
                 *self.conduit(direction) = Conduit::Scratch { start: 0, end: bytes };
-                Filled::Moved { bytes, path: Path::Copy, dry: bytes < max }
+                Filled::Moved { bytes, path: Path::Copy, short: bytes < max }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Filled::WouldBlock,
             Err(error) => Filled::Failed(FaultKind::of(&error)),

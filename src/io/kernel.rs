@@ -56,12 +56,14 @@ pub trait Kernel {
     /// `ENOMEM`, `ENOSPC`: the kernel watches too many descriptors.
     fn watch(&mut self, socket: &Self::Socket, token: Token) -> io::Result<()>;
 
-    /// Has events of a socket that is watched reported under another `token`, from its present
-    /// state on.
+    /// Has events of a socket that is watched already reported under `token`, from its present
+    /// state on. Without `hears_reads`, bytes to read, urgent ones and the end of the stream are
+    /// not among them.
     ///
     /// # Errors
-    /// `ENOMEM`: the kernel lacks memory for it.
-    fn watch_as(&mut self, socket: &Self::Socket, token: Token) -> io::Result<()>;
+    /// The socket is not watched.
+    fn rewatch(&mut self, socket: &Self::Socket, token: Token, hears_reads: bool)
+    -> io::Result<()>;
 
     /// Takes the next connection of a backlog, with the client's IP address if it has one.
     ///

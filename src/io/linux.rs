@@ -17,9 +17,13 @@ use crate::sys::{socket, transfer};
 // A token takes 64 bits, and mio carries it in a `usize`.
 const _: () = assert!(usize::BITS >= 64, "a 64-bit machine is needed");
 
-/// What is reported of a stream. `PRIORITY` (`EPOLLPRI`) tells of urgent data, at which reads stop
-/// short.
-const STREAM_EVENTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+/// What a socket is watched for. `READABLE` includes the end of the stream (`EPOLLRDHUP`);
+/// `PRIORITY` (`EPOLLPRI`) tells of urgent data, at which reads stop short.
+const EVERYTHING: Interest = Interest::READABLE.add(Interest::PRIORITY).add(Interest::WRITABLE);
+
+/// What is left of it while nobody wants to read. The kernel wakes whoever waits for `EPOLLPRI`
+/// with every segment (`sock_def_readable`), so that goes as well.
+const ALL_BUT_READS: Interest = Interest::WRITABLE;
 
 /// Linux, with the registry of the worker's poll.
 #[derive(Debug)]
@@ -34,7 +38,8 @@ impl Linux {
     }
 
     /// Registered once, for everything: edge-triggered events cost nothing while they do not
-    /// happen, and changing interests would cost a system call each time.
+    /// happen, and changing interests costs a system call each time. Where that pays all the same
+    /// the lane says so ([`crate::relay::lane::Lane::take_hearing_change`]).
     fn register(&self, descriptor: &OwnedFd, token: Token, interest: Interest) -> io::Result<()> {
         let token = mio::Token(token.pack() as usize);
         self.registry.register(&mut SourceFd(&descriptor.as_raw_fd()), token, interest)
@@ -65,12 +70,13 @@ impl Kernel for Linux {
     }
 
     fn watch(&mut self, socket: &OwnedFd, token: Token) -> io::Result<()> {
-        self.register(socket, token, STREAM_EVENTS)
+        self.register(socket, token, EVERYTHING)
     }
 
-    fn watch_as(&mut self, socket: &OwnedFd, token: Token) -> io::Result<()> {
+    fn rewatch(&mut self, socket: &OwnedFd, token: Token, hears_reads: bool) -> io::Result<()> {
+        let interest = if hears_reads { EVERYTHING } else { ALL_BUT_READS };
         let token = mio::Token(token.pack() as usize);
-        self.registry.reregister(&mut SourceFd(&socket.as_raw_fd()), token, STREAM_EVENTS)
+        self.registry.reregister(&mut SourceFd(&socket.as_raw_fd()), token, interest)
     }
 
     fn accept(&mut self, listener: &OwnedFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {

@@ -20,6 +20,7 @@ pub mod http;
 pub mod kernel;
 pub mod linux;
 pub mod pipe_pool;
+pub mod run_queue;
 pub mod timer;
 pub mod upstream_pool;
 pub mod worker;

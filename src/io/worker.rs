@@ -12,7 +12,6 @@
 //! A worker shares nothing with the others but the connection limit. It does not wait: that is
 //! left to the event loop, and to the simulation, which plays one.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -33,6 +32,7 @@ use crate::io::drive::{Ends, drive};
 use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
 use crate::io::kernel::Kernel;
+use crate::io::run_queue::{RunQueue, Weight};
 use crate::io::timer::Timers;
 use crate::io::upstream_pool::UpstreamPool;
 use crate::relay::Readiness;
@@ -90,13 +90,15 @@ pub struct Worker<K: Kernel> {
     pub(super) upstreams: UpstreamPool<K>,
     pub(super) desk: Desk,
     pub(super) generation: Generation,
-    pub(super) run_queue: VecDeque<ConnectionId>,
+    pub(super) run_queue: RunQueue,
     pub(super) timers: Timers,
     pub(super) turns: Vec<RoundRobin>,
     pub(super) flush_at: Option<Instant>,
     pub(super) trim_at: Option<Instant>,
     pub(super) drain_until: Option<Instant>,
     pub(super) turn_bytes_max: usize,
+    /// What heavy connections may still move in this turn.
+    pub(super) turn_bytes_left: usize,
 }
 
 impl<K: Kernel> Worker<K> {
@@ -115,13 +117,14 @@ impl<K: Kernel> Worker<K> {
             upstreams: UpstreamPool::new(&config.upstreams),
             desk: Desk::new(&config),
             generation: Generation::default(),
-            run_queue: VecDeque::new(),
+            run_queue: RunQueue::default(),
             timers: Timers::default(),
             turns: vec![turn; config.upstreams.len()],
             flush_at: None,
             trim_at: None,
             drain_until: None,
             turn_bytes_max,
+            turn_bytes_left: 0,
             config,
             plan,
             limit,
@@ -177,8 +180,13 @@ impl<K: Kernel> Worker<K> {
         }
         self.accept_all(now);
         // Those that queue themselves again wait for the next turn, after new events.
-        for _ in 0..self.run_queue.len() {
-            let Some(id) = self.run_queue.pop_front() else { break };
+        for _ in 0..self.run_queue.light_count() {
+            let Some(id) = self.run_queue.pop_light() else { break };
+            self.run(id, now);
+        }
+        self.turn_bytes_left = self.turn_bytes_max;
+        while self.turn_bytes_left > 0 {
+            let Some(id) = self.run_queue.pop_heavy() else { break };
             self.run(id, now);
         }
         while let Some(id) = self.timers.pop_due(now) {
@@ -267,8 +275,10 @@ impl<K: Kernel> Worker<K> {
     }
 
     pub(super) fn enqueue(&mut self, id: ConnectionId) {
-        if self.slot(id).is_some_and(|slot| !slot.queue()) {
-            self.run_queue.push_back(id);
+        let Some(slot) = self.slot(id) else { return };
+        if !slot.queue() {
+            let weight = slot.weight();
+            self.run_queue.push(id, weight);
         }
     }
 
@@ -294,16 +304,18 @@ impl<K: Kernel> Worker<K> {
         let mut ends = Ends {
             client: &connection.client,
             upstream: Some(upstream),
+            tokens: Side::ALL.map(|side| Token::Socket(id, side)),
             conduits: &mut connection.conduits,
             pipe_size: self.plan.listeners[listener.index()].relay.pipe_size,
             turn_bytes_max: self.turn_bytes_max,
         };
         let more = drive(&mut self.kernel, &mut self.supplies, &mut ends, relay);
 
-        let mut has_moved = false;
+        let (mut has_moved, mut bytes_moved) = (false, 0);
         for direction in Direction::ALL {
             let (was, is) = (before[direction.index()], *relay.lane(direction).totals());
             has_moved |= is != was;
+            bytes_moved += (is.read - was.read) as usize;
             if is.delivered != was.delivered {
                 let delivered = [0, 1].map(|path| is.delivered[path] - was.delivered[path]);
                 self.account.delivered(listener, direction, delivered);
@@ -311,6 +323,8 @@ impl<K: Kernel> Worker<K> {
         }
         let met = relay.fallbacks().without(fallbacks);
         self.account.fell_back(listener, met.iter());
+        connection.weight = Weight::of(bytes_moved);
+        self.turn_bytes_left = self.turn_bytes_left.saturating_sub(bytes_moved);
         connection.session.on_turn(has_moved, now);
         if more {
             self.enqueue(id);

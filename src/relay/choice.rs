@@ -3,7 +3,8 @@
 //! `splice` and `copy` are constant but for fallbacks. `auto` watches how much each read brings:
 //!
 //! ```text
-//!          BULK_READS_MIN reads in a row of BULK_READ_BYTES_MIN or more
+//!          BULK_READS_MIN reads in a row of BULK_READ_BYTES_MIN or more,
+//!          or one of DECISIVE_READ_BYTES_MIN
 //!   copy ───────────────────────────────────────────────────────────────▶ splice
 //!        ◀───────────────────────────────────────────────────────────────
 //!          SMALL_READS_MAX reads in a row of less than SMALL_READ_BYTES_MAX
@@ -21,6 +22,10 @@ pub const BULK_READ_BYTES_MIN: usize = 16 * 1024;
 
 /// So many bulk reads in a row turn a flow to splice. One alone may be a single large answer.
 pub const BULK_READS_MIN: u8 = 2;
+
+/// One read of this size turns a flow to splice by itself. A message of 64 KiB comes in two reads
+/// as often as not, and the first may be a small part of it.
+pub const DECISIVE_READ_BYTES_MIN: usize = 48 * 1024;
 
 /// A read of less than this speaks for copying: the second system call of a splice costs more
 /// than copying a page.
@@ -117,7 +122,8 @@ impl Choice {
             Path::Splice => (bytes < SMALL_READ_BYTES_MAX, SMALL_READS_MAX, Path::Copy),
         };
         *streak = if speaks_for_other { *streak + 1 } else { 0 };
-        if *streak >= enough {
+        let is_decisive = self.path == Path::Copy && bytes >= DECISIVE_READ_BYTES_MIN;
+        if *streak >= enough || is_decisive {
             *streak = 0;
             self.path = other;
         }
@@ -180,6 +186,8 @@ mod tests {
         check(&[bulk], Path::Copy);
         check(&[bulk, bulk], Path::Splice);
         check(&[bulk, small, bulk], Path::Copy);
+        check(&[small, DECISIVE_READ_BYTES_MIN], Path::Splice);
+        check(&[small, DECISIVE_READ_BYTES_MIN, small, small, small, small], Path::Copy);
         check(&[bulk, bulk, small, small, small], Path::Splice);
         check(&[bulk, bulk, small, small, small, small], Path::Copy);
         check(&[bulk, bulk, small, small, small, bulk, small], Path::Splice);

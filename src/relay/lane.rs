@@ -87,6 +87,9 @@ pub enum Step {
     Done,
 }
 
+/// Bytes are held, and the sink is full.
+const WAIT_FOR_SINK: Step = Step::Wait { readable: false, writable: true };
+
 /// What came of [`Step::Fill`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filled {
@@ -96,8 +99,8 @@ pub enum Filled {
         bytes: usize,
         /// Which kind of conduit took them.
         path: Path,
-        /// The path was `Copy` and less came than was asked for: the source is dry.
-        dry: bool,
+        /// Less came than there was room for. Of a copy that proves that the source is dry.
+        short: bool,
     },
     /// The source has nothing at the moment.
     WouldBlock,
@@ -178,6 +181,11 @@ pub struct Lane {
     /// its end is not an orderly one.
     doomed: Option<FaultKind>,
     barren_wakes: u8,
+    /// The source spoke while the lane waited for its sink: such an event wakes the worker for
+    /// nothing.
+    heard_in_vain: bool,
+    /// The source's events are held back.
+    is_deaf: bool,
     totals: Totals,
 }
 
@@ -198,6 +206,8 @@ impl Lane {
             read_until_would_block: false,
             doomed: None,
             barren_wakes: 0,
+            heard_in_vain: false,
+            is_deaf: false,
             totals: Totals::default(),
         }
     }
@@ -207,9 +217,7 @@ impl Lane {
         match (self.held, self.source, self.sink) {
             (_, _, Sink::Failed(_) | Sink::ShutDown) => Step::Done,
             (1.., _, Sink::Open { writable: true }) => Step::Drain,
-            (1.., _, Sink::Open { writable: false }) => {
-                Step::Wait { readable: false, writable: true }
-            }
+            (1.., _, Sink::Open { writable: false }) => WAIT_FOR_SINK,
             (0, _, _) if self.extent == Extent::NONE => Step::Boundary,
             (0, Source::Failed(_), _) => Step::Done,
             (0, Source::Open { readable: true }, _) => {
@@ -270,7 +278,7 @@ impl Lane {
     /// The owner has read from the source itself, into memory of its own.
     pub fn peeked(&mut self, outcome: Filled) {
         match outcome {
-            Filled::Moved { dry, .. } => self.note_dryness(dry),
+            Filled::Moved { short, .. } => self.note_dryness(short),
             Filled::WouldBlock => self.source = Source::Open { readable: false },
             Filled::Eof | Filled::Failed(_) => self.end_source(outcome),
         }
@@ -280,9 +288,28 @@ impl Lane {
     /// stands behind the bytes, for which no further edge will come.
     pub fn on_readable(&mut self, behind: bool) {
         self.read_until_would_block |= behind;
+        self.heard_in_vain = self.next() == WAIT_FOR_SINK;
         if let Source::Open { readable } = &mut self.source {
             *readable = true;
         }
+    }
+
+    /// Whether the source's events should be heard from now on, where that changes. To be asked
+    /// before the lane waits.
+    ///
+    /// A fast sender behind a slow receiver reports every segment, although nothing can be done
+    /// before the sink takes more: with both on one machine that was three wake-ups of four. So
+    /// the first such event makes the lane deaf to its source until it waits for it again, for
+    /// two system calls in all; and while the sink is what holds it up, it never does.
+    pub fn take_hearing_change(&mut self) -> Option<bool> {
+        let hears = match self.next() {
+            WAIT_FOR_SINK if self.heard_in_vain && !self.is_deaf => false,
+            Step::Wait { readable: true, .. } | Step::Boundary if self.is_deaf => true,
+            _ => return None,
+        };
+        self.heard_in_vain = false;
+        self.is_deaf = !hears;
+        Some(hears)
     }
 
     /// The sink may have become writable.
@@ -314,6 +341,7 @@ impl Lane {
         self.read_until_would_block = false;
         self.doomed = None;
         self.coalescing.on_other_source();
+        (self.is_deaf, self.heard_in_vain) = (false, false);
         self.source = Source::Open { readable };
     }
 
@@ -360,7 +388,7 @@ impl Lane {
     /// What came of a [`Step::Fill`]. Returns the reason if the flow was demoted by it.
     pub fn filled(&mut self, outcome: Filled) -> Option<FallbackReason> {
         match outcome {
-            Filled::Moved { bytes, path, dry } => {
+            Filled::Moved { bytes, path, short } => {
                 debug_assert!(bytes > 0 && self.held == 0);
                 self.barren_wakes = 0;
                 self.held = bytes;
@@ -374,8 +402,8 @@ impl Lane {
                 // With a mark in force, what is left comes with the next edge or with the tail;
                 // another read now would only bring a little of it. Past the end of the extent
                 // nothing is held back.
-                let is_over = self.extent == Extent::NONE;
-                self.note_dryness(dry || (self.coalescing.is_in_force() && !is_over));
+                let holds_back = self.coalescing.is_in_force() && self.extent != Extent::NONE;
+                self.note_dryness(short && (path == Path::Copy || holds_back));
                 match path {
                     Path::Splice => self.coalescing.on_bulk(bytes),
                     Path::Copy => self.coalescing.on_copied(bytes),
@@ -398,9 +426,9 @@ impl Lane {
         }
     }
 
-    /// A read has emptied the source, if `dry`, unless something stands behind.
-    fn note_dryness(&mut self, dry: bool) {
-        if dry && !self.read_until_would_block && self.doomed.is_none() {
+    /// A read has emptied the source, if `is_dry`, unless something stands behind.
+    fn note_dryness(&mut self, is_dry: bool) {
+        if is_dry && !self.read_until_would_block && self.doomed.is_none() {
             self.source = Source::Open { readable: false };
         }
     }

@@ -17,6 +17,7 @@ pub mod coalesce;
 pub mod lane;
 pub mod policy;
 pub mod silence;
+pub mod survivor;
 
 use crate::config::RelayMode;
 use crate::error::{Direction, FallbackReason, FaultKind, Side};
@@ -236,7 +237,7 @@ mod tests {
         Readiness { readable: true, writable: false, behind: false, urgent: false, broken: false };
 
     fn copied(bytes: usize) -> Filled {
-        Filled::Moved { bytes, path: Path::Copy, dry: false }
+        Filled::Moved { bytes, path: Path::Copy, short: false }
     }
 
     #[test]

@@ -26,14 +26,8 @@ use crate::error::{CloseReason, FaultKind, Side};
 use crate::id::ServerId;
 use crate::relay::coalesce::PATIENCE;
 use crate::relay::silence::{Look, QueueLook};
+use crate::relay::survivor::QueueWatch;
 use crate::relay::{Progress, Readiness, Relay};
-
-/// The first wait before a survivor's send queue is looked at again; each further wait is twice
-/// as long, up to [`RESET_CHECK_INTERVAL_MAX`].
-pub const RESET_CHECK_INTERVAL_MIN: Duration = Duration::from_millis(1);
-
-/// The longest wait between two looks at a survivor's send queue.
-pub const RESET_CHECK_INTERVAL_MAX: Duration = Duration::from_millis(100);
 
 /// Where a session is; the diagram stands above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,14 +46,8 @@ pub enum Phase {
         survivor: Side,
         /// What the session will have ended with.
         reason: CloseReason,
-        /// When to look at the send queue again.
-        check_at: Instant,
-        /// The wait that `check_at` came from.
-        interval: Duration,
-        /// What the send queue held at the last look.
-        unsent: usize,
-        /// When the survivor is reset if its send queue does not shrink.
-        until: Instant,
+        /// What its send queue holds meanwhile.
+        watch: QueueWatch,
     },
     /// Over.
     Ended(CloseReason),
@@ -235,33 +223,19 @@ impl Session {
                 self.phase = Phase::Resetting {
                     survivor: side.peer(),
                     reason: CloseReason::of_fault(side, kind),
-                    check_at: now,
-                    interval: RESET_CHECK_INTERVAL_MIN,
-                    unsent: usize::MAX,
-                    until: now + self.timeouts.half_closed,
+                    watch: QueueWatch::new(self.timeouts.half_closed, now),
                 };
             }
         }
     }
 
-    /// What the survivor's send queue holds, after [`Expiry::CheckSurvivorQueue`]: bytes that its
-    /// peer has not acknowledged. As long as they become fewer, the peer has time.
+    /// What the survivor's send queue holds, after [`Expiry::CheckSurvivorQueue`].
     pub fn survivor_queue(&mut self, left: usize, now: Instant) {
-        let half_closed = self.timeouts.half_closed;
-        let Phase::Resetting { reason, check_at, interval, unsent, until, .. } = &mut self.phase
-        else {
-            return;
-        };
-        if left == 0 {
+        if let Phase::Resetting { reason, watch, .. } = &mut self.phase
+            && watch.seen(left, now)
+        {
             self.phase = Phase::Ended(*reason);
-            return;
         }
-        if left < *unsent {
-            *unsent = left;
-            *until = now + half_closed;
-        }
-        *check_at = now + *interval;
-        *interval = (*interval * 2).min(RESET_CHECK_INTERVAL_MAX);
     }
 
     /// What both send queues hold together, after [`Expiry::CheckSendQueues`].
@@ -282,7 +256,7 @@ impl Session {
                 let silent = self.silent_at();
                 Some(self.tail_at.map_or(silent, |tail_at| tail_at.min(silent)))
             }
-            Phase::Resetting { check_at, until, .. } => Some(check_at.min(until)),
+            Phase::Resetting { watch, .. } => Some(watch.deadline()),
             Phase::Ended(_) => None,
         }
     }
@@ -320,7 +294,7 @@ impl Session {
                 Expiry::Run
             }
             Phase::Relaying => Expiry::CheckSendQueues,
-            Phase::Resetting { reason, until, .. } if now >= until => {
+            Phase::Resetting { reason, watch, .. } if watch.is_over(now) => {
                 self.phase = Phase::Ended(reason);
                 Expiry::Ended
             }

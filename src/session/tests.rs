@@ -4,6 +4,7 @@ use crate::error::Direction;
 use crate::relay::coalesce;
 use crate::relay::lane::{Drained, Filled, Step};
 use crate::relay::silence::QUEUE_LOOK_INTERVAL;
+use crate::relay::survivor::CHECK_INTERVAL_MIN;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const TIMEOUTS: Timeouts = Timeouts {
@@ -156,7 +157,7 @@ fn a_reset_waits_for_the_survivors_send_queue() {
     assert_eq!(session.expire(start), Expiry::CheckSurvivorQueue(Side::Client));
     session.survivor_queue(100, start);
     let next = session.deadline().unwrap();
-    assert_eq!(next, start + RESET_CHECK_INTERVAL_MIN);
+    assert_eq!(next, start + CHECK_INTERVAL_MIN);
     assert_eq!(session.expire(next), Expiry::CheckSurvivorQueue(Side::Client));
     session.survivor_queue(0, next);
     assert_eq!(session.phase(), Phase::Ended(CloseReason::UpstreamReset));
@@ -202,7 +203,7 @@ fn bytes_held_for_a_broken_sink_do_not_keep_the_session() {
     session.on_ready(Side::Client, Readiness { readable: true, ..Readiness::default() });
     session
         .relay_mut()
-        .filled(up, Filled::Moved { bytes: 10, path: crate::error::Path::Copy, dry: true });
+        .filled(up, Filled::Moved { bytes: 10, path: crate::error::Path::Copy, short: true });
     session.relay_mut().drained(up, Drained::Failed(FaultKind::Reset));
     session.relay_mut().filled(Direction::Downstream, Filled::Eof);
     session.on_turn(true, now);
@@ -226,7 +227,7 @@ fn coalescing(now: Instant) -> Session {
 /// So many bytes come from the upstream server and are delivered.
 fn bring(session: &mut Session, bytes: usize) {
     let (down, path) = (Direction::Downstream, crate::error::Path::Splice);
-    session.relay_mut().filled(down, Filled::Moved { bytes, path, dry: false });
+    session.relay_mut().filled(down, Filled::Moved { bytes, path, short: true });
     session.relay_mut().drained(down, Drained::Moved(bytes));
 }
 
@@ -273,7 +274,7 @@ fn a_word_from_the_other_side_ends_coalescing_at_once() {
     session.on_turn(true, start);
     session.on_ready(Side::Client, Readiness { readable: true, ..Readiness::default() });
     let path = crate::error::Path::Splice;
-    session.relay_mut().filled(Direction::Upstream, Filled::Moved { bytes: 1, path, dry: false });
+    session.relay_mut().filled(Direction::Upstream, Filled::Moved { bytes: 1, path, short: false });
     let lane = session.relay_mut().lane_mut(Direction::Downstream);
     assert_eq!(lane.next(), Step::Fill { path, max: usize::MAX }, "what was held back is read now");
     assert_eq!(lane.take_low_water_change(), Some(1));

@@ -12,7 +12,7 @@ fn flags_override_the_environment_overrides_later_files_override_earlier_ones() 
     let one = || format!("{VALID}\n[relay]\nmode = \"splice\"\n");
     let two = "relay.mode = \"auto\"\n";
     let files = || Case::files(&[("a.toml", one().as_bytes()), ("b.toml", two.as_bytes())]);
-    assert_eq!(mode(Case::file("a.toml", VALID)), "splice from relay.mode, default");
+    assert_eq!(mode(Case::file("a.toml", VALID)), "auto from relay.mode, default");
     assert_eq!(mode(Case::file("a.toml", &one())), "splice from relay.mode, a.toml:10");
     assert_eq!(mode(files()), "auto from relay.mode, b.toml:1");
     let variable = || files().variable("SPLICEWAY__RELAY__MODE", "copy");

@@ -97,7 +97,7 @@ impl Case {
 fn the_valid_configuration_is_valid() {
     let loaded = Case::file("a.toml", VALID).loaded();
     assert_eq!(loaded.config.listeners[0].name, "web");
-    assert_eq!(loaded.config.listeners[0].relay.mode, RelayMode::Splice);
+    assert_eq!(loaded.config.listeners[0].relay.mode, RelayMode::Auto);
     assert_eq!(loaded.config.listeners[0].relay.pipe_size, 1 << 20);
     assert_eq!(loaded.config.process.workers, Workers::Auto);
     assert_eq!(loaded.config.upstreams[0].servers.len(), 1);

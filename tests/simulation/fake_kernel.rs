@@ -154,14 +154,22 @@ impl Kernel for FakeKernel {
             socket.watched = true;
             socket.raise();
         });
-        let Token::Socket(connection, side) = token else { unreachable!("not a socket") };
-        self.world.borrow_mut().watched(socket.id, connection, side);
+        let mut world = self.world.borrow_mut();
+        match token {
+            Token::Upstream(_) => world.watched_server(socket.id),
+            Token::Socket(..) if world.speaks_http => {}
+            Token::Socket(connection, side) => world.watched(socket.id, connection, side),
+            Token::Waker | Token::Listener(_) => unreachable!("not a socket"),
+        }
         Ok(())
     }
 
-    fn watch_as(&mut self, socket: &FakeSocket, token: Token) -> io::Result<()> {
+    fn rewatch(&mut self, socket: &FakeSocket, token: Token, hears: bool) -> io::Result<()> {
+        let stays_deaf = self.world.borrow().sabotage == Sabotage::StayDeaf;
         self.with(socket, |socket| {
+            assert!(socket.watched, "only a socket that is watched can be watched otherwise");
             socket.token = Some(token);
+            socket.hears_reads = hears && !stays_deaf;
             socket.raise();
         });
         Ok(())
@@ -223,7 +231,11 @@ impl Kernel for FakeKernel {
     }
 
     fn recv(&mut self, socket: &FakeSocket, buffer: &mut [u8]) -> io::Result<usize> {
-        let swaps = self.world.borrow().sabotage == Sabotage::SwapBytes;
+        let sabotage = self.world.borrow().sabotage;
+        let swaps = sabotage == Sabotage::SwapBytes;
+        if sabotage == Sabotage::HideSurplus && buffer.len() == 1024 {
+            return fail(errno::EAGAIN);
+        }
         let read = self.with(socket, |socket| {
             if let Some(end) = end_of(socket) {
                 return end;

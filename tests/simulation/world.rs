@@ -9,6 +9,11 @@ use spliceway::error::Side;
 use spliceway::id::{ConnectionId, Token};
 use spliceway::relay::Readiness;
 
+use crate::http_peers::{Client, Peer, Registry, Server};
+
+/// Requests of one client of HTTP, at most.
+pub const REQUESTS_MAX: u64 = 6;
+
 /// Errno values that the world reports.
 pub mod errno {
     pub const EPERM: i32 = 1;
@@ -42,16 +47,37 @@ pub struct Faults {
     pub reset: u32,
 }
 
+impl Faults {
+    pub const NONE: Faults = Faults {
+        short_splice: 0,
+        short_write: 0,
+        interrupted_splice: 0,
+        spurious_event: 0,
+        no_pipe: 0,
+        small_pipe: 0,
+        splice_refused: 0,
+        splice_forbidden: 0,
+        accept_fails: 0,
+        connect_refused: 0,
+        connect_never: 0,
+        reset: 0,
+    };
+}
+
 /// A break of the kernel's own promises, planted to prove that the checks can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sabotage {
     None,
     /// One edge is never reported.
     LoseAnEdge,
+    /// A socket whose reads are not heard stays so.
+    StayDeaf,
     /// One byte changes in a pipe.
     CorruptAByte,
     /// Two bytes of a read change places.
     SwapBytes,
+    /// A small read says that there is nothing, although there is.
+    HideSurplus,
 }
 
 /// What a peer of the proxy still has in mind.
@@ -107,6 +133,8 @@ pub struct Socket {
     pub send_buffer: usize,
     /// Fewer bytes than this bring no event.
     pub low_water: usize,
+    /// Bytes to read and the end of the stream are among its events.
+    pub hears_reads: bool,
     pub shut: bool,
     /// What the peer has read, verified byte for byte as it comes.
     pub received: usize,
@@ -132,6 +160,10 @@ pub struct Socket {
     pub keeps_alive: bool,
     /// It was closed before its connect was decided.
     pub abandoned: bool,
+    /// Who is behind it, where it speaks HTTP.
+    pub http: Option<Peer>,
+    /// The peer reads no more, and answers what comes with a reset.
+    pub peer_closed: bool,
 }
 
 /// The pattern that stream `stream` has at `offset`.
@@ -154,6 +186,7 @@ impl Socket {
             outgoing: VecDeque::new(),
             send_buffer,
             low_water: 1,
+            hears_reads: true,
             shut: false,
             received: 0,
             expected_stream: None,
@@ -170,6 +203,8 @@ impl Socket {
             watched: false,
             keeps_alive: false,
             abandoned: false,
+            http: None,
+            peer_closed: false,
         }
     }
 
@@ -202,7 +237,7 @@ impl Socket {
     }
 
     /// Whether an event would call a read worth while.
-    fn is_worth_reading(&self) -> bool {
+    pub fn is_worth_reading(&self) -> bool {
         let queued: usize = self.incoming.iter().map(Vec::len).sum();
         let is_over = self.fin || self.error.is_some() || self.dead;
         self.connecting.is_none() && (queued >= self.low_water || is_over)
@@ -213,15 +248,17 @@ impl Socket {
         if self.closed || !self.watched || (self.connecting.is_some()) {
             return;
         }
-        self.has_edge = true;
+        let broken = self.error.is_some();
+        let urgent = self.hears_reads && self.urgent.is_some();
         self.edge = Readiness {
-            readable: self.is_worth_reading(),
+            readable: self.hears_reads && self.is_worth_reading(),
             // tcp_poll: writable from a third of the buffer free on.
             writable: self.is_writable() && self.outgoing.len() * 3 <= self.send_buffer * 2,
-            behind: self.fin || self.error.is_some() || self.dead || self.urgent.is_some(),
-            urgent: self.urgent.is_some(),
-            broken: self.error.is_some(),
+            behind: self.hears_reads && (self.fin || self.dead) || broken || urgent,
+            urgent,
+            broken,
         };
+        self.has_edge = self.hears_reads || self.edge != Readiness::default();
     }
 
     fn peer_sends(&mut self, rng: &mut Rng) {
@@ -291,7 +328,7 @@ impl Socket {
         }
     }
 
-    pub fn step(&mut self, rng: &mut Rng) {
+    pub fn step(&mut self, registry: &mut Registry, rng: &mut Rng) {
         if let Some(steps) = &mut self.connecting {
             *steps = steps.saturating_sub(1);
             if *steps == 0 {
@@ -302,6 +339,11 @@ impl Socket {
                 }
                 self.raise();
             }
+            return;
+        }
+        if let Some(mut peer) = self.http.take() {
+            peer.step(self, registry, rng);
+            self.http = Some(peer);
             return;
         }
         match rng.u32(0..10) {
@@ -352,6 +394,8 @@ pub struct World {
     /// Calls since the last look, for the check that nothing spins.
     pub calls: usize,
     next_id: u32,
+    pub speaks_http: bool,
+    pub registry: Registry,
 }
 
 pub type Shared = Rc<RefCell<World>>;
@@ -377,6 +421,8 @@ impl World {
             pipes_open: 0,
             calls: 0,
             next_id: 0,
+            speaks_http: false,
+            registry: Registry::default(),
         }
     }
 
@@ -426,6 +472,13 @@ impl World {
     pub fn client_connects(&mut self) {
         self.clients_made += 1;
         let id = self.new_socket(client_stream(self.clients_made));
+        if self.speaks_http {
+            let first = self.clients_made * REQUESTS_MAX;
+            let requests = 1 + self.registry.plan(first).response_stream() % REQUESTS_MAX;
+            let plans = (first..first + requests).map(|key| self.registry.plan(key)).collect();
+            let client = Client::new(plans, &self.registry.manners, &mut self.rng);
+            self.socket(id).http = Some(Peer::Client(client));
+        }
         self.backlog.push_back(id);
         self.listener_edge = true;
     }
@@ -439,7 +492,7 @@ impl World {
             if socket.closed && socket.outgoing.is_empty() && (socket.saw_fin || socket.saw_reset) {
                 continue;
             }
-            socket.step(&mut rng);
+            socket.step(&mut self.registry, &mut rng);
             if spurious > 0 && rng.u32(0..1000) < spurious {
                 socket.raise();
             }
@@ -454,8 +507,12 @@ impl World {
         self.faults = Faults::default();
         self.splice_forbidden = false;
         self.behaves = true;
+        self.registry.manners.idle_close = 0;
         for socket in self.sockets.values_mut() {
             socket.peer = socket.peer.clone().behaving();
+            if let Some(peer) = &mut socket.http {
+                peer.behave();
+            }
             socket.send_buffer = socket.send_buffer.max(SEND_BUFFER_BEHAVING);
             socket.raise();
             if socket.connecting.is_some() {
@@ -482,6 +539,23 @@ impl World {
                 server.expected_stream = Some(stream);
             }
         }
+    }
+
+    /// The worker watches a connection to a server of HTTP.
+    pub fn watched_server(&mut self, id: u32) {
+        let mut server = Peer::Server(Server::new(&mut self.rng));
+        if self.behaves {
+            server.behave();
+        }
+        self.socket(id).http = Some(server);
+    }
+
+    /// The clients that speak HTTP.
+    pub fn http_clients(&self) -> impl Iterator<Item = (&Client, &Socket)> {
+        self.sockets.values().filter_map(|socket| match &socket.http {
+            Some(Peer::Client(client)) => Some((client, socket)),
+            _ => None,
+        })
     }
 
     pub fn socket(&mut self, id: u32) -> &mut Socket {

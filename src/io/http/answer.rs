@@ -6,12 +6,13 @@ use crate::config::{Redirect, Respond};
 use crate::error::{CloseReason, Direction, FaultKind};
 use crate::exchange::Exchange;
 use crate::exchange::body::Body;
-use crate::exchange::phase::End;
+use crate::exchange::phase::Phase;
 use crate::exchange::progress::Timeout;
 use crate::http::answer::{Answer, Content};
 use crate::http::reject::Rejection;
 use crate::io::http::run::Turn;
 use crate::io::kernel::Kernel;
+use crate::relay::survivor::QueueWatch;
 
 impl<K: Kernel> Turn<'_, K> {
     /// Answers with a status and an explanation.
@@ -21,7 +22,8 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// Answers where to go instead.
     pub(super) fn answer_redirect(&mut self, exchange: &mut Exchange, redirect: &Redirect) {
-        self.answer(exchange, redirect.status, Content::Redirect(&redirect.to));
+        let content = Content::Redirect { to: &redirect.to, fields: &redirect.headers };
+        self.answer(exchange, redirect.status, content);
     }
 
     /// Answers what the route says.
@@ -74,6 +76,16 @@ impl<K: Kernel> Turn<'_, K> {
         self.fail(exchange, 400, CloseReason::ClientError);
     }
 
+    /// The response cannot go on: what the client has of it must not look whole.
+    fn cut_off(&mut self, reason: CloseReason) {
+        let direction = Direction::Downstream;
+        self.connection.relay.lane_mut(direction).fail_sink(FaultKind::Other);
+        self.discard(direction);
+        let listener = &self.config.listeners[self.connection.listener.index()];
+        let watch = QueueWatch::new(listener.timeouts.half_closed, self.now);
+        self.connection.phase = Phase::Cutting { reason, watch };
+    }
+
     /// Nothing has moved for too long.
     pub(super) fn on_timeout(&mut self, exchange: &mut Exchange, timeout: Timeout) {
         let is_held = self.connection.relay.lane(Direction::Upstream).held() > 0;
@@ -94,8 +106,7 @@ impl<K: Kernel> Turn<'_, K> {
     pub(super) fn fail(&mut self, exchange: &mut Exchange, status: u16, reason: CloseReason) {
         exchange.end = reason;
         if !exchange.progress.is_awaiting() {
-            self.end(End::cut(reason));
-            return;
+            return self.cut_off(reason);
         }
         self.drop_server(exchange);
         self.answer_status(exchange, status);

@@ -11,6 +11,7 @@ use crate::id::{Generation, ListenerId, UpstreamConnectionId};
 use crate::io::conduit::Conduit;
 use crate::io::connection::Accepted;
 use crate::io::kernel::Kernel;
+use crate::io::run_queue::Weight;
 use crate::relay::lane::Totals;
 use crate::relay::{Readiness, Relay};
 
@@ -51,6 +52,8 @@ pub struct HttpConnection<K: Kernel> {
     pub pipe_size: u32,
     /// The deadline that is armed in the worker's timers.
     pub armed: Option<Instant>,
+    /// What it was found to carry when it last ran.
+    pub weight: Weight,
     /// It stands in the run queue.
     pub queued: bool,
 }
@@ -83,6 +86,7 @@ impl<K: Kernel> HttpConnection<K> {
             counted: Default::default(),
             pipe_size: 0,
             armed: None,
+            weight: Weight::default(),
             queued: false,
         }
     }

@@ -10,7 +10,7 @@ use crate::config::{Config, Http};
 use crate::error::{CloseReason, Direction, FaultKind, Path, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::{End, Phase};
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, Token};
 use crate::io::conduit::{Conduit, Supplies};
 use crate::io::drive::{Ends, drive};
 use crate::io::http::connection::HttpConnection;
@@ -89,6 +89,10 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 }
                 (Phase::Exchanging, None) => self.end(End::cut(CloseReason::ClientError)),
                 (Phase::Lingering { .. }, _) => self.linger(),
+                (Phase::Cutting { reason, .. }, _) if self.connection.is_broken => {
+                    self.end(End::cut(reason))
+                }
+                (Phase::Cutting { .. }, _) => Next::Wait,
             };
             match next {
                 Next::Go if exchanges >= EXCHANGES_PER_TURN_MAX => break true,
@@ -97,8 +101,9 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 Next::Yield => break true,
             }
         };
-        if let Phase::Ended(_) = self.connection.phase {
-            self.conclude(&mut slot);
+        match self.connection.phase {
+            Phase::Ended(_) | Phase::Cutting { .. } => self.conclude(&mut slot),
+            _ => self.hear_client(),
         }
         self.connection.exchange = slot;
         more
@@ -140,9 +145,11 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let relay = &mut connection.relay;
         let (fallbacks, read) = (relay.fallbacks(), relay.read());
         let upstream = connection.upstream.and_then(|id| self.upstreams.connection(id));
+        let upstream_token = connection.upstream.map_or(Token::Waker, Token::Upstream);
         let mut ends = Ends {
             client: &connection.client,
             upstream: upstream.map(|upstream| &upstream.socket),
+            tokens: [Token::Socket(self.id, Side::Client), upstream_token],
             conduits: &mut connection.conduits,
             pipe_size: connection.pipe_size,
             turn_bytes_max: self.budget,
@@ -175,6 +182,16 @@ impl<'a, K: Kernel> Turn<'a, K> {
         }
     }
 
+    /// A request that nobody takes the rest of may have left the client unheard.
+    fn hear_client(&mut self) {
+        let change = self.connection.relay.lane_mut(Direction::Upstream).take_hearing_change();
+        if let Some(hears) = change {
+            let token = Token::Socket(self.id, Side::Client);
+            // A socket that is watched can be watched otherwise: the kernel needs no memory for it.
+            let _heard = self.kernel.rewatch(&self.connection.client, token, hears).is_err();
+        }
+    }
+
     // Reading and writing besides the lanes.
 
     /// Reads from the source of a lane that is at a boundary, at most `max` bytes, into the
@@ -186,7 +203,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let max = max.min(self.supplies.read_bytes_max());
         let outcome = match self.kernel.recv(socket, &mut self.supplies.scratch[..max]) {
             Ok(0) => Filled::Eof,
-            Ok(bytes) => Filled::Moved { bytes, path: Path::Copy, dry: bytes < max },
+            Ok(bytes) => Filled::Moved { bytes, path: Path::Copy, short: bytes < max },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Filled::WouldBlock,
             Err(error) => Filled::Failed(FaultKind::of(&error)),
         };

@@ -10,6 +10,7 @@ use crate::id::{ConnectionId, Token};
 use crate::io::connection::{Connection, Slot};
 use crate::io::http::run::{Turn, socket_of};
 use crate::io::kernel::Kernel;
+use crate::io::run_queue::Weight;
 use crate::io::worker::Worker;
 use crate::relay::Readiness;
 use crate::session::Session;
@@ -34,6 +35,15 @@ impl<K: Kernel> Turn<'_, K> {
             }
             (Phase::Lingering { reason, .. }, _) => {
                 self.end(End::orderly(reason));
+                true
+            }
+            (Phase::Cutting { reason, mut watch }, _) => {
+                let left = self.kernel.unsent(&self.connection.client).unwrap_or(0);
+                if watch.is_over(self.now) || watch.seen(left, self.now) {
+                    self.end(End::cut(reason));
+                } else {
+                    self.connection.phase = Phase::Cutting { reason, watch };
+                }
                 true
             }
             (Phase::Head { .. }, Some(exchange)) => {
@@ -96,9 +106,14 @@ impl<K: Kernel> Worker<K> {
 
     /// Has an HTTP connection do what it can.
     pub(in crate::io) fn run_http(&mut self, id: ConnectionId, now: Instant) {
+        let turn_bytes_max = self.turn_bytes_max;
         let Some(mut turn) = self.http_turn(id, now) else { return };
         turn.connection.queued = false;
-        if turn.run() {
+        let more = turn.run();
+        let bytes = turn_bytes_max - turn.budget;
+        turn.connection.weight = Weight::of(bytes);
+        self.turn_bytes_left = self.turn_bytes_left.saturating_sub(bytes);
+        if more {
             self.enqueue(id);
         }
         self.settle_http(id, now);
@@ -174,7 +189,7 @@ impl<K: Kernel> Worker<K> {
         let Slot::Http(mut http) = std::mem::replace(place, Slot::Changing) else { return };
         let detached = http.upstream.and_then(|upstream| self.upstreams.detach(upstream));
         let watched = detached.as_ref().is_some_and(|upstream| {
-            self.kernel.watch_as(&upstream.socket, Token::Socket(id, Side::Upstream)).is_ok()
+            self.kernel.rewatch(&upstream.socket, Token::Socket(id, Side::Upstream), true).is_ok()
         });
         let (Some(upstream), Some(exchange), true) = (detached, http.exchange.take(), watched)
         else {
@@ -198,6 +213,7 @@ impl<K: Kernel> Worker<K> {
             conduits: http.conduits,
             upgraded_by: Some(exchange),
             armed: http.armed,
+            weight: http.weight,
             queued: http.queued,
         });
         self.enqueue(id);

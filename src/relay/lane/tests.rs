@@ -9,7 +9,7 @@ fn fill(path: Path) -> Step {
 }
 
 fn spliced(bytes: usize) -> Filled {
-    Filled::Moved { bytes, path: Path::Splice, dry: false }
+    Filled::Moved { bytes, path: Path::Splice, short: true }
 }
 
 fn readable_lane(mode: RelayMode) -> Lane {
@@ -53,7 +53,7 @@ fn a_full_sink_keeps_the_source_marked() {
 #[test]
 fn a_short_copying_write_proves_that_the_sink_is_full() {
     let mut lane = readable_lane(RelayMode::Copy);
-    lane.filled(Filled::Moved { bytes: 100, path: Path::Copy, dry: true });
+    lane.filled(Filled::Moved { bytes: 100, path: Path::Copy, short: true });
     lane.drained(Drained::Moved(30));
     assert_eq!(lane.next(), WRITABLE);
 }
@@ -82,7 +82,7 @@ fn would_block_with_bytes_held_does_not_clear_the_mark() {
 
 #[test]
 fn a_short_copying_read_saves_the_next_one_unless_something_stands_behind() {
-    let short = Filled::Moved { bytes: 10, path: Path::Copy, dry: true };
+    let short = Filled::Moved { bytes: 10, path: Path::Copy, short: true };
     let mut lane = readable_lane(RelayMode::Copy);
     lane.filled(short);
     lane.drained(Drained::Moved(10));
@@ -113,7 +113,7 @@ fn a_doomed_source_ends_in_a_failure_and_not_in_a_shutdown() {
     let mut lane = Lane::new(RelayMode::Copy, None);
     lane.doom_source(FaultKind::Reset);
     assert_eq!(lane.next(), fill(Path::Copy), "no event will come, so look at once");
-    lane.filled(Filled::Moved { bytes: 3, path: Path::Copy, dry: true });
+    lane.filled(Filled::Moved { bytes: 3, path: Path::Copy, short: true });
     lane.drained(Drained::Moved(3));
     lane.filled(Filled::Eof);
     assert!(lane.is_done());
@@ -185,7 +185,7 @@ fn an_end_within_a_message_and_the_end_of_an_endless_one_are_the_owners_to_judge
 fn the_owner_reads_and_writes_at_a_boundary() {
     let mut lane = lane_with(Extent::NONE);
     assert_eq!(lane.next(), Step::Boundary);
-    lane.peeked(Filled::Moved { bytes: 100, path: Path::Copy, dry: true });
+    lane.peeked(Filled::Moved { bytes: 100, path: Path::Copy, short: true });
     assert!(!lane.source_is_readable());
     lane.inject(120);
     lane.drained(Drained::Moved(100));
@@ -220,4 +220,23 @@ fn the_mark_of_a_long_message_is_renewed_and_its_end_is_not_held_back() {
     lane.drained(Drained::Moved(30));
     assert_eq!(lane.next(), Step::Boundary);
     assert!(lane.source_is_readable());
+}
+
+#[test]
+fn a_lane_is_deaf_while_it_waits_for_its_sink() {
+    let mut lane = readable_lane(RelayMode::Copy);
+    assert_eq!(lane.take_hearing_change(), None, "nothing was in vain yet");
+    lane.filled(Filled::Moved { bytes: 10, path: Path::Copy, short: false });
+    lane.drained(Drained::WouldBlock);
+    assert_eq!(lane.take_hearing_change(), None, "the source is silent");
+    lane.on_readable(false);
+    assert_eq!(lane.take_hearing_change(), Some(false));
+    lane.on_readable(false);
+    assert_eq!(lane.take_hearing_change(), None, "once is enough");
+    lane.on_writable();
+    lane.drained(Drained::Moved(10));
+    assert!(matches!(lane.next(), Step::Fill { .. }), "what came meanwhile is known of");
+    lane.filled(Filled::WouldBlock);
+    assert_eq!(lane.take_hearing_change(), Some(true));
+    assert_eq!(lane.take_hearing_change(), None);
 }
