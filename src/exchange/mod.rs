@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use crate::config::HttpTimeouts;
 use crate::error::CloseReason;
-use crate::http::reject::RejectReason;
+use crate::http::reject::Rejection;
 use crate::http::request::RequestHead;
 use crate::http::request_id::RequestId;
 use crate::http::response::ResponseHead;
@@ -59,7 +59,7 @@ pub struct Exchange {
     /// What the client was answered.
     pub status: Option<u16>,
     /// Why the request, or the response, was refused.
-    pub rejection: Option<RejectReason>,
+    pub rejection: Option<Rejection>,
     /// How it ended, once it was decided that it ends.
     pub end: CloseReason,
     /// When things happened.

@@ -129,6 +129,9 @@ impl<K: Kernel> UpstreamPool<K> {
         if connection.is_connected {
             account.disconnected(connection.upstream, connection.server);
         }
+        if let State::Idle { .. } = connection.state {
+            account.idle_ended(connection.upstream, connection.server);
+        }
         Some(connection)
     }
 
@@ -154,6 +157,7 @@ impl<K: Kernel> UpstreamPool<K> {
             if matches!(connection.state, State::Idle { until } if now < until) {
                 connection.state = State::Serving { owner };
                 connection.is_reused = true;
+                account.idle_ended(upstream, server);
                 return Some(id);
             }
             self.remove(id, account);
@@ -179,6 +183,7 @@ impl<K: Kernel> UpstreamPool<K> {
         let Some(connection) = self.connection_mut(id) else { return };
         connection.state = State::Idle { until };
         let (upstream, server) = (connection.upstream, connection.server);
+        account.idle_began(upstream, server);
         let idle = &mut self.idle[upstream.index()][server.index()];
         idle.push_back(id);
         let oldest = if idle.len() > idle_max as usize { idle.pop_front() } else { None };

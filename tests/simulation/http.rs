@@ -196,6 +196,16 @@ impl Simulation {
                 assert_eq!(memory, 0, "between requests a connection holds no memory");
             }
         }
+        for conduit in self.worker.connections().flat_map(|tunnel| &tunnel.conduits) {
+            match conduit {
+                Conduit::Pipe { pipe, .. } => {
+                    piped += pipe.held() as u64;
+                    pipes += 1;
+                }
+                Conduit::Stuck { bytes, .. } => stuck += bytes.len() as u64,
+                Conduit::Empty | Conduit::Scratch { .. } => {}
+            }
+        }
         let supplies = self.worker.supplies();
         let usage = supplies.pipes.usage();
         assert_eq!((supplies.piped_bytes, supplies.stuck_bytes), (piped, stuck));
@@ -258,6 +268,7 @@ impl Simulation {
             self.pump();
             self.advance();
             let is_over = self.worker.http_connections().next().is_none()
+                && self.worker.connections().next().is_none()
                 && self.worker.upstreams().is_empty()
                 && self.world.borrow().backlog.is_empty()
                 && self.world.borrow().http_clients().all(|(_, socket)| socket.outgoing.is_empty());
@@ -307,7 +318,7 @@ impl Simulation {
         }
         let answered = client.outcomes.len();
         if answered == client.plans.len() {
-            return;
+            return self.judge_tunnel(client, socket);
         }
         let last = answered.checked_sub(1).map(|last| &client.plans[last]);
         let next = &client.plans[answered];
@@ -321,6 +332,18 @@ impl Simulation {
             );
             let is_short = !matches!(next.response, Framing::UntilEnd(_));
             assert!(is_cut || is_short || self.is_loose, "a body that ends with its stream is cut");
+        }
+    }
+
+    /// After an upgrade every byte arrives, and then the end.
+    fn judge_tunnel(&self, client: &Client, socket: &Socket) {
+        let Some(plan) = client.plans.last() else { return };
+        if let (Some([up, down]), Some(tunnel), false) =
+            (plan.upgrade, &client.tunnel, self.is_loose)
+        {
+            let arrived = self.world.borrow().registry.tunnelled[&plan.key];
+            assert_eq!((arrived, tunnel.received), (up, down), "every byte arrives");
+            assert!(socket.saw_fin && !socket.saw_reset, "and then the end");
         }
     }
 
@@ -446,8 +469,15 @@ fn http_everything_at_once() {
         idle_close: 20,
         clients_send_nonsense: true,
         clients_half_close: true,
+        clients_upgrade: true,
     };
     for_seeds("http_everything_at_once", 0..400, |seed| run_all_modes(seed, faults, manners));
+}
+
+#[test]
+fn http_upgrades() {
+    let manners = Manners { clients_upgrade: true, clients_half_close: true, ..Manners::default() };
+    for_seeds("http_upgrades", 0..200, |seed| run_all_modes(seed, SHORT, manners));
 }
 
 /// What clients see does not depend on the way of the bytes.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 
-use crate::http_plan::{Break, Framing, Manners, Plan, SURPLUS, plan};
+use crate::http_plan::{Break, Framing, Manners, Plan, SURPLUS, plan, stream_bytes};
 use crate::http_wire::{BodyReader, Head, Reading};
 use crate::world::Socket;
 
@@ -22,6 +22,8 @@ pub struct Registry {
     pub manners: Manners,
     /// How often each request arrived whole at a server.
     pub served: BTreeMap<u64, u32>,
+    /// What arrived at a server after an upgrade.
+    pub tunnelled: BTreeMap<u64, usize>,
 }
 
 impl Registry {
@@ -120,6 +122,8 @@ pub struct Client {
     outbox: Vec<u8>,
     inbox: Vec<u8>,
     response: Option<(Outcome, BodyReader)>,
+    /// What comes after an upgrade.
+    pub tunnel: Option<BodyReader>,
     has_finished: bool,
 }
 
@@ -136,19 +140,24 @@ impl Client {
             outbox: Vec::new(),
             inbox: Vec::new(),
             response: None,
+            tunnel: None,
             has_finished: false,
         }
     }
 
     /// Whether a part of a response is here that has not come to its end.
     pub fn is_in_response(&self) -> bool {
-        self.response.is_some() || !self.inbox.is_empty()
+        self.response.is_some() || !self.inbox.is_empty() || self.tunnel.is_some()
     }
 
     fn step(&mut self, socket: &mut Socket, rng: &mut Rng) {
         let may_begin = self.pipelines || self.outcomes.len() == self.begun;
         if may_begin && self.begun < self.plans.len() && !self.is_told_to_close {
-            self.outbox.extend(self.plans[self.begun].request_bytes());
+            let plan = &self.plans[self.begun];
+            self.outbox.extend(plan.request_bytes());
+            if let (Some([length, _]), true) = (plan.upgrade, plan.is_hasty) {
+                self.outbox.extend(stream_bytes(plan.request_stream(), length));
+            }
             self.begun += 1;
         }
         match rng.u32(0..10) {
@@ -160,7 +169,10 @@ impl Client {
         }
         let has_sent = self.begun == self.plans.len() && self.outbox.is_empty();
         let has_all = self.outcomes.len() == self.plans.len() || self.is_told_to_close;
-        let is_over = socket.saw_fin || (has_all && self.response.is_none());
+        let will_upgrade = self.plans.last().is_some_and(|plan| plan.upgrade.is_some());
+        let has_sent = has_sent && (self.tunnel.is_some() || !will_upgrade || has_all);
+        let is_over = (socket.saw_fin && self.tunnel.is_none())
+            || (has_all && self.response.is_none() && has_sent);
         if !self.has_finished && (is_over || (has_sent && self.half_closes)) {
             self.has_finished = true;
             socket.fin = true;
@@ -170,6 +182,10 @@ impl Client {
 
     /// Reads on; says whether there may be more to read.
     fn read_response(&mut self, socket: &Socket) -> bool {
+        if let Some(tunnel) = &mut self.tunnel {
+            tunnel.read(&mut self.inbox);
+            return false;
+        }
         let Some((outcome, body)) = &mut self.response else { return self.read_head() };
         body.read(&mut self.inbox);
         if body.reading == Reading::UntilEnd && socket.saw_fin {
@@ -207,6 +223,15 @@ impl Client {
             assert!(plan.has_interim && !plan.is_old, "an interim response: {plan:?}");
             return true;
         }
+        if status == 101 {
+            let [length, _] = plan.upgrade.expect("a switch that was asked for");
+            if !plan.is_hasty {
+                self.outbox.extend(stream_bytes(plan.request_stream(), length));
+            }
+            self.tunnel = Some(BodyReader::new(Reading::UntilEnd, Some(plan.response_stream())));
+            self.outcomes.push(Outcome::Served);
+            return true;
+        }
         let key = head.value("x-key").map(|key| key.parse::<u64>().expect("a key"));
         let outcome = match key {
             None => Outcome::Own(status),
@@ -242,6 +267,8 @@ pub struct Server {
     /// No other request may come: it said that it closes, or has sent too much.
     is_over: bool,
     has_served: bool,
+    /// What comes after an upgrade, for the request of this key.
+    tunnel: Option<(u64, BodyReader)>,
 }
 
 impl Server {
@@ -256,6 +283,7 @@ impl Server {
             has_answered: false,
             is_over: false,
             has_served: false,
+            tunnel: None,
         }
     }
 
@@ -282,6 +310,14 @@ impl Server {
                 self.read_request(registry);
             }
         }
+        if self.tunnel.is_some() {
+            // Each side ends by itself.
+            if self.outbox.is_empty() && !socket.fin {
+                socket.fin = true;
+                socket.raise();
+            }
+            return;
+        }
         self.finish(socket);
         let is_idle = self.request.is_none() && self.inbox.is_empty() && self.has_served;
         if is_idle && rng.u32(0..1000) < registry.manners.idle_close {
@@ -290,6 +326,11 @@ impl Server {
     }
 
     fn read_request(&mut self, registry: &mut Registry) {
+        if let Some((key, tunnel)) = &mut self.tunnel {
+            tunnel.read(&mut self.inbox);
+            registry.tunnelled.insert(*key, tunnel.received);
+            return;
+        }
         if self.request.is_none() {
             let Some(head) = Head::take(&mut self.inbox) else { return };
             assert!(!self.is_over, "a request on a connection that is over");
@@ -301,6 +342,14 @@ impl Server {
             assert_eq!(method, plan.method);
             assert_eq!(head.value("host"), Some("sim"));
             assert!(!plan.is_malformed, "nothing of a refused request goes on");
+            if let Some([_, length]) = plan.upgrade {
+                self.outbox.extend(plan.response_bytes());
+                self.outbox.extend(stream_bytes(plan.response_stream(), length));
+                let stream = Some(plan.request_stream());
+                self.tunnel = Some((key, BodyReader::new(Reading::UntilEnd, stream)));
+                registry.tunnelled.insert(key, 0);
+                return;
+            }
             let body = BodyReader::new(head.body(false), Some(plan.request_stream()));
             if plan.is_early {
                 self.answer(&plan);

@@ -59,6 +59,11 @@ pub struct Plan {
     pub has_surplus: bool,
     /// The head is malformed.
     pub is_malformed: bool,
+    /// Both sides leave HTTP: so many bytes of the request's stream then go one way and so many of
+    /// the response's the other.
+    pub upgrade: Option<[usize; 2]>,
+    /// The client does not wait for the server to agree.
+    pub is_hasty: bool,
 }
 
 /// What servers and clients may do wrong.
@@ -70,6 +75,7 @@ pub struct Manners {
     /// Idle connections are closed by servers, of 1000 chances in a step.
     pub idle_close: u32,
     pub clients_send_nonsense: bool,
+    pub clients_upgrade: bool,
     /// Clients half-close behind their last request, of 1000 chances.
     pub clients_half_close: bool,
 }
@@ -115,6 +121,12 @@ pub fn plan(seed: u64, key: u64, manners: &Manners) -> Plan {
     };
     let has_end = breaks == Break::Never && !matches!(response, Framing::UntilEnd(_));
     let has_surplus = rng.u32(0..6) == 0 && manners.servers_send_surplus && has_end;
+    let upgrades = rng.u32(0..6) == 0 && manners.clients_upgrade;
+    if upgrades && method == "GET" && !is_old {
+        let lengths = [rng.usize(0..30_000), rng.usize(0..90_000)];
+        // Where it may be refused, what is sent in haste would be taken for a request.
+        return upgrading(key, lengths, rng.bool() && !manners.servers_break);
+    }
     Plan {
         key,
         method,
@@ -128,7 +140,34 @@ pub fn plan(seed: u64, key: u64, manners: &Manners) -> Plan {
         breaks,
         has_surplus,
         is_malformed: rng.u32(0..12) == 0 && manners.clients_send_nonsense,
+        upgrade: None,
+        is_hasty: false,
     }
+}
+
+/// A request to leave HTTP, which the server grants.
+fn upgrading(key: u64, lengths: [usize; 2], is_hasty: bool) -> Plan {
+    Plan {
+        key,
+        method: "GET",
+        is_old: false,
+        body: Framing::None,
+        status: 101,
+        response: Framing::None,
+        has_interim: false,
+        closes: false,
+        is_early: false,
+        breaks: Break::Never,
+        has_surplus: false,
+        is_malformed: false,
+        upgrade: Some(lengths),
+        is_hasty,
+    }
+}
+
+/// What a peer sends once it has left HTTP.
+pub fn stream_bytes(stream: u64, length: usize) -> impl Iterator<Item = u8> {
+    (0..length).map(move |offset| crate::world::byte_at(stream, offset))
 }
 
 impl Plan {
@@ -152,6 +191,9 @@ impl Plan {
         if self.is_malformed {
             head.push_str("Bad Field: x\r\n");
         }
+        if self.upgrade.is_some() {
+            head.push_str("Connection: upgrade\r\nUpgrade: sim\r\n");
+        }
         write_message(head, self.body, self.request_stream(), true)
     }
 
@@ -164,6 +206,9 @@ impl Plan {
         let mut head = format!("HTTP/1.1 {} X\r\nX-Key: {}\r\n", self.status, self.key);
         if self.closes {
             head.push_str("Connection: close\r\n");
+        }
+        if self.upgrade.is_some() {
+            head.push_str("Connection: upgrade\r\nUpgrade: sim\r\n");
         }
         let has_body = self.method != "HEAD" && !matches!(self.status, 204 | 304);
         bytes.extend(write_message(head, self.response, self.response_stream(), has_body));
@@ -186,8 +231,7 @@ impl Plan {
 }
 
 fn write_message(mut head: String, framing: Framing, stream: u64, has_body: bool) -> Vec<u8> {
-    use crate::world::byte_at;
-    let body: Vec<u8> = (0..framing.length()).map(|offset| byte_at(stream, offset)).collect();
+    let body: Vec<u8> = stream_bytes(stream, framing.length()).collect();
     match framing {
         Framing::None | Framing::UntilEnd(_) => {}
         Framing::Length(length) => head.push_str(&format!("Content-Length: {length}\r\n")),

@@ -475,7 +475,11 @@ impl World {
         if self.speaks_http {
             let first = self.clients_made * REQUESTS_MAX;
             let requests = 1 + self.registry.plan(first).response_stream() % REQUESTS_MAX;
-            let plans = (first..first + requests).map(|key| self.registry.plan(key)).collect();
+            let mut plans: Vec<_> =
+                (first..first + requests).map(|key| self.registry.plan(key)).collect();
+            // Nothing follows an upgrade.
+            let upgrade = plans.iter().position(|plan| plan.upgrade.is_some());
+            plans.truncate(upgrade.map_or(plans.len(), |last| last + 1));
             let client = Client::new(plans, &self.registry.manners, &mut self.rng);
             self.socket(id).http = Some(Peer::Client(client));
         }

@@ -65,7 +65,7 @@ impl<K: Kernel> Turn<'_, K> {
     /// The request is refused, and with it the connection: nobody knows where the next request
     /// would begin.
     pub(super) fn reject(&mut self, exchange: &mut Exchange, rejection: Rejection) {
-        exchange.rejection = Some(rejection.reason);
+        exchange.rejection = Some(rejection);
         exchange.keeps_client = false;
         self.fail(exchange, rejection.status, CloseReason::Rejected);
     }

@@ -47,7 +47,10 @@ impl<K: Kernel> Turn<'_, K> {
             let until = if is_first { until } else { self.now + timeouts.request_head };
             self.connection.phase = Phase::Head { until };
         }
-        let exchange = slot.get_or_insert_with(|| self.desk.take(timeouts, self.now));
+        let exchange = slot.get_or_insert_with(|| {
+            self.account.exchange_began(self.connection.listener);
+            self.desk.take(timeouts, self.now)
+        });
         match exchange.request.parse(bytes, &http.limits.head) {
             Parsed::Partial => Used::NONE_YET,
             Parsed::Complete { length } => {

@@ -134,7 +134,7 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// The response cannot be understood beyond doubt.
     pub(super) fn refuse_response(&mut self, exchange: &mut Exchange, rejection: Rejection) {
-        exchange.rejection = Some(rejection.reason);
+        exchange.rejection = Some(rejection);
         let reason = CloseReason::of_fault(Side::Upstream, FaultKind::Other);
         self.fail(exchange, rejection.status, reason);
     }

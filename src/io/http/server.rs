@@ -136,6 +136,7 @@ impl<K: Kernel> Turn<'_, K> {
         if connection.is_unix {
             self.connection.relay.lane_mut(Direction::Downstream).source_is_unix();
         }
+        self.account.assigned(connection.upstream, connection.server, is_reused);
         if !is_reused {
             connection.is_connected = true;
             let took = exchange.progress.attempts().and_then(Attempts::took).unwrap_or_default();

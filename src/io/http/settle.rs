@@ -198,7 +198,8 @@ impl<K: Kernel> Worker<K> {
         };
         let settings = &self.config.listeners[http.listener.index()];
         let attempts = exchange.progress.attempts().copied();
-        let attempts = attempts.unwrap_or(Attempts::new(1, upstream.server, now)).standing();
+        let alone = || Attempts::new(upstream.server.0 + 1, upstream.server, now);
+        let attempts = attempts.unwrap_or_else(alone).standing();
         let (timeouts, accepted_at) = (settings.timeouts, http.accepted_at);
         *place = Slot::Tcp(Connection {
             generation: http.generation,
