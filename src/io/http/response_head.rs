@@ -88,7 +88,9 @@ impl<K: Kernel> Turn<'_, K> {
     /// Returns how much of that was used.
     fn respond(&mut self, exchange: &mut Exchange, rest: &[u8]) -> usize {
         let Some(http) = self.http() else { return 0 };
-        let keeps_client = exchange.keeps_client && !self.is_draining;
+        // A client that is still sending must know that nobody waits for the rest.
+        let has_all = exchange.progress.has_sent_all();
+        let keeps_client = exchange.keeps_client && has_all && !self.is_draining;
         let delivery = Delivery::new(&exchange.response, &exchange.request, keeps_client);
         let length = exchange.response.body();
         let body = Body::new(length, http.limits.chunk);

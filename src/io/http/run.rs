@@ -151,7 +151,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
     fn drive_lanes(&mut self) -> bool {
         let connection = &mut *self.connection;
         let relay = &mut connection.relay;
-        let (fallbacks, read) = (relay.fallbacks(), relay.read());
+        let (fallbacks, read, steps) = (relay.fallbacks(), relay.read(), relay.steps());
         let upstream = connection.upstream.and_then(|id| self.upstreams.connection(id));
         let upstream_token = connection.upstream.map_or(Token::Waker, Token::Upstream);
         let mut ends = Ends {
@@ -163,6 +163,8 @@ impl<'a, K: Kernel> Turn<'a, K> {
             turn_bytes_max: self.budget,
         };
         let more = drive(self.kernel, self.supplies, &mut ends, relay);
+        // A lane may have found the end of its source, and moved nothing.
+        self.has_acted |= relay.steps() != steps;
         let read = usize::try_from(relay.read() - read).unwrap_or(usize::MAX);
         self.budget = self.budget.saturating_sub(read);
         let met = relay.fallbacks().without(fallbacks);
