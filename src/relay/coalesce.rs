@@ -23,14 +23,12 @@
 //! ```
 //!
 //! Where the length of what comes is known, as for most HTTP bodies, no proof is needed: a mark of
-//! at most what remains is always reached, if the sender goes on by itself. A server that has the
-//! whole request does; for its response no deadline is needed either. A client that sends a request
-//! may wait for what the server says of the first half of it, and so may a server in the midst of
-//! a request; there the rules above hold for the pause.
-//!
-//! A lane of known length has a mark as long as more than that remains, and the kernel is told
-//! anew after each read: it then looks at once whether so much is queued already (tcp(7) has no
-//! such promise, but `tcp_set_rcvlowat` does it since Linux 4.18), so no event is missed.
+//! at most what remains is always reached, sooner or later. Later may be too late: a sender in the
+//! midst of a body may pause, or wait for what the other side says of its first half. So such a
+//! lane has a mark from the first byte on, as long as more than that remains, and loses it with the
+//! first pause until the next body. The kernel is told anew after each read: it then looks at once
+//! whether so much is queued already (tcp(7) has no such promise, but `tcp_set_rcvlowat` does it
+//! since Linux 4.18), so no event is missed.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -56,8 +54,6 @@ pub struct Coalescing {
     run: u64,
     /// What remains of a message of known length.
     left: Option<u64>,
-    /// Its sender waits for nobody.
-    is_certain: bool,
     /// Its sender has paused, and has no mark any more.
     has_paused: bool,
     is_on: bool,
@@ -76,7 +72,6 @@ impl Coalescing {
             mark: mark.and_then(NonZeroU32::new),
             run: 0,
             left: None,
-            is_certain: false,
             has_paused: false,
             is_on: false,
             is_tail: false,
@@ -90,12 +85,11 @@ impl Coalescing {
         *self = Coalescing { is_told: self.is_told, ..Coalescing::new(mark) };
     }
 
-    /// So many bytes are to come; `is_certain` if their sender waits for nobody.
-    pub fn on_known_length(&mut self, left: u64, is_certain: bool) {
-        let may_have_mark = is_certain || !self.has_paused;
+    /// So many bytes are to come.
+    pub fn on_known_length(&mut self, left: u64) {
+        let is_enough = self.mark.is_some_and(|mark| left >= u64::from(mark.get()));
         self.left = Some(left);
-        self.is_certain = is_certain;
-        self.is_on = self.mark.is_some_and(|mark| left >= u64::from(mark.get()) && may_have_mark);
+        self.is_on = is_enough && !self.has_paused;
         self.is_due = false;
     }
 
@@ -131,7 +125,7 @@ impl Coalescing {
     pub fn on_copied(&mut self, bytes: usize) {
         match self.left {
             Some(left) => {
-                self.on_known_length(left.saturating_sub(bytes as u64), self.is_certain);
+                self.on_known_length(left.saturating_sub(bytes as u64));
                 self.is_due = true;
             }
             None => self.on_pause(),
@@ -179,11 +173,6 @@ impl Coalescing {
     /// Whether the kernel has been told of the mark: less than that brings no event.
     pub fn is_in_force(&self) -> bool {
         self.is_on && self.is_told
-    }
-
-    /// Whether what the kernel holds back may never become as much as the mark.
-    pub fn needs_patience(&self) -> bool {
-        self.is_in_force() && !(self.left.is_some() && self.is_certain)
     }
 
     /// The mark that the source should have from now on, in bytes, if the kernel has not been
@@ -295,9 +284,9 @@ mod tests {
     #[test]
     fn a_known_length_has_a_mark_at_once_and_until_less_than_that_is_left() {
         let mut coalescing = Coalescing::new(Some(MARK));
-        coalescing.on_known_length(3 * u64::from(MARK), true);
+        coalescing.on_known_length(3 * u64::from(MARK));
         assert_eq!(coalescing.take_change(), Some(MARK));
-        assert!(coalescing.is_in_force() && !coalescing.needs_patience());
+        assert!(coalescing.is_in_force());
         assert!(!coalescing.on_dialogue());
         coalescing.on_bulk(2 * MARK as usize - 1);
         assert_eq!(coalescing.take_change(), Some(MARK), "so that the kernel looks again");
@@ -311,7 +300,7 @@ mod tests {
     #[test]
     fn a_short_message_never_has_a_mark() {
         let mut coalescing = Coalescing::new(Some(MARK));
-        coalescing.on_known_length(u64::from(MARK) - 1, true);
+        coalescing.on_known_length(u64::from(MARK) - 1);
         coalescing.on_bulk(MARK as usize - 1);
         assert_eq!(coalescing.take_change(), None);
     }
@@ -319,9 +308,8 @@ mod tests {
     #[test]
     fn a_sender_that_pauses_in_the_midst_has_no_mark_any_more() {
         let mut coalescing = Coalescing::new(Some(MARK));
-        coalescing.on_known_length(100 * u64::from(MARK), false);
+        coalescing.on_known_length(100 * u64::from(MARK));
         assert_eq!(coalescing.take_change(), Some(MARK));
-        assert!(coalescing.needs_patience());
         coalescing.on_tail();
         coalescing.on_bulk(MARK as usize);
         assert!(coalescing.is_on(), "it was only held up");
@@ -331,14 +319,14 @@ mod tests {
         coalescing.on_bulk(CHUNK);
         assert!(!coalescing.is_on());
         coalescing.restart(Some(MARK));
-        coalescing.on_known_length(100 * u64::from(MARK), false);
+        coalescing.on_known_length(100 * u64::from(MARK));
         assert!(coalescing.is_on(), "another message, another sender");
     }
 
     #[test]
     fn a_mark_that_is_left_behind_is_taken_back() {
         let mut coalescing = Coalescing::new(Some(MARK));
-        coalescing.on_known_length(u64::from(MARK), true);
+        coalescing.on_known_length(u64::from(MARK));
         assert_eq!(coalescing.take_change(), Some(MARK));
         coalescing.restart(None);
         assert_eq!(coalescing.take_change(), Some(1));

@@ -49,8 +49,6 @@ pub enum Extent {
     Message {
         /// How many.
         left: u64,
-        /// Their sender goes on by itself, whatever becomes of the other direction.
-        is_certain: bool,
     },
     /// To the end of the stream, which is the owner's to judge.
     UntilEnd,
@@ -58,11 +56,11 @@ pub enum Extent {
 
 impl Extent {
     /// Nothing is to be read: the stream is in its owner's hands.
-    pub const NONE: Extent = Extent::Message { left: 0, is_certain: true };
+    pub const NONE: Extent = Extent::Message { left: 0 };
 
     /// Whether nothing is left to read.
     pub fn is_used_up(self) -> bool {
-        matches!(self, Extent::Message { left: 0, .. })
+        self == Extent::NONE
     }
 }
 
@@ -240,7 +238,7 @@ impl Lane {
 
     fn read_bytes_max(&self) -> usize {
         match self.extent {
-            Extent::Message { left, .. } => usize::try_from(left).unwrap_or(usize::MAX),
+            Extent::Message { left } => usize::try_from(left).unwrap_or(usize::MAX),
             Extent::Stream | Extent::UntilEnd => usize::MAX,
         }
     }
@@ -263,9 +261,7 @@ impl Lane {
         self.extent = extent;
         self.choice.renew(mode);
         match extent {
-            Extent::Message { left, is_certain } => {
-                self.coalescing.on_known_length(left, is_certain);
-            }
+            Extent::Message { left } => self.coalescing.on_known_length(left),
             Extent::Stream | Extent::UntilEnd => self.coalescing.on_unknown_length(),
         }
     }
@@ -370,7 +366,7 @@ impl Lane {
     /// Whether the source keeps bytes back until there are many, so that somebody must look after
     /// them once [`coalesce::PATIENCE`](crate::relay::coalesce::PATIENCE) has passed.
     pub fn awaits_tail(&self) -> bool {
-        self.coalescing.needs_patience()
+        self.coalescing.is_in_force()
             && self.held == 0
             && matches!(self.source, Source::Open { .. })
     }
@@ -404,7 +400,7 @@ impl Lane {
                 self.held_by = path;
                 self.totals.read += bytes as u64;
                 self.choice.observe(bytes);
-                if let Extent::Message { left, .. } = &mut self.extent {
+                if let Extent::Message { left } = &mut self.extent {
                     debug_assert!(bytes as u64 <= *left, "no byte beyond the extent");
                     *left = left.saturating_sub(bytes as u64);
                 }
