@@ -22,16 +22,16 @@
 //!    └─────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Where the length of what comes is known, as for most HTTP bodies, no proof is needed: a mark of
-//! at most what remains is always reached, sooner or later. Later may be too late: a sender in the
-//! midst of a body may pause, or wait for what the other side says of its first half. So such a
-//! lane has a mark from the first byte on, as long as more than that remains, and loses it with the
-//! first pause until the next body. The kernel is told anew after each read: it then looks at once
-//! whether so much is queued already (tcp(7) has no such promise, but `tcp_set_rcvlowat` does it
-//! since Linux 4.18), so no event is missed.
+//! Where the length of what comes is known, as for most HTTP bodies, no proof is needed: so much
+//! will come for certain. Such a lane has a mark as long as more than that remains, and the kernel
+//! is told anew after each read: it then looks at once whether so much is queued already (tcp(7)
+//! has no such promise, but `tcp_set_rcvlowat` does it since Linux 4.18), so no event is missed.
+//! When it will come is another matter: the sender may be slow, or wait for an answer to what it
+//! has sent so far. So patience is needed as before, and a flow that has paused once must prove
+//! itself like any other.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many times the mark a lane must have moved, with nothing in the other direction, before it
 /// has one. With the default mark of 512 KiB that is 8 MiB: more than any message of a dialogue
@@ -54,7 +54,7 @@ pub struct Coalescing {
     run: u64,
     /// What remains of a message of known length.
     left: Option<u64>,
-    /// Its sender has paused, and has no mark any more.
+    /// Messages of known length have to prove themselves too: one has paused.
     has_paused: bool,
     is_on: bool,
     /// The next read tells whether the flow has paused.
@@ -85,11 +85,11 @@ impl Coalescing {
         *self = Coalescing { is_told: self.is_told, ..Coalescing::new(mark) };
     }
 
-    /// So many bytes are to come.
+    /// So many bytes are to come, for certain.
     pub fn on_known_length(&mut self, left: u64) {
-        let is_enough = self.mark.is_some_and(|mark| left >= u64::from(mark.get()));
         self.left = Some(left);
-        self.is_on = is_enough && !self.has_paused;
+        let is_enough = |mark: NonZeroU32| left >= u64::from(mark.get());
+        self.is_on = self.mark.is_some_and(is_enough) && !self.has_paused;
         self.is_due = false;
     }
 
@@ -107,35 +107,41 @@ impl Coalescing {
 
     /// A splice brought so many bytes.
     pub fn on_bulk(&mut self, bytes: usize) {
-        let Some(mark) = self.mark else { return self.on_copied(bytes) };
-        if std::mem::take(&mut self.is_tail) && bytes < (mark.get() / TAIL_PART_MIN) as usize {
+        let Some(mark) = self.mark else { return };
+        let is_tail = std::mem::take(&mut self.is_tail);
+        if is_tail && bytes < (mark.get() / TAIL_PART_MIN) as usize {
             self.on_pause();
-            return self.on_copied(bytes);
+        } else {
+            self.run = self.run.saturating_add(bytes as u64);
         }
-        if self.left.is_some() {
-            return self.on_copied(bytes);
+        let has_proof = self.run / u64::from(mark.get()) >= PROOF_FACTOR;
+        match self.left {
+            Some(left) => {
+                self.has_paused &= !has_proof;
+                self.on_more(left, bytes);
+            }
+            None => self.is_on |= has_proof,
         }
-        self.run = self.run.saturating_add(bytes as u64);
-        if self.run / u64::from(mark.get()) >= PROOF_FACTOR {
-            self.is_on = true;
-        }
+    }
+
+    /// More of a message of known length has come.
+    fn on_more(&mut self, left: u64, bytes: usize) {
+        self.on_known_length(left.saturating_sub(bytes as u64));
+        self.is_due = true;
     }
 
     /// A copying read brought so many bytes. What remains of a known length still comes.
     pub fn on_copied(&mut self, bytes: usize) {
         match self.left {
-            Some(left) => {
-                self.on_known_length(left.saturating_sub(bytes as u64));
-                self.is_due = true;
-            }
+            Some(left) => self.on_more(left, bytes),
             None => self.on_pause(),
         }
     }
 
     /// The lane copied, or the other direction moved, or nothing came: this is no bulk.
     pub fn on_pause(&mut self) {
-        self.has_paused = true;
         self.run = 0;
+        self.has_paused |= self.left.is_some();
         self.is_tail = false;
         self.is_on = false;
     }
@@ -182,6 +188,31 @@ impl Coalescing {
         let is_news = std::mem::replace(&mut self.is_told, self.is_on) != self.is_on;
         let mark = self.mark.filter(|_| self.is_on).map_or(1, NonZeroU32::get);
         (is_news || is_due).then_some(mark)
+    }
+}
+
+/// When to look after bytes that a mark keeps back.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TailWatch(Option<Instant>);
+
+impl TailWatch {
+    /// The lanes were run: whether one of them keeps bytes back now, and whether any byte moved.
+    pub fn on_turn(&mut self, awaits_tail: bool, moved: bool, now: Instant) {
+        self.0 = match self.0 {
+            _ if !awaits_tail => None,
+            Some(at) if !moved => Some(at),
+            _ => Some(now + PATIENCE),
+        };
+    }
+
+    /// When that is.
+    pub fn deadline(self) -> Option<Instant> {
+        self.0
+    }
+
+    /// Whether that time has come. It comes once.
+    pub fn take_due(&mut self, now: Instant) -> bool {
+        self.0.take_if(|at| now >= *at).is_some()
     }
 }
 
@@ -306,21 +337,43 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_that_pauses_in_the_midst_has_no_mark_any_more() {
+    fn a_known_length_that_pauses_must_prove_itself() {
         let mut coalescing = Coalescing::new(Some(MARK));
-        coalescing.on_known_length(100 * u64::from(MARK));
+        coalescing.on_known_length(1 << 40);
         assert_eq!(coalescing.take_change(), Some(MARK));
         coalescing.on_tail();
-        coalescing.on_bulk(MARK as usize);
-        assert!(coalescing.is_on(), "it was only held up");
+        coalescing.on_bulk(MARK as usize / 2);
+        assert!(coalescing.is_in_force(), "much came: the sender was only held up");
         coalescing.on_tail();
-        coalescing.on_bulk(1);
-        assert_eq!(coalescing.take_change(), Some(1));
-        coalescing.on_bulk(CHUNK);
+        coalescing.on_bulk(1000);
+        assert!(!coalescing.is_on() && coalescing.take_change() == Some(1));
+        // Nor does the next part of the same body begin with a mark.
+        coalescing.on_known_length(1 << 40);
         assert!(!coalescing.is_on());
+        bring(&mut coalescing, PROOF_CHUNKS);
+        assert!(coalescing.is_on());
+        coalescing.on_tail();
+        coalescing.on_pause();
+        assert!(!coalescing.is_on(), "nothing came");
         coalescing.restart(Some(MARK));
-        coalescing.on_known_length(100 * u64::from(MARK));
-        assert!(coalescing.is_on(), "another message, another sender");
+        coalescing.on_known_length(1 << 40);
+        assert!(coalescing.is_on(), "another exchange is another flow");
+    }
+
+    #[test]
+    fn the_tail_is_looked_after_once_nothing_moves() {
+        let start = Instant::now();
+        let mut tail = TailWatch::default();
+        tail.on_turn(false, true, start);
+        assert_eq!(tail.deadline(), None);
+        tail.on_turn(true, true, start);
+        tail.on_turn(true, false, start + PATIENCE / 2);
+        assert_eq!(tail.deadline(), Some(start + PATIENCE));
+        assert!(!tail.take_due(start + PATIENCE / 2));
+        assert!(tail.take_due(start + PATIENCE) && tail.deadline().is_none());
+        tail.on_turn(true, true, start);
+        tail.on_turn(true, true, start + PATIENCE / 2);
+        assert_eq!(tail.deadline(), Some(start + PATIENCE * 3 / 2));
     }
 
     #[test]

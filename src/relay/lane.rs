@@ -57,11 +57,6 @@ pub enum Extent {
 impl Extent {
     /// Nothing is to be read: the stream is in its owner's hands.
     pub const NONE: Extent = Extent::Message { left: 0 };
-
-    /// Whether nothing is left to read.
-    pub fn is_used_up(self) -> bool {
-        self == Extent::NONE
-    }
 }
 
 /// What a lane wants to be done.
@@ -223,7 +218,7 @@ impl Lane {
             (_, _, Sink::Failed(_) | Sink::ShutDown) => Step::Done,
             (1.., _, Sink::Open { writable: true }) => Step::Drain,
             (1.., _, Sink::Open { writable: false }) => WAIT_FOR_SINK,
-            (0, _, _) if self.extent.is_used_up() => Step::Boundary,
+            (0, _, _) if self.extent == Extent::NONE => Step::Boundary,
             (0, Source::Failed(_), _) => Step::Done,
             (0, Source::Open { readable: true }, _) => {
                 Step::Fill { path: self.choice.path(), max: self.read_bytes_max() }
@@ -407,7 +402,7 @@ impl Lane {
                 // With a mark in force, what is left comes with the next edge or with the tail;
                 // another read now would only bring a little of it. Past the end of the extent
                 // nothing is held back.
-                let holds_back = self.coalescing.is_in_force() && !self.extent.is_used_up();
+                let holds_back = self.coalescing.is_in_force() && self.extent != Extent::NONE;
                 self.note_dryness(short && (path == Path::Copy || holds_back));
                 match path {
                     Path::Splice => self.coalescing.on_bulk(bytes),

@@ -17,7 +17,6 @@ use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
 use crate::io::kernel::Kernel;
 use crate::io::upstream_pool::UpstreamPool;
-use crate::relay::coalesce::PATIENCE;
 use crate::relay::lane::{Drained, Filled};
 
 /// Exchanges of one connection after which the others have their turn: a client that pipelines
@@ -44,7 +43,7 @@ pub(in crate::io) struct Turn<'a, K: Kernel> {
     pub(in crate::io) budget: usize,
     /// Something was done, so something else may be possible.
     pub(in crate::io) has_acted: bool,
-    /// A byte was read or written by a lane in this turn.
+    /// A byte moved through a lane.
     pub(in crate::io) has_moved: bool,
 }
 
@@ -108,12 +107,9 @@ impl<'a, K: Kernel> Turn<'a, K> {
             Phase::Ended(_) | Phase::Cutting { .. } => self.conclude(&mut slot),
             _ => self.hear_client(),
         }
-        self.connection.tail_at = match self.connection.tail_at {
-            _ if !self.connection.relay.awaits_tail() => None,
-            Some(tail_at) if !self.has_moved => Some(tail_at),
-            _ => Some(self.now + PATIENCE),
-        };
         self.connection.exchange = slot;
+        let awaits_tail = self.connection.relay.awaits_tail();
+        self.connection.tail.on_turn(awaits_tail, self.has_moved, self.now);
         more
     }
 
@@ -163,10 +159,10 @@ impl<'a, K: Kernel> Turn<'a, K> {
             turn_bytes_max: self.budget,
         };
         let more = drive(self.kernel, self.supplies, &mut ends, relay);
-        // A lane may have found the end of its source, and moved nothing.
-        self.has_acted |= relay.steps() != steps;
         let read = usize::try_from(relay.read() - read).unwrap_or(usize::MAX);
         self.budget = self.budget.saturating_sub(read);
+        // A lane may have found the end of its source, and moved nothing.
+        self.has_acted |= relay.steps() != steps;
         let met = relay.fallbacks().without(fallbacks);
         self.account.fell_back(connection.listener, met.iter());
         more
@@ -180,8 +176,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
             if is == was {
                 continue;
             }
-            self.has_acted = true;
-            self.has_moved = true;
+            (self.has_acted, self.has_moved) = (true, true);
             let delivered = [0, 1].map(|path| is.delivered[path] - was.delivered[path]);
             if delivered != [0, 0] {
                 self.account.delivered(self.connection.listener, direction, delivered);

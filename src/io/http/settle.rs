@@ -18,8 +18,7 @@ use crate::session::Session;
 impl<K: Kernel> Turn<'_, K> {
     /// Time has passed: what was waited for too long is given up. Returns whether anything was.
     fn expire(&mut self) -> bool {
-        if self.connection.tail_at.is_some_and(|tail_at| self.now >= tail_at) {
-            self.connection.tail_at = None;
+        if self.connection.tail.take_due(self.now) {
             self.connection.relay.on_tail();
             return true;
         }
@@ -161,11 +160,13 @@ impl<K: Kernel> Worker<K> {
             Phase::Ended(end) => return self.finish_http(id, end, now),
             Phase::Upgraded => return self.upgrade(id, now),
             Phase::Exchanging => {
-                connection.exchange.as_ref().and_then(|exchange| exchange.progress.deadline())
+                let exchange = connection.exchange.as_ref();
+                let silent = exchange.and_then(|exchange| exchange.progress.deadline());
+                [silent, connection.tail.deadline()].into_iter().flatten().min()
             }
             phase => phase.deadline(),
         };
-        if let Some(deadline) = deadline.into_iter().chain(connection.tail_at).min()
+        if let Some(deadline) = deadline
             && connection.armed.is_none_or(|armed| deadline < armed)
         {
             self.timers.arm(id, &mut connection.armed, deadline);
