@@ -488,6 +488,51 @@ fn http_upgrades() {
     for_seeds("http_upgrades", 0..200, |seed| run_all_modes(seed, SHORT, manners));
 }
 
+/// A drain lets every exchange that has begun come to its end, keeps nothing that waits, and takes
+/// no other.
+#[test]
+fn http_drains() {
+    for_seeds("http_drains", 0..60, |seed| {
+        let mut simulation = Simulation::new(
+            seed,
+            RelayMode::Auto,
+            Faults::NONE,
+            Manners::default(),
+            Sabotage::None,
+        );
+        for step in 0..100 {
+            if step < CLIENTS / 2 {
+                simulation.world.borrow_mut().client_connects();
+            }
+            simulation.world.borrow_mut().step();
+            simulation.pump();
+            simulation.advance();
+        }
+        let until = simulation.now + Duration::from_secs(3600);
+        simulation.worker.drain(until, simulation.now);
+        simulation.world.borrow_mut().behave();
+        assert_eq!(simulation.worker.upstreams().idle(), 0, "nothing waits any more");
+        for _ in 0..STEPS_TO_END_MAX {
+            simulation.world.borrow_mut().step();
+            simulation.pump();
+            assert_eq!(simulation.worker.upstreams().idle(), 0, "nothing is kept");
+            simulation.advance();
+            if simulation.worker.is_drained() && simulation.worker.upstreams().is_empty() {
+                break;
+            }
+        }
+        assert!(simulation.worker.is_drained());
+        let account = simulation.worker.account();
+        assert_eq!(account.closed_for(CloseReason::DrainTimeout), 0, "nobody was cut");
+        for _ in 0..50 {
+            simulation.world.borrow_mut().step();
+        }
+        for (client, socket) in simulation.world.borrow().http_clients() {
+            assert!(!socket.saw_reset && !client.is_in_response(), "what was begun is whole");
+        }
+    });
+}
+
 /// What clients see does not depend on the way of the bytes.
 #[test]
 fn http_is_the_same_in_every_mode() {
