@@ -1,5 +1,5 @@
-//! Spliceway: a TCP and HTTP reverse proxy for Linux that moves bytes through kernel pipes. This page is
-//! the map; README.md says how to use what it shows.
+//! Spliceway: a TCP and HTTP reverse proxy for Linux that moves bytes through kernel pipes. This
+//! page is the map; README.md says how to use what it shows.
 //!
 //! # The flow
 //!
@@ -26,6 +26,16 @@
 //!                                             └▶ the fake one of tests/simulation
 //! ```
 //!
+//! A connection of HTTP goes another way between accept and drive, once for each request:
+//!
+//! ```text
+//!   accept ─▶ io/http ─▶ head ─▶ route ─▶ balance ─▶ upstream_pool, or connect ─▶ head, rewritten
+//!                │ ▲       ▲                                                        │
+//!                │ │       └─────── next request ─── close ◀─── both bodies ◀────── drive
+//!                ▼ │ how far it is, what follows
+//!             exchange ─ http: heads, framing, chunks, rewriting, answers
+//! ```
+//!
 //! Everything that decides stands on the left of an arrow and holds no I/O; everything that does
 //! I/O is told what to do and says what came of it.
 //!
@@ -45,18 +55,25 @@
 //! | [`io::worker`] | all connections of a worker: run queue, deadlines, settling |
 //! | [`io::accept`], `io/connect.rs` | in, with pauses at the limits; out, with retries |
 //! | [`route`] | which route a request takes |
-//! | [`balance`] | which server |
+//! | [`balance`] | which server, and which one after that |
 //! | [`io::drive`] | the interpreter: carries out what the lanes say, by the system call that the conduit needs |
-//! | [`session`] | one connection from accept to close: phases and deadlines |
+//! | [`session`] | one connection of TCP from accept to close: phases and deadlines |
+//! | [`io::http`] | connections of HTTP: from one request to the next, a file for each thing that is done |
+//! | [`io::upstream_pool`] | connections to servers that serve one request after the other |
+//! | [`exchange`] | one request and its response, without I/O: how far both are, deadlines, when to try again, what is left of a body |
 //! | [`relay`] | two lanes, and what holds between them: half-close, resets |
 //! | [`relay::lane`] | one direction: what to do next, and what a "would block" means |
 //! | [`relay::choice`] | splice or copy, for the next bytes of a lane |
+//! | [`relay::policy`] | which part of a body of HTTP is left to a lane, and which is read |
+//! | [`relay::silence`], [`relay::survivor`] | whether a silent peer is still there; when one may be reset |
+//! | [`http::request`], [`http::response`] | HTTP heads, parsed and checked; `http/framing.rs` and [`http::chunk`] say where bodies end |
+//! | [`http::rewrite`], [`http::answer`] | heads as they go on, with [`http::edits`] and [`http::forwarded`]; answers of our own |
 //! | [`relay::coalesce`] | fewer, fuller wake-ups for a lane that has proved to carry bulk |
 //! | [`io::conduit`], [`io::pipe_pool`] | where a lane's bytes are meanwhile; pipes that are used again |
 //! | [`io::kernel`], [`io::linux`] | the system calls as a trait, and the real ones |
 //! | [`io::timer`] | deadlines of a worker |
 //! | [`sys`] | pipes, sockets, splice: all of `unsafe` and of libc |
-//! | [`account`] | the one way out of a connection: counters, duration, access log line |
+//! | [`account`] | the one way out of a connection and of an exchange: counters, durations, access log line |
 //! | [`metrics`], [`access_log`] | every metric, said once; the line and where it goes |
 //! | [`snapshot`] | what the two planes share: a stage to read, reports to write |
 //! | [`control`] | signals, drain, admin endpoint, systemd, watchdog |
@@ -64,7 +81,7 @@
 //! | [`error`], [`id`], [`address`] | words that all of them use |
 //!
 //! Where to begin: [`relay::lane`], since all else serves it; then [`relay`] and [`session`]; then
-//! [`io::drive`] and [`io::worker`], which run them.
+//! [`io::drive`] and [`io::worker`], which run them. For HTTP: [`exchange`], then [`io::http`].
 //!
 //! # Ranks
 //!
@@ -75,7 +92,7 @@
 //! |---|---|---|
 //! | 0 | `error`, `id`, `address` | words |
 //! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
-//! | 2 | `session`, `sys`, `metrics`, `access_log`, `logging`, `snapshot` | phases of a connection, and what touches the system |
+//! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `snapshot` | phases of a connection, and what touches the system |
 //! | 3 | `account`, `listen`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
 //! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
 //! | 5 | `cli`, `run`, `explain` | the program |
@@ -85,17 +102,20 @@
 //!
 //! 1. In each direction, at every step, bytes read are bytes delivered, plus bytes held in a pipe
 //!    or a buffer, plus bytes discarded because their receiver broke ([`relay::lane::Totals`]).
-//! 2. A pipe goes back to the pool only when it is empty; otherwise it is closed. The bytes of two
-//!    clients never meet.
+//! 2. A pipe goes back to the pool only when it is empty; otherwise it is closed. A connection to a
+//!    server serves another client only when the whole request was sent, the whole response was
+//!    read, and a read has shown that nothing stands behind it. The bytes of two clients never meet.
 //! 3. The end of a direction is passed on (`SHUT_WR`) only after all that was read was written,
 //!    and never cuts the other direction.
 //! 4. A lane that could move bytes has an event coming or is in the run queue. Nothing stalls, and
 //!    nothing spins: a lane that waits does not run.
-//! 5. A connection ends exactly once, with one [`error::CloseReason`], through [`account`]. Any
-//!    end but an orderly one is a reset towards whoever is still there.
+//! 5. A connection ends exactly once, and so does an exchange, with one [`error::CloseReason`],
+//!    through [`account`]. What was cut never looks whole: any end but an orderly one is a reset
+//!    towards whoever is still there, after what was sent before has arrived.
 //! 6. Everything that grows has a bound with a name: connections, pipes and their memory, buffers,
-//!    bytes in a turn, accepts in a turn, attempts to connect, time in every phase, log lines in
-//!    the queue, and all of the admin endpoint. At a bound the proxy copies instead of splicing,
+//!    heads, chunk extensions and trailers, bytes, exchanges and accepts in a turn, attempts to
+//!    connect, connections that wait in a pool, time in every phase, log lines in the queue, and all
+//!    of the admin endpoint. At a bound the proxy copies instead of splicing,
 //!    then lets clients wait in the backlog.
 //! 7. No panic can be caused from the network, and no `unsafe` stands outside of [`sys`].
 //! 8. The configuration in force is valid, and does not change: it is read once.
@@ -113,7 +133,7 @@
 //! - No splice twin of a copying function. Which of the two it is stands in [`io::drive`] and in
 //!   [`io::conduit`], and nowhere else.
 //! - No state that a reload would have to carry over: reload and upgrade are not built yet.
-//! - Nothing of HTTP but in [`control`] and [`demo`], which do not touch clients' bytes.
+//! - No body that is buffered whole, and none that is looked at but for the lines between chunks.
 
 pub mod access_log;
 pub mod account;
@@ -125,6 +145,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod error;
+pub mod exchange;
 pub mod explain;
 pub mod http;
 pub mod id;

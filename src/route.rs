@@ -42,9 +42,9 @@ impl Pattern {
     /// Whether a request meets it; the host apart, which the [`Router`] has looked up.
     fn matches(&self, request: &RequestHead) -> bool {
         let is_below = |prefix: &PathPrefix| prefix.rest(request.path()).is_some();
-        let is_method = |method: &Box<str>| **method == *request.method_text();
+        let method = request.method_text();
         self.path.as_ref().is_none_or(is_below)
-            && (self.methods.is_empty() || self.methods.iter().any(is_method))
+            && (self.methods.is_empty() || self.methods.iter().any(|it| **it == *method))
             && self.headers.iter().all(|header| header.matches(request))
     }
 }

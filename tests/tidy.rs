@@ -11,7 +11,7 @@ use std::process::Command;
 
 /// The rank of each file, by the longest prefix of its path below `src/` that stands here. A file
 /// may use only what stands in a lower rank, and its siblings of the same rank and folder.
-const RANKS: [(&str, u8); 31] = [
+const RANKS: [(&str, u8); 32] = [
     ("error", 0),
     ("id", 0),
     ("address", 0),
@@ -22,6 +22,7 @@ const RANKS: [(&str, u8); 31] = [
     ("relay", 1),
     ("route", 1),
     ("session", 2),
+    ("exchange", 2),
     ("sys", 2),
     ("metrics", 2),
     ("access_log", 2),

@@ -99,7 +99,8 @@ pub struct Redirect {
     pub to: Template,
     /// `status`: 301, 302, 303, 307 or 308.
     pub status: u16,
-    /// What `response_headers` set and add.
+    /// What `response_headers` set and add, but for `Location` and `Content-Type`, which are
+    /// those of the redirect.
     pub headers: Vec<FieldTemplate>,
 }
 

@@ -97,7 +97,7 @@ impl Kind for HeaderCondition {
     }
 
     fn show(&self, value: &Option<Box<str>>) -> String {
-        value.as_ref().map_or_else(|| "true".to_owned(), |value| value.to_string())
+        value.as_ref().map_or_else(|| "true".to_owned(), ToString::to_string)
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) struct ListenerSettings {
 enum ProtocolSettings {
     /// With its upstream.
     Tcp(Option<Setting<String>>),
-    Http(HttpListenerSettings),
+    Http(Box<HttpListenerSettings>),
 }
 
 impl ListenerSettings {
@@ -73,13 +73,13 @@ impl ListenerSettings {
                 refuse_http(&mut section, &mut timeouts_section, report);
                 ProtocolSettings::Tcp(upstream)
             }
-            Spoken::Http => ProtocolSettings::Http(HttpListenerSettings::read(
+            Spoken::Http => ProtocolSettings::Http(Box::new(HttpListenerSettings::read(
                 &mut section,
                 &mut timeouts_section,
                 report,
                 &relay,
                 &shared.http,
-            )),
+            ))),
         };
         timeouts_section.finish(report);
         let key = section.key().to_owned();

@@ -232,7 +232,9 @@ fn read_redirect(
     let status = Fallback::Default(REDIRECT_STATUS_DEFAULT);
     let status = section.read(report, "status", &RedirectStatus, status).value;
     section.finish(report);
-    let headers = edits.lines().cloned().collect();
+    let is_written_anyway =
+        |name: &FieldName| name.matches(b"location") || name.matches(b"content-type");
+    let headers = edits.lines().filter(|line| !is_written_anyway(&line.name)).cloned().collect();
     Some(ActionSettings::Answer(Action::Redirect(Redirect {
         to: to?.value.value,
         status,

@@ -20,7 +20,7 @@ pub enum Content<'a> {
     Redirect {
         /// The value of `Location`.
         to: &'a Template,
-        /// Further field lines.
+        /// Further field lines; none of them `Location` or `Content-Type`.
         fields: &'a [FieldTemplate],
     },
     /// What a route responds.
@@ -263,7 +263,8 @@ mod tests {
     fn redirects_say_where_to() {
         let head = request(&["GET /a%20/../b?c HTTP/1.1", "Host: A.example:8080"]);
         let location = Template::parse_location("https://{host}{path}{query}").unwrap();
-        let text = answered(&head, 308, Content::Redirect(&location), true);
+        let content = Content::Redirect { to: &location, fields: &[] };
+        let text = answered(&head, 308, content, true);
         assert!(text.contains("\r\nLocation: https://a.example/b?c\r\n"), "{text}");
         assert!(
             text.ends_with("\n") && text.contains("308 Permanent Redirect\nrequest id"),
@@ -272,11 +273,23 @@ mod tests {
     }
 
     #[test]
-    fn routes_respond_with_what_they_are_given() {
-        let field = |name: &str, value: &str| FieldTemplate {
+    fn redirects_have_the_fields_of_the_configuration() {
+        let head = request(&["GET / HTTP/1.1", "Host: a"]);
+        let to = Template::parse_location("/here").unwrap();
+        let fields = [field("X-A", "{path}")];
+        let text = answered(&head, 308, Content::Redirect { to: &to, fields: &fields }, true);
+        assert!(text.contains("\r\nX-A: /\r\nLocation: /here\r\n"), "{text}");
+    }
+
+    fn field(name: &str, value: &str) -> FieldTemplate {
+        FieldTemplate {
             name: FieldName::editable(name).unwrap(),
             value: Template::parse(value).unwrap(),
-        };
+        }
+    }
+
+    #[test]
+    fn routes_respond_with_what_they_are_given() {
         let head = request(&["GET /a HTTP/1.1", "Host: a"]);
         let fields = [
             field("Content-Type", "text/css"),

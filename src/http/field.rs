@@ -127,25 +127,35 @@ impl Known {
     /// hand fields on as environment variables cannot tell the two apart, and so a
     /// `Transfer_Encoding` or `X_Forwarded_For` must not pass where the real one would not.
     pub fn of(name: &[u8]) -> Option<Known> {
-        let candidates: &[Known] = match name.len() {
-            2 => &[Known::Te],
-            3 => &[Known::Via],
-            4 => &[Known::Host, Known::Date],
-            5 => &[Known::Proxy],
-            6 => &[Known::Accept, Known::Expect],
-            7 => &[Known::Upgrade, Known::Trailer],
-            9 => &[Known::Forwarded, Known::XRealIp],
-            10 => &[Known::Connection, Known::KeepAlive],
-            12 => &[Known::XRequestId],
-            14 => &[Known::ContentLength],
-            15 => &[Known::XForwardedFor],
-            16 => &[Known::XForwardedHost, Known::XForwardedPort, Known::ProxyConnection],
-            17 => &[Known::TransferEncoding, Known::XForwardedProto],
-            18 => &[Known::ProxyAuthenticate],
-            19 => &[Known::ProxyAuthorization],
+        // Length and first letter leave one candidate, or two.
+        let first = name.first()?.to_ascii_lowercase();
+        let (candidate, other) = match (name.len(), first) {
+            (2, b't') => (Known::Te, None),
+            (3, b'v') => (Known::Via, None),
+            (4, b'h') => (Known::Host, None),
+            (4, b'd') => (Known::Date, None),
+            (5, b'p') => (Known::Proxy, None),
+            (6, b'a') => (Known::Accept, None),
+            (6, b'e') => (Known::Expect, None),
+            (7, b'u') => (Known::Upgrade, None),
+            (7, b't') => (Known::Trailer, None),
+            (9, b'f') => (Known::Forwarded, None),
+            (9, b'x') => (Known::XRealIp, None),
+            (10, b'c') => (Known::Connection, None),
+            (10, b'k') => (Known::KeepAlive, None),
+            (12, b'x') => (Known::XRequestId, None),
+            (14, b'c') => (Known::ContentLength, None),
+            (15, b'x') => (Known::XForwardedFor, None),
+            (16, b'x') => (Known::XForwardedHost, Some(Known::XForwardedPort)),
+            (16, b'p') => (Known::ProxyConnection, None),
+            (17, b't') => (Known::TransferEncoding, None),
+            (17, b'x') => (Known::XForwardedProto, None),
+            (18, b'p') => (Known::ProxyAuthenticate, None),
+            (19, b'p') => (Known::ProxyAuthorization, None),
             _ => return None,
         };
-        candidates.iter().copied().find(|known| is_alike(name, known.lower_case().as_bytes()))
+        let is_it = |known: &Known| is_alike(name, known.lower_case().as_bytes());
+        [Some(candidate), other].into_iter().flatten().find(is_it)
     }
 
     /// The name in lower case.

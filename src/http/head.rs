@@ -203,9 +203,10 @@ impl Section {
         let mut framing = FramingFields::default();
         for field in self.fields() {
             let Some(known) = field.known else { continue };
-            let is_disguised = field.name.contains(&b'_');
             match known {
-                Known::ContentLength | Known::TransferEncoding | Known::Host if is_disguised => {
+                Known::ContentLength | Known::TransferEncoding | Known::Host
+                    if field.name.contains(&b'_') =>
+                {
                     return Err(RejectReason::DisguisedField);
                 }
                 Known::ContentLength => framing.add_content_length(field.value)?,

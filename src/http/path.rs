@@ -18,6 +18,10 @@ use super::reject::RejectReason;
 ///   and others do not; a dot segment with parameters (`..;a`), or next to an encoded slash or a
 ///   backslash (`..%2F`).
 pub fn normalise(path: &[u8], normal: &mut String) -> Result<(), RejectReason> {
+    if let Some(text) = already_normal(path) {
+        normal.push_str(text);
+        return Ok(());
+    }
     let root = normal.len();
     let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
     let mut has_empty = false;
@@ -50,6 +54,23 @@ pub fn normalise(path: &[u8], normal: &mut String) -> Result<(), RejectReason> {
         }
     }
     Ok(())
+}
+
+/// The path, where it is plain to see that nothing is to be resolved: most are like that.
+fn already_normal(path: &[u8]) -> Option<&str> {
+    let mut previous = 0;
+    for byte in path {
+        let is_plain = match byte {
+            b'/' | b'.' => previous != b'/',
+            b'%' | b'\\' | b';' | b'?' | b'#' => false,
+            byte => byte.is_ascii_graphic(),
+        };
+        if !is_plain {
+            return None;
+        }
+        previous = *byte;
+    }
+    std::str::from_utf8(path).ok()
 }
 
 /// Appends a segment without needless encoding.

@@ -3,6 +3,10 @@
 
 use std::fmt;
 
+/// What a client sees of a refused response (RFC 9110, section 15.6.3); no request is refused
+/// with it.
+const BAD_GATEWAY: u16 = 502;
+
 /// What is wrong with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RejectReason {
@@ -181,7 +185,12 @@ impl Rejection {
 
     /// A response is refused: to the client, that is a bad gateway.
     pub fn of_response(reason: RejectReason) -> Rejection {
-        Rejection { status: 502, reason }
+        Rejection { status: BAD_GATEWAY, reason }
+    }
+
+    /// Whether it was a response that was refused.
+    pub fn is_of_response(self) -> bool {
+        self.status == BAD_GATEWAY
     }
 }
 
@@ -193,6 +202,8 @@ mod tests {
     fn each_reason_has_a_label_and_a_place_of_its_own() {
         for (index, reason) in RejectReason::ALL.into_iter().enumerate() {
             assert_eq!(reason.index(), index);
+            assert!(Rejection::of_response(reason).is_of_response());
+            assert!(!Rejection::of_request(reason).is_of_response(), "{reason}");
             let others = RejectReason::ALL.iter().filter(|it| it.label() == reason.label());
             assert_eq!(others.count(), 1, "{reason}");
         }

@@ -1,13 +1,37 @@
 //! From an accepted client to a connection with one of the upstream's servers.
 
+use std::io;
 use std::time::Instant;
 
+use crate::balance::attempts::AfterFailure;
+use crate::config::Upstream;
 use crate::error::{Direction, FaultKind, Side, is_exhaustion};
 use crate::id::{ConnectionId, ServerId, Token, UpstreamId};
-use crate::io::kernel::Kernel;
+use crate::io::conduit::Supplies;
+use crate::io::kernel::{Connecting, Kernel};
 use crate::io::worker::{Worker, lookup};
 use crate::relay::Readiness;
-use crate::session::AfterFailure;
+
+/// Begins to connect to a server. Where this machine has run out of something, idle pipes give it
+/// back.
+///
+/// # Errors
+/// As [`Kernel::connect`].
+pub(super) fn begin_to_connect<K: Kernel>(
+    kernel: &mut K,
+    supplies: &mut Supplies<K>,
+    upstream: &Upstream,
+    server: ServerId,
+) -> io::Result<Connecting<K::Socket>> {
+    let address = &upstream.servers[server.index()];
+    let begun = kernel.connect(address, upstream.source);
+    let is_short = |error: &io::Error| error.raw_os_error().is_some_and(is_exhaustion);
+    if begun.as_ref().is_err_and(is_short) && supplies.pipes.usage().idle > 0 {
+        supplies.pipes.clear();
+        return kernel.connect(address, upstream.source);
+    }
+    begun
+}
 
 impl<K: Kernel> Worker<K> {
     /// Begins to connect to the session's server, and to the next ones if that fails at once.
@@ -34,23 +58,17 @@ impl<K: Kernel> Worker<K> {
         now: Instant,
     ) -> Result<(), FaultKind> {
         let upstream = &self.config.upstreams[target.index()];
-        let address = &upstream.servers[server.index()];
-        let mut begun = self.kernel.connect(address, upstream.source);
-        let is_short = |error: &std::io::Error| error.raw_os_error().is_some_and(is_exhaustion);
-        if begun.as_ref().is_err_and(is_short) && self.supplies.pipes.usage().idle > 0 {
-            self.supplies.pipes.clear();
-            begun = self.kernel.connect(address, upstream.source);
-        }
+        let begun = begin_to_connect(&mut self.kernel, &mut self.supplies, upstream, server);
         let begun = begun.map_err(|error| FaultKind::of(&error))?;
         let watched = self.kernel.watch(&begun.socket, Token::Socket(id, Side::Upstream));
         watched.map_err(|_| FaultKind::Exhausted)?;
-        let is_unix = address.is_unix();
+        let is_unix = upstream.servers[server.index()].is_unix();
         let Some(connection) = self.connection(id) else { return Ok(()) };
         connection.upstream = Some(begun.socket);
         connection.connect_events = Readiness::default();
         connection.keeps_alive = false;
         let lane = connection.session.relay_mut().lane_mut(Direction::Downstream);
-        lane.source_replaced();
+        lane.attach_source(false);
         if is_unix {
             lane.source_is_unix();
         }

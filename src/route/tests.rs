@@ -199,8 +199,8 @@ fn naive(pattern: &Pattern, head: &RequestHead) -> Option<(usize, usize, bool, u
             is_below.then_some(prefix.as_str().len())?
         }
     };
-    let is_method = |method: &Box<str>| **method == *head.method_text();
-    if !pattern.methods.is_empty() && !pattern.methods.iter().any(is_method) {
+    let method = head.method_text();
+    if !pattern.methods.is_empty() && !pattern.methods.iter().any(|it| **it == *method) {
         return None;
     }
     for header in &pattern.headers {

@@ -616,7 +616,7 @@ fn answers_are_taken_as_they_are_written() {
     let config = config(
         r#"
         [listeners.web.response_headers]
-        set.X-Frame-Options = "DENY"
+        set = { X-Frame-Options = "DENY", content-type = "text/x", LOCATION = "/" }
         remove = ["X-Powered-By"]
 
         [[listeners.web.routes]]
@@ -638,7 +638,7 @@ fn answers_are_taken_as_they_are_written() {
     assert_eq!((redirect.status, &*names(&redirect.headers)), (308, "X-Frame-Options"));
     let Action::Respond(respond) = &http.routes[1].action else { panic!("an answer") };
     assert_eq!((respond.status, &*respond.body), (200, "Disallow: /\n"));
-    assert_eq!(names(&respond.headers), "X-Env X-Frame-Options X-Own");
+    assert_eq!(names(&respond.headers), "X-Env LOCATION X-Frame-Options content-type X-Own");
 }
 
 /// Names of headers are keys, of which case matters to whoever reads them.

@@ -18,7 +18,7 @@ use spliceway::config::{
 };
 use spliceway::control::{self, ControlError, ControlPlane, WorkerHandle};
 use spliceway::id::UpstreamId;
-use spliceway::metrics::{ListenerMetrics, recorder};
+use spliceway::metrics::{ListenerMetrics, Recorder};
 use spliceway::snapshot::{Snapshot, Stage, WorkerReport};
 
 /// Nothing here takes that long unless it is broken.
@@ -99,8 +99,8 @@ pub fn start(config: Config) -> Plane {
     let admin = listener.local_addr().unwrap();
     let published = Arc::clone(&snapshot);
     let thread = std::thread::spawn(move || {
-        let recorder = recorder().unwrap();
-        let prometheus = recorder.handle();
+        let recorder = Recorder::new();
+        let exposition = recorder.exposition();
         let access_log = AccessLogSink::open(&config.access_log.target).unwrap();
         metrics::with_local_recorder(&recorder, || {
             ListenerMetrics::new("web").relay_bytes[1][0].increment(12345);
@@ -112,7 +112,7 @@ pub fn start(config: Config) -> Plane {
                 workers: handles,
                 bound: vec![("web".to_owned(), vec!["127.0.0.1:4711".to_owned()])],
                 admin: Some(listener),
-                prometheus,
+                exposition,
                 access_log,
             })
         })

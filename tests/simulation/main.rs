@@ -25,6 +25,10 @@
 #![allow(clippy::panic, clippy::unwrap_used, unreachable_pub)]
 
 mod fake_kernel;
+mod http;
+mod http_peers;
+mod http_plan;
+mod http_wire;
 mod world;
 
 use std::cell::RefCell;
@@ -437,6 +441,14 @@ fn a_run_can_be_repeated() {
     assert_eq!(run(), run());
 }
 
+/// What a panic said.
+fn message_of(panic: Box<dyn std::any::Any + Send>) -> String {
+    panic.downcast::<String>().map_or_else(
+        |other| other.downcast::<&str>().map_or(String::new(), |text| (*text).to_owned()),
+        |text| *text,
+    )
+}
+
 /// The checks can fail: each break of the kernel's promises is found within a few seeds.
 #[test]
 fn sabotage_is_caught() {
@@ -444,11 +456,7 @@ fn sabotage_is_caught() {
         let caught = (0..20).find_map(|seed| {
             let run = || Simulation::new(seed, mode, Faults::default(), sabotage).run();
             let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).err()?;
-            let message = panic.downcast::<String>().map_or_else(
-                |other| other.downcast::<&str>().map_or(String::new(), |text| (*text).to_owned()),
-                |text| *text,
-            );
-            Some(message)
+            Some(message_of(panic))
         });
         let message = caught.unwrap_or_else(|| panic!("{sabotage:?} was not caught"));
         assert!(message.contains(expected), "{sabotage:?} was caught by: {message}");
