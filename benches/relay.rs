@@ -130,7 +130,7 @@ fn run(arguments: &Arguments, kinds: &[Kind], contestants: &[Contestant]) -> Res
                 let name = contestant.name;
                 let seconds = started.elapsed().as_secs();
                 let place = format!("{seconds:>4} s {round}/{rounds}  {kind:<22} {name:<32}");
-                match sample::take(contestant, kind, effort, cpus) {
+                match sample::take(contestant, kind, effort.for_kind(kind), cpus) {
                     Ok(sample) => {
                         eprintln!("{place} {}", sample.figures);
                         results.add_cpu_disagreement(sample.cpu_disagreement);

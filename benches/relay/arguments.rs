@@ -65,6 +65,19 @@ pub struct Effort {
     pub window: Duration,
 }
 
+impl Effort {
+    /// The effort for one kind. Bulk gets more time: buffers, windows and the proxy's own judgement
+    /// of a flow need a while, with many flows above all.
+    pub fn for_kind(self, kind: Kind) -> Effort {
+        match kind {
+            Kind::Bulk { .. } => {
+                Effort { warm_up: self.warm_up * 3, window: self.window * 2, ..self }
+            }
+            _ => self,
+        }
+    }
+}
+
 impl Arguments {
     /// How long to measure.
     pub fn effort(&self) -> Effort {
