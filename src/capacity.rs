@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 
 use crate::config::units::show_size;
-use crate::config::{Config, Relay, RelayMode, Workers, limits};
+use crate::config::{Config, Listener, Relay, RelayMode, Upstream, Workers, limits};
 use crate::error::FallbackReason;
 
 /// What the machine offers, as probed.
@@ -44,6 +44,10 @@ pub struct Plan {
     pub buffer_memory_per_worker: u64,
     /// One for each listener of the config, in its order.
     pub listeners: Vec<ListenerPlan>,
+    /// How many connections to each server of an upstream one worker keeps for later requests,
+    /// one number for each upstream of the config, in its order: `pool.idle_max`, or less where
+    /// descriptors are few; 0 for one that no HTTP listener uses.
+    pub pool_idle_max: Vec<u32>,
     /// Sentences for the operator: each thing that the proxy decided otherwise than the config
     /// asked, and why. Empty on a machine that offers what the config asks for.
     pub notes: Vec<String>,
@@ -52,8 +56,18 @@ pub struct Plan {
 /// How the bytes of one listener will travel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerPlan {
+    /// Those of its connections, unless a route says otherwise.
+    pub relay: RelayPlan,
+    /// Those of the requests of each route of an HTTP listener, in the order of the config.
+    /// `None` for a route that answers by itself.
+    pub routes: Vec<Option<RelayPlan>>,
+}
+
+/// Which way bytes will take, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayPlan {
     /// The mode in force: that of the config, or `Copy` where splice cannot be had.
-    pub mode: crate::config::RelayMode,
+    pub mode: RelayMode,
     /// The capacity to ask of the kernel for each pipe, in bytes; already within its limits.
     pub pipe_size: u32,
     /// Why bytes are copied although the config asks for splice; `None` where they are not, or
@@ -72,6 +86,9 @@ const DESCRIPTORS_PER_PAIR: u64 = 2;
 
 /// Pipes may take at most one descriptor in this many; connections need the others.
 const PIPE_DESCRIPTORS_SHARE: u64 = 4;
+
+/// The same for connections to servers that wait for a request.
+const POOL_DESCRIPTORS_SHARE: u64 = 4;
 
 /// What pipes may take of `fs.pipe-user-pages-soft`: three quarters, for other processes of the
 /// same user have pipes too.
@@ -96,18 +113,14 @@ pub fn plan(config: &Config, machine: &Machine) -> Plan {
         Workers::Count(count) => count.get(),
     };
     let budget = PipeBudget::new(config, machine, workers);
-    let listeners: Vec<ListenerPlan> = config
-        .listeners
-        .iter()
-        .map(|listener| plan_listener(listener.relay, &budget, machine))
-        .collect();
+    let listeners: Vec<ListenerPlan> =
+        config.listeners.iter().map(|listener| plan_listener(listener, &budget, machine)).collect();
     for (listener, plan) in config.listeners.iter().zip(&listeners) {
-        if plan.mode != listener.relay.mode || plan.pipe_size != listener.relay.pipe_size {
-            notes.push(format!("listener {}: {}", listener.name, plan.reason));
-        }
+        note_deviations(listener, plan, &mut notes);
     }
-    let splicing = listeners.iter().filter(|listener| listener.mode != RelayMode::Copy);
-    let sizes = splicing.map(|listener| listener.pipe_size.min(PIPE_BYTES_UNPROVEN_MAX));
+    let relays = listeners.iter().flat_map(ListenerPlan::relays);
+    let splicing = relays.filter(|relay| relay.mode != RelayMode::Copy);
+    let sizes = splicing.map(|relay| relay.pipe_size.min(PIPE_BYTES_UNPROVEN_MAX));
     let pipes = match sizes.map(u64::from).min() {
         Some(size) => budget.pipes(size),
         None => Pipes { count: 0, memory: 0 },
@@ -115,13 +128,18 @@ pub fn plan(config: &Config, machine: &Machine) -> Plan {
     if pipes.count > 0 {
         notes.extend(budget.note());
     }
-    let connections_max = plan_connections(config, machine, workers, pipes.count, &mut notes);
+    let pool_idle_max = plan_pools(config, machine, workers, &mut notes);
+    let pooled: u64 = config.upstreams.iter().zip(&pool_idle_max).map(pooled).sum();
+    let taken = (pipes.count.saturating_mul(DESCRIPTORS_PER_PAIR).saturating_add(pooled))
+        .saturating_mul(workers as u64);
+    let connections_max = plan_connections(config, machine, taken, &mut notes);
     Plan {
         workers,
         connections_max,
         pipe_memory_per_worker: pipes.memory,
         buffer_memory_per_worker: config.memory.buffer_memory_max / workers as u64,
         listeners,
+        pool_idle_max,
         notes,
     }
 }
@@ -183,10 +201,48 @@ impl PipeBudget {
     }
 }
 
-/// How the bytes of a listener will travel, and why.
-fn plan_listener(relay: Relay, budget: &PipeBudget, machine: &Machine) -> ListenerPlan {
+impl ListenerPlan {
+    /// The ways that bytes of this listener may take.
+    fn relays(&self) -> impl Iterator<Item = &RelayPlan> {
+        // Those of an HTTP listener are all of routes.
+        let own = self.routes.is_empty().then_some(&self.relay);
+        own.into_iter().chain(self.routes.iter().flatten())
+    }
+}
+
+/// How the bytes of a listener and of its routes will travel.
+fn plan_listener(listener: &Listener, budget: &PipeBudget, machine: &Machine) -> ListenerPlan {
+    let plan = |relay: Relay| plan_relay(relay, budget, machine);
+    let routes = listener.http().into_iter().flat_map(|http| &http.routes);
+    ListenerPlan {
+        relay: plan(listener.relay),
+        routes: routes.map(|route| route.action.forward().map(|it| plan(it.relay))).collect(),
+    }
+}
+
+/// Says what is not as the config asks; of a route only where its own words are concerned.
+fn note_deviations(listener: &Listener, plan: &ListenerPlan, notes: &mut Vec<String>) {
+    let deviates = |relay: Relay, plan: &RelayPlan| {
+        plan.mode != relay.mode || plan.pipe_size != relay.pipe_size
+    };
+    if deviates(listener.relay, &plan.relay) {
+        notes.push(format!("listener {}: {}", listener.name, plan.relay.reason));
+    }
+    let routes = listener.http().into_iter().flat_map(|http| &http.routes);
+    for (index, (route, plan)) in routes.zip(&plan.routes).enumerate() {
+        if let (Some(forward), Some(plan)) = (route.action.forward(), plan)
+            && forward.relay != listener.relay
+            && deviates(forward.relay, plan)
+        {
+            notes.push(format!("listener {}, routes[{index}]: {}", listener.name, plan.reason));
+        }
+    }
+}
+
+/// Which way bytes will take, and why.
+fn plan_relay(relay: Relay, budget: &PipeBudget, machine: &Machine) -> RelayPlan {
     let wanted = relay.pipe_size;
-    let copy = |fallback: Option<FallbackReason>, reason: String| ListenerPlan {
+    let copy = |fallback: Option<FallbackReason>, reason: String| RelayPlan {
         mode: RelayMode::Copy,
         pipe_size: wanted,
         fallback,
@@ -227,13 +283,13 @@ fn plan_listener(relay: Relay, budget: &PipeBudget, machine: &Machine) -> Listen
         }
     };
     match granted {
-        Some(size) if size == wanted => ListenerPlan {
+        Some(size) if size == wanted => RelayPlan {
             mode: relay.mode,
             pipe_size: size,
             fallback: None,
             reason: format!("as configured: {as_configured} of {}", show_size(u64::from(size))),
         },
-        Some(size) => ListenerPlan {
+        Some(size) => RelayPlan {
             mode: relay.mode,
             pipe_size: size,
             fallback: None,
@@ -252,20 +308,61 @@ fn plan_listener(relay: Relay, budget: &PipeBudget, machine: &Machine) -> Listen
     }
 }
 
-/// Client connections at once, by the descriptors that pipes leave.
-fn plan_connections(
+/// Connections that one worker may keep to the servers of an upstream.
+fn pooled((upstream, idle_max): (&Upstream, &u32)) -> u64 {
+    (upstream.servers.len() as u64).saturating_mul(u64::from(*idle_max))
+}
+
+/// How many connections to each server a worker keeps, by upstream.
+fn plan_pools(
     config: &Config,
     machine: &Machine,
     workers: usize,
-    pipes_per_worker: u64,
+    notes: &mut Vec<String>,
+) -> Vec<u32> {
+    let wanted: Vec<u32> = config
+        .upstreams
+        .iter()
+        .enumerate()
+        .map(|(index, upstream)| if is_pooled(config, index) { upstream.pool.idle_max } else { 0 })
+        .collect();
+    let total: u64 = config.upstreams.iter().zip(&wanted).map(pooled).sum();
+    let allowed = machine.descriptors_max / POOL_DESCRIPTORS_SHARE / workers as u64;
+    if total <= allowed {
+        return wanted;
+    }
+    // Each gives up the same part. The products fit: a number of 32 bits by one of 64.
+    let part = |idle_max: u32| u128::from(idle_max) * u128::from(allowed) / u128::from(total);
+    let granted = wanted.iter().map(|it| u32::try_from(part(*it)).unwrap_or(*it));
+    let granted: Vec<u32> = granted.collect();
+    for ((upstream, wanted), granted) in config.upstreams.iter().zip(wanted).zip(&granted) {
+        if *granted != wanted {
+            notes.push(format!(
+                "upstream {}: each worker keeps {granted} idle connections to each server instead \
+                 of pool.idle_max = {wanted}: RLIMIT_NOFILE = {} leaves no descriptors for more",
+                upstream.name, machine.descriptors_max
+            ));
+        }
+    }
+    granted
+}
+
+/// Whether requests go to this upstream, so that connections to it can be used again.
+fn is_pooled(config: &Config, upstream: usize) -> bool {
+    let routes = config.listeners.iter().filter_map(Listener::http).flat_map(|http| &http.routes);
+    let mut forwards = routes.filter_map(|route| route.action.forward());
+    forwards.any(|forward| forward.upstream.index() == upstream)
+}
+
+/// Client connections at once, by the descriptors that pipes and pools leave.
+fn plan_connections(
+    config: &Config,
+    machine: &Machine,
+    taken: u64,
     notes: &mut Vec<String>,
 ) -> usize {
-    let pipe_descriptors =
-        pipes_per_worker.saturating_mul(workers as u64).saturating_mul(DESCRIPTORS_PER_PAIR);
-    let remaining = machine
-        .descriptors_max
-        .saturating_sub(DESCRIPTORS_RESERVED)
-        .saturating_sub(pipe_descriptors);
+    let remaining =
+        machine.descriptors_max.saturating_sub(DESCRIPTORS_RESERVED).saturating_sub(taken);
     let fitting = (remaining / DESCRIPTORS_PER_PAIR).clamp(1, *limits::CONNECTIONS.end());
     let fitting = usize::try_from(fitting).unwrap_or(usize::MAX);
     match config.process.connections_max.map(NonZeroUsize::get) {

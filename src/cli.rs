@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::load::{Assignment, Base, EMBEDDED_DEFAULT, Sources};
 
-/// A TCP reverse proxy that moves bytes through kernel pipes with splice(2).
+/// A TCP and HTTP reverse proxy that moves bytes through kernel pipes with splice(2).
 ///
 /// Without a command it runs; without a configuration it runs a demo of its own.
 #[derive(Debug, Parser)]
@@ -27,7 +27,9 @@ enum Command {
     /// Run with a configuration, or with the embedded default and its demo origin.
     Run(RunArguments),
     /// Run a TCP proxy that is described by flags alone.
-    Tcp(TcpArguments),
+    Tcp(ProxyArguments),
+    /// Run an HTTP proxy that is described by flags alone.
+    Http(ProxyArguments),
     /// Check a configuration and print every error in it with its place.
     Check(FileArguments),
     /// Print each value in force with its origin, and which way bytes will take and why.
@@ -44,8 +46,8 @@ struct RunArguments {
 }
 
 #[derive(Debug, Args)]
-struct TcpArguments {
-    /// Where to listen, such as 127.0.0.1:7000 or unix:/run/proxy.sock.
+struct ProxyArguments {
+    /// Where to listen, such as 127.0.0.1:8080 or unix:/run/proxy.sock.
     #[arg(long, value_name = "ADDRESS", required = true)]
     listen: Vec<String>,
     /// The servers to connect to, in turn.
@@ -131,7 +133,12 @@ impl Cli {
                 };
                 Action::Run(sources(base, overrides.into_flags()))
             }
-            Command::Tcp(arguments) => Action::Run(sources(Base::Flags, arguments.into_flags())),
+            Command::Tcp(arguments) => {
+                Action::Run(sources(Base::Flags, arguments.into_flags("tcp")))
+            }
+            Command::Http(arguments) => {
+                Action::Run(sources(Base::Flags, arguments.into_flags("http")))
+            }
             Command::Check(FileArguments { config, overrides }) => {
                 Action::Check(sources(Base::Files(config), overrides.into_flags()))
             }
@@ -143,12 +150,16 @@ impl Cli {
     }
 }
 
-impl TcpArguments {
-    fn into_flags(self) -> Vec<Assignment> {
+impl ProxyArguments {
+    /// One listener and one upstream, both called by the protocol, which is also the command.
+    fn into_flags(self, protocol: &str) -> Vec<Assignment> {
+        let listener = |key: &str| format!("listeners.{protocol}.{key}");
+        let servers = format!("upstreams.{protocol}.servers");
         let mut flags = vec![
-            Assignment::flag_list("listeners.tcp.bind", self.listen, "--listen"),
-            Assignment::flag("listeners.tcp.upstream", "tcp", "tcp"),
-            Assignment::flag_list("upstreams.tcp.servers", self.to, "--to"),
+            Assignment::flag_list(&listener("bind"), self.listen, "--listen"),
+            Assignment::flag(&listener("protocol"), protocol, protocol),
+            Assignment::flag(&listener("upstream"), protocol, protocol),
+            Assignment::flag_list(&servers, self.to, "--to"),
         ];
         flags.extend(self.overrides.into_flags());
         flags
@@ -238,6 +249,20 @@ mod tests {
             loaded.config.upstreams[0].servers.iter().map(ToString::to_string).collect();
         assert_eq!(servers, ["127.0.0.1:1", "127.0.0.1:2", "unix:/a,b"]);
         assert_eq!(loaded.config.admin, None);
+    }
+
+    #[test]
+    fn http_is_as_short_as_tcp() {
+        let flags = ["--listen", "127.0.0.1:7000", "--to", "127.0.0.1:1", "127.0.0.1:2"];
+        let check = |protocol: &str| {
+            let loaded = loaded(&[&["spliceway", protocol], &flags[..]].concat());
+            let listener = &loaded.config.listeners[0];
+            assert_eq!((&*listener.name, listener.protocol.label()), (protocol, protocol));
+            let upstream = &loaded.config.upstreams[listener.upstream().unwrap().index()];
+            assert_eq!((&*upstream.name, upstream.servers.len()), (protocol, 2));
+        };
+        check("tcp");
+        check("http");
     }
 
     #[test]

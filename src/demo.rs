@@ -1,12 +1,13 @@
 //! A small origin of the proxy's own, so that it can be tried with nothing else on the machine: a
-//! page, as many bytes as one likes, and an echo.
+//! page, as many bytes as one likes either way, events, what arrived of a request, and an echo.
 
 use std::fmt::Write as _;
+use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,8 +15,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
-use hyper::body::{Frame, SizeHint};
+use axum::routing::{get, post};
+use hyper::body::{Body as _, Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -29,6 +30,12 @@ pub const CONNECTIONS_MAX: usize = 1024;
 /// The most that `/bytes/N` gives: 1 TiB.
 pub const BYTES_MAX: u64 = 1 << 40;
 
+/// How often `/events` has something to say.
+pub const EVENT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many events there are: they end after an hour.
+pub const EVENTS_MAX: u32 = 3600;
+
 /// What `/bytes/N` repeats; every answer of every connection shares it.
 static CHUNK: [u8; 256 * 1024] = [b'.'; 256 * 1024];
 
@@ -38,7 +45,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Where the origin listens, on loopback.
 #[derive(Debug, Clone, Copy)]
 pub struct Demo {
-    /// HTTP: `/` and `/bytes/N`.
+    /// HTTP: `/`, `/bytes/N`, `/upload`, `/events` and `/headers`.
     pub web: SocketAddr,
     /// Gives every byte back, and ends its side when the peer has ended its own.
     pub echo: SocketAddr,
@@ -118,6 +125,9 @@ fn router(demo: Demo) -> Router {
     Router::new()
         .route("/", get(move |headers: HeaderMap| async move { page(&demo, &headers) }))
         .route("/bytes/{count}", get(bytes))
+        .route("/upload", post(upload).put(upload))
+        .route("/events", get(events))
+        .route("/headers", get(headers))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found; try / or /bytes/1048576\n") })
 }
 
@@ -135,9 +145,13 @@ fn page(demo: &Demo, headers: &HeaderMap) -> Html<String> {
          bytes have passed the proxy.</p>\n\
          <p>Send more of them:</p>\n\
          <pre>curl -o /dev/null http://{host}/bytes/1073741824</pre>\n\
+         <p>in the other direction too:</p>\n\
+         <pre>head -c 1073741824 /dev/zero | curl -T - http://{host}/upload</pre>\n\
          <p>and see at the admin endpoint (<code>admin.bind</code>, 127.0.0.1:9900 by default) \
          that they went through a kernel pipe:</p>\n\
          <pre>curl -s http://127.0.0.1:9900/metrics | grep relay_bytes</pre>\n\
+         <p><a href=\"/headers\">/headers</a> shows what has arrived of a request, and \
+         <a href=\"/events\">/events</a> has something to say every second.</p>\n\
          <p>An echo listens at {echo}: what is sent there comes back.</p>\n</html>\n",
         web = demo.web,
         echo = demo.echo,
@@ -162,6 +176,61 @@ async fn bytes(Path(count): Path<String>) -> Response {
             let complaint = format!("/bytes/N: N is a number from 0 to {BYTES_MAX}\n");
             (StatusCode::BAD_REQUEST, complaint).into_response()
         }
+    }
+}
+
+/// Reads a body to its end, keeps none of it, and says how long it was.
+async fn upload(mut body: Body) -> Response {
+    let mut count = 0;
+    loop {
+        match poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            None => return format!("{count} bytes\n").into_response(),
+            Some(Ok(frame)) => count += frame.data_ref().map_or(0, Bytes::len) as u64,
+            Some(Err(error)) => {
+                let complaint = format!("after {count} bytes: {error}\n");
+                return (StatusCode::BAD_REQUEST, complaint).into_response();
+            }
+        }
+    }
+}
+
+/// The headers as they have arrived, behind whatever has rewritten them.
+async fn headers(headers: HeaderMap) -> String {
+    let lines = headers.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        format!("{name}: {value}\n")
+    });
+    lines.collect()
+}
+
+/// Server-sent events, one now and then.
+async fn events() -> Response {
+    let interval = tokio::time::interval(EVENT_INTERVAL);
+    let kind = [(header::CONTENT_TYPE, "text/event-stream")];
+    (kind, Body::new(Events { interval, sent: 0 })).into_response()
+}
+
+/// A body that is made while the client waits for it.
+struct Events {
+    interval: tokio::time::Interval,
+    sent: u32,
+}
+
+impl hyper::body::Body for Events {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.sent == EVENTS_MAX {
+            return Poll::Ready(None);
+        }
+        ready!(self.interval.poll_tick(context));
+        self.sent += 1;
+        let event = format!("data: {}\n\n", self.sent);
+        Poll::Ready(Some(Ok(Frame::data(event.into()))))
     }
 }
 
@@ -255,6 +324,43 @@ mod tests {
             assert!(head.starts_with("http/1.1 400"), "{bad}: {head}");
             assert!(String::from_utf8_lossy(&body).contains("0 to 1099511627776"), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_upload_is_counted() {
+        let demo = start().unwrap();
+        let count = 3 * (1 << 20) + 7;
+        let mut socket = connect(demo.web);
+        let head = format!("Host: x\r\nContent-Length: {count}\r\nConnection: close\r\n\r\n");
+        write!(socket, "PUT /upload HTTP/1.1\r\n{head}").unwrap();
+        socket.write_all(&vec![b'.'; count]).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with(&format!("\r\n\r\n{count} bytes\n")), "{answer}");
+    }
+
+    #[test]
+    fn headers_are_shown_as_they_arrived() {
+        let demo = start().unwrap();
+        let (_, body) = fetch(demo, "GET /headers", "x\r\nX-A: 1\r\nX-A: 2");
+        let body = String::from_utf8(body).unwrap();
+        assert!(body.contains("host: x\nx-a: 1\nx-a: 2\n"), "{body}");
+    }
+
+    #[test]
+    fn events_keep_coming() {
+        let demo = start().unwrap();
+        let mut socket = connect(demo.web);
+        write!(socket, "GET /events HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut seen = String::new();
+        let mut part = [0; 1024];
+        while !seen.contains("data: 2\n\n") {
+            let count = socket.read(&mut part).unwrap();
+            assert!(count > 0, "{seen}");
+            seen.push_str(&String::from_utf8_lossy(&part[..count]));
+        }
+        assert!(seen.to_lowercase().contains("content-type: text/event-stream"), "{seen}");
+        assert!(seen.contains("data: 1\n\n"), "{seen}");
     }
 
     #[test]

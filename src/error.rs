@@ -214,11 +214,19 @@ pub enum CloseReason {
     HalfClosedTimeout,
     /// The process was told to end, and the connection was not done by `process.drain_timeout`.
     DrainTimeout,
+    /// The client's request was refused: it is malformed, or too large.
+    Rejected,
+    /// The client did not send its request in time.
+    RequestTimeout,
+    /// The server did not answer in time, or the client did not read the response.
+    ResponseTimeout,
+    /// The client sent no other request for `timeouts.keep_alive`.
+    KeepAliveTimeout,
 }
 
 impl CloseReason {
     /// Every reason, in the order in which arrays indexed by reason hold them.
-    pub const ALL: [CloseReason; 12] = [
+    pub const ALL: [CloseReason; 16] = [
         CloseReason::Completed,
         CloseReason::ClientReset,
         CloseReason::UpstreamReset,
@@ -231,6 +239,10 @@ impl CloseReason {
         CloseReason::IdleTimeout,
         CloseReason::HalfClosedTimeout,
         CloseReason::DrainTimeout,
+        CloseReason::Rejected,
+        CloseReason::RequestTimeout,
+        CloseReason::ResponseTimeout,
+        CloseReason::KeepAliveTimeout,
     ];
 
     /// Where arrays indexed by reason keep this one: the order of the declaration, which
@@ -254,6 +266,10 @@ impl CloseReason {
             CloseReason::IdleTimeout => "idle_timeout",
             CloseReason::HalfClosedTimeout => "half_closed_timeout",
             CloseReason::DrainTimeout => "drain_timeout",
+            CloseReason::Rejected => "rejected",
+            CloseReason::RequestTimeout => "request_timeout",
+            CloseReason::ResponseTimeout => "response_timeout",
+            CloseReason::KeepAliveTimeout => "keep_alive_timeout",
         }
     }
 

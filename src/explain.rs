@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::capacity::{Machine, Plan};
+use crate::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
 use crate::config::units::show_size;
-use crate::config::{ConfigError, Effective};
+use crate::config::{Action, Config, ConfigError, Effective, Listener, Route};
 use crate::load::Loaded;
 
 /// Values longer than this many characters do not widen their column.
@@ -24,11 +24,8 @@ pub fn as_text(loaded: &Loaded, plan: &Plan, machine: &Machine) -> String {
     text.push_str(&columns(&rows));
 
     text.push_str("\nWhich way the bytes take\n");
-    for (listener, way) in loaded.config.listeners.iter().zip(&plan.listeners) {
-        let binds: Vec<String> = listener.bind.iter().map(ToString::to_string).collect();
-        let upstream = &loaded.config.upstreams[listener.upstream.index()];
-        line(&mut text, &format!("{}: {} -> {}", listener.name, binds.join(", "), upstream.name));
-        line(&mut text, &format!("    {}: {}", way.mode.label(), way.reason));
+    for (listener, plan) in loaded.config.listeners.iter().zip(&plan.listeners) {
+        explain_listener(&mut text, listener, plan, &loaded.config);
     }
 
     text.push_str("\nWhat the process will use\n");
@@ -56,20 +53,13 @@ pub fn as_json(loaded: &Loaded, plan: &Plan, machine: &Machine) -> String {
             })
         })
         .collect();
-    let listeners: Vec<_> = loaded
-        .config
-        .listeners
-        .iter()
-        .zip(&plan.listeners)
-        .map(|(listener, way)| {
-            json!({
-                "name": listener.name,
-                "mode": way.mode.label(),
-                "pipe_size": way.pipe_size,
-                "reason": way.reason,
-            })
-        })
+    let listeners = loaded.config.listeners.iter().zip(&plan.listeners);
+    let listeners: Vec<_> = listeners
+        .map(|(listener, plan)| listener_as_json(listener, plan, &loaded.config))
         .collect();
+    let upstreams = loaded.config.upstreams.iter().zip(&plan.pool_idle_max);
+    let pools: serde_json::Map<String, _> =
+        upstreams.map(|(upstream, idle_max)| (upstream.name.clone(), json!(idle_max))).collect();
     let document = json!({
         "values": values,
         "listeners": listeners,
@@ -78,11 +68,70 @@ pub fn as_json(loaded: &Loaded, plan: &Plan, machine: &Machine) -> String {
             "connections_max": plan.connections_max,
             "pipe_memory_per_worker": plan.pipe_memory_per_worker,
             "buffer_memory_per_worker": plan.buffer_memory_per_worker,
+            "pool_idle_max": pools,
         },
         "machine": { "kernel": machine.kernel, "cpus": machine.cpus },
         "notes": plan.notes,
     });
     format!("{document:#}\n")
+}
+
+/// Where the connections or requests of a listener go, and which way their bytes take.
+fn explain_listener(text: &mut String, listener: &Listener, plan: &ListenerPlan, config: &Config) {
+    let binds: Vec<String> = listener.bind.iter().map(ToString::to_string).collect();
+    let binds = binds.join(", ");
+    let Some(http) = listener.http() else {
+        let upstream = listener.upstream().map_or("", |id| &config.upstreams[id.index()].name);
+        line(text, &format!("{}: {binds} -> {upstream}", listener.name));
+        line(text, &format!("    {}: {}", plan.relay.mode.label(), plan.relay.reason));
+        return;
+    };
+    line(text, &format!("{}: {binds}, HTTP", listener.name));
+    let routes = http.router.patterns().iter().zip(&http.routes).zip(&plan.routes);
+    for ((pattern, route), relay) in routes {
+        line(text, &format!("    {pattern} -> {}", destination(route, config)));
+        if let Some(relay) = relay {
+            line(text, &format!("        {}: {}", relay.mode.label(), relay.reason));
+        }
+    }
+    line(text, "    (heads, and what comes with them, are copied whatever the mode)");
+}
+
+fn destination(route: &Route, config: &Config) -> String {
+    match &route.action {
+        Action::Forward(forward) => config.upstreams[forward.upstream.index()].name.clone(),
+        Action::Redirect(redirect) => format!("a redirect, status {}", redirect.status),
+        Action::Respond(respond) => format!("an answer, status {}", respond.status),
+    }
+}
+
+fn listener_as_json(listener: &Listener, plan: &ListenerPlan, config: &Config) -> Value {
+    let relay = |plan: &RelayPlan| {
+        json!({
+            "mode": plan.mode.label(),
+            "pipe_size": plan.pipe_size,
+            "reason": plan.reason,
+        })
+    };
+    let upstream = listener.upstream().map(|id| &config.upstreams[id.index()].name);
+    let routes = listener.http().map(|http| {
+        let routes = http.router.patterns().iter().zip(&http.routes).zip(&plan.routes);
+        let routes = routes.map(|((pattern, route), plan)| {
+            json!({
+                "requests": pattern.to_string(),
+                "destination": destination(route, config),
+                "relay": plan.as_ref().map(relay),
+            })
+        });
+        routes.collect::<Vec<_>>()
+    });
+    json!({
+        "name": listener.name,
+        "protocol": listener.protocol.label(),
+        "upstream": upstream,
+        "relay": relay(&plan.relay),
+        "routes": routes,
+    })
 }
 
 /// One error a line, and how many there are.

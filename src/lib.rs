@@ -1,5 +1,5 @@
-//! Spliceway: a TCP reverse proxy for Linux that moves bytes through kernel pipes. This page is
-//! the map; README.md says how to use what it shows.
+//! Spliceway: a TCP and HTTP reverse proxy for Linux that moves bytes through kernel pipes. This
+//! page is the map; README.md says how to use what it shows.
 //!
 //! # The flow
 //!
@@ -44,12 +44,15 @@
 //! | [`io::event_loop`] | waits for events, tells the worker, gives it a turn |
 //! | [`io::worker`] | all connections of a worker: run queue, deadlines, settling |
 //! | [`io::accept`], `io/connect.rs` | in, with pauses at the limits; out, with retries |
+//! | [`route`] | which route a request takes |
 //! | [`balance`] | which server |
 //! | [`io::drive`] | the interpreter: carries out what the lanes say, by the system call that the conduit needs |
 //! | [`session`] | one connection from accept to close: phases and deadlines |
 //! | [`relay`] | two lanes, and what holds between them: half-close, resets |
 //! | [`relay::lane`] | one direction: what to do next, and what a "would block" means |
 //! | [`relay::choice`] | splice or copy, for the next bytes of a lane |
+//! | [`http::request`], [`http::response`] | HTTP heads, parsed and checked; `http/framing.rs` and [`http::chunk`] say where bodies end |
+//! | [`http::rewrite`], [`http::answer`] | heads as they go on, with [`http::edits`] and [`http::forwarded`]; answers of our own |
 //! | [`relay::coalesce`] | fewer, fuller wake-ups for a lane that has proved to carry bulk |
 //! | [`io::conduit`], [`io::pipe_pool`] | where a lane's bytes are meanwhile; pipes that are used again |
 //! | [`io::kernel`], [`io::linux`] | the system calls as a trait, and the real ones |
@@ -73,7 +76,7 @@
 //! | rank | files | |
 //! |---|---|---|
 //! | 0 | `error`, `id`, `address` | words |
-//! | 1 | `balance`, `config`, `capacity`, `relay` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
+//! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
 //! | 2 | `session`, `sys`, `metrics`, `access_log`, `logging`, `snapshot` | phases of a connection, and what touches the system |
 //! | 3 | `account`, `listen`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
 //! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
@@ -124,7 +127,9 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod error;
+pub mod exchange;
 pub mod explain;
+pub mod http;
 pub mod id;
 pub mod io;
 pub mod listen;
@@ -132,6 +137,7 @@ pub mod load;
 pub mod logging;
 pub mod metrics;
 pub mod relay;
+pub mod route;
 pub mod run;
 pub mod session;
 pub mod snapshot;

@@ -61,7 +61,7 @@ impl std::error::Error for RunError {}
 pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Result<(), RunError> {
     log_machine(&machine, &plan);
     let access_log = AccessLogSink::open(&config.access_log.target).map_err(RunError::AccessLog)?;
-    let prometheus = metrics::install().map_err(|error| RunError::Start(error.to_string()))?;
+    let exposition = metrics::install().map_err(|error| RunError::Start(error.to_string()))?;
     let mut bound = listen::bind(&config, plan.workers).map_err(RunError::Bind)?;
     let admin = bind_admin(&config).map_err(RunError::Bind)?;
     log_addresses(&bound, admin.as_ref());
@@ -96,7 +96,7 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
         workers,
         bound: bound.addresses,
         admin,
-        prometheus,
+        exposition,
         access_log,
     });
     drop(bound.files);

@@ -3,8 +3,8 @@
 // Helpers of tests may panic as tests do; clippy.toml lets only the tests themselves.
 #![allow(clippy::unwrap_used)]
 
-use spliceway::capacity::{Machine, plan};
-use spliceway::config::{Config, RelayMode};
+use spliceway::capacity::{Machine, Plan, plan};
+use spliceway::config::{Action, Config, Protocol, RelayMode};
 use spliceway::load::{Assignment, Base, Sources, load};
 
 fn machine() -> Machine {
@@ -42,9 +42,9 @@ fn a_machine_that_offers_enough_changes_nothing() {
     assert_eq!(plan.workers, 2);
     assert_eq!(plan.pipe_memory_per_worker, 128 << 20);
     assert_eq!(plan.buffer_memory_per_worker, 128 << 20);
-    assert_eq!(plan.listeners[0].mode, RelayMode::Splice);
-    assert_eq!(plan.listeners[0].pipe_size, 256 << 10);
-    assert_eq!(plan.listeners[0].reason, "as configured: spliced through pipes of 256KiB");
+    assert_eq!(plan.listeners[0].relay.mode, RelayMode::Splice);
+    assert_eq!(plan.listeners[0].relay.pipe_size, 256 << 10);
+    assert_eq!(plan.listeners[0].relay.reason, "as configured: spliced through pipes of 256KiB");
     assert_eq!(plan.notes, [""; 0]);
     // 2 workers x 512 pipes x 2 ends, 64 for the rest, 2 a connection.
     assert_eq!(plan.connections_max, (65_536 - 64 - 2_048) / 2);
@@ -99,7 +99,7 @@ fn pipes_shrink_until_enough_of_them_fit() {
     let check = |size: &str, memory: &str, expected: u32| {
         let config = config(&[("relay.pipe_size", size), ("relay.pipe_memory", memory)]);
         let waived = Machine { pipe_limits_waived: true, pipe_size_max: 1 << 31, ..machine() };
-        let listener = plan(&config, &waived).listeners.remove(0);
+        let listener = plan(&config, &waived).listeners.remove(0).relay;
         assert_eq!(listener.mode, RelayMode::Splice, "{size} {memory}");
         assert_eq!(listener.pipe_size, expected, "{size} {memory}");
     };
@@ -118,8 +118,8 @@ fn pipes_shrink_until_enough_of_them_fit() {
 fn each_deviation_has_its_reason() {
     let check = |values: &[(&str, &str)], machine: Machine, mode, expected: &str| {
         let plan = plan(&config(values), &machine);
-        assert_eq!(plan.listeners[0].reason, expected);
-        assert_eq!(plan.listeners[0].mode, mode, "{expected}");
+        assert_eq!(plan.listeners[0].relay.reason, expected);
+        assert_eq!(plan.listeners[0].relay.mode, mode, "{expected}");
         let note = format!("listener a: {expected}");
         assert_eq!(plan.notes.contains(&note), !expected.starts_with("as configured"));
         if mode == RelayMode::Copy {
@@ -187,4 +187,82 @@ fn the_soft_limit_binds_unless_it_is_waived_or_none() {
     check(16_384, true, 128 << 20, false);
     check(16_384, false, 24 << 20, true);
     check(1 << 20, false, 128 << 20, false);
+}
+
+/// One HTTP listener with a route of its own to one upstream, and a default one to another.
+fn http(values: &[(&str, &str)]) -> Config {
+    let text = "[listeners.a]\nprotocol = \"http\"\nbind = \"127.0.0.1:1\"\nupstream = \"a\"\n\
+                [[listeners.a.routes]]\npath = \"/b\"\nupstream = \"b\"\nrelay.mode = \"copy\"\n\
+                [[listeners.a.routes]]\npath = \"/c\"\nrespond.status = 404\n\
+                [upstreams.a]\nservers = [\"127.0.0.1:2\"]\n\
+                [upstreams.b]\nservers = [\"127.0.0.1:3\", \"127.0.0.1:4\"]\n\
+                [upstreams.tcp_only]\nservers = [\"127.0.0.1:5\"]\n";
+    let flags = values.iter().map(|(key, value)| Assignment::flag(key, *value, "--set"));
+    let (supplied, environment) = (Vec::new(), Vec::new());
+    let base = Base::Embedded(text);
+    load(Sources { base, supplied, environment, flags: flags.collect() }).unwrap().config
+}
+
+#[test]
+fn each_route_has_a_way_of_its_own() {
+    let config = http(&[]);
+    let plan = plan(&config, &machine());
+    let routes = &plan.listeners[0].routes;
+    let modes: Vec<_> = routes.iter().map(|relay| relay.as_ref().map(|it| it.mode)).collect();
+    assert_eq!(modes, [Some(RelayMode::Copy), None, Some(RelayMode::Splice)]);
+    assert_eq!(plan.notes, [""; 0]);
+    // Only the routes count: a listener whose routes all copy needs no pipes.
+    let copied = plan_of(&[("listeners.a.upstream", "b"), ("relay.mode", "copy")]);
+    assert_eq!(copied.pipe_memory_per_worker, 0);
+}
+
+fn plan_of(values: &[(&str, &str)]) -> Plan {
+    plan(&http(values), &machine())
+}
+
+#[test]
+fn a_route_that_is_not_as_configured_is_noted_once() {
+    let broken = Machine { splice: Err("refused".to_owned()), ..machine() };
+    let reason = "copied, for splice does not work here: refused";
+    assert_eq!(plan(&http(&[]), &broken).notes, [format!("listener a: {reason}")]);
+    let mut config = http(&[("listeners.a.relay.mode", "copy")]);
+    let Protocol::Http(http) = &mut config.listeners[0].protocol else { unreachable!() };
+    let Action::Forward(forward) = &mut http.routes[0].action else { unreachable!() };
+    forward.relay.mode = RelayMode::Auto;
+    assert_eq!(plan(&config, &broken).notes, [format!("listener a, routes[0]: {reason}")]);
+}
+
+#[test]
+fn pools_fit_the_descriptors() {
+    let check = |idle_max: &str, descriptors_max: u64, expected: [u32; 3]| {
+        let config = http(&[
+            ("upstreams.a.pool.idle_max", idle_max),
+            ("relay.mode", "copy"),
+            ("process.workers", "2"),
+        ]);
+        let plan = plan(&config, &Machine { descriptors_max, ..machine() });
+        assert_eq!(plan.pool_idle_max, expected, "{idle_max} {descriptors_max}");
+        let pooled = u64::from(expected[0] + 2 * expected[1]) * 2;
+        assert!(pooled <= descriptors_max / 4, "{pooled}");
+        let connections = plan.connections_max as u64 * 2;
+        assert_eq!(connections, descriptors_max - 64 - pooled, "{descriptors_max}");
+        assert_eq!(plan.notes.is_empty(), expected[..2] == [idle_max.parse().unwrap(), 64]);
+    };
+    // Two workers; one server in the first, two in the second, which has the default of 64.
+    check("64", 65_536, [64, 64, 0]);
+    check("0", 65_536, [0, 64, 0]);
+    check("64", 1_536, [64, 64, 0]);
+    check("64", 1_024, [42, 42, 0]);
+    check("10000", 4_096, [505, 3, 0]);
+}
+
+#[test]
+fn a_smaller_pool_says_so() {
+    let machine = Machine { descriptors_max: 1_024, ..machine() };
+    let notes = plan(&http(&[("relay.mode", "copy")]), &machine).notes;
+    assert_eq!(
+        notes[0],
+        "upstream a: each worker keeps 42 idle connections to each server instead of \
+         pool.idle_max = 64: RLIMIT_NOFILE = 1024 leaves no descriptors for more"
+    );
 }

@@ -32,6 +32,12 @@ fn check_says_ok_or_lists_every_error() {
         "",
     );
     check(
+        &["check", "--config", "config/http.toml"],
+        0,
+        "config/http.toml: ok, 1 listener, 3 upstreams\n",
+        "",
+    );
+    check(
         &["check", "--config", "config/none.toml"],
         1,
         "",
@@ -69,6 +75,7 @@ fn a_wrong_command_line_ends_with_2() {
         &["check"][..],
         &["explain"],
         &["tcp", "--listen", "127.0.0.1:1"],
+        &["http", "--to", "127.0.0.1:1"],
         &["run", "--set", "relay.mode"],
         &["--nonsense"],
     ] {
@@ -99,6 +106,38 @@ fn explain_shows_values_with_origins_and_the_way_that_bytes_take() {
     ] {
         assert!(words.iter().any(|line| line == expected), "{expected} is not in\n{text}");
     }
+}
+
+#[test]
+fn explain_shows_every_route_of_an_http_listener() {
+    let output = spliceway(&["explain", "--config", "config/http.toml"], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let words: Vec<String> =
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for expected in [
+        "listeners.web.routes[0].redirect.status 308 default",
+        "listeners.web.routes[1].relay.mode splice relay.mode, default",
+        "upstreams.api.pool.idle_timeout 30s config/http.toml:62",
+        "upstreams.site.pool.idle_timeout 4s timeouts.upstream_idle, default",
+        "web: 0.0.0.0:80, [::]:80, HTTP",
+        "example.com/ -> a redirect, status 308",
+        "*/api -> api",
+        "POST,PUT */upload Authorization=* -> storage",
+        "*/upload -> an answer, status 403",
+        "every request -> site",
+    ] {
+        assert!(words.iter().any(|line| line == expected), "{expected} is not in\n{text}");
+    }
+    let output = spliceway(&["explain", "--json", "--config", "config/http.toml"], &[]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let listener = &json["listeners"][0];
+    assert_eq!((&listener["protocol"], &listener["upstream"]), (&"http".into(), &"site".into()));
+    let routes = listener["routes"].as_array().unwrap();
+    assert_eq!(routes[0]["requests"], "example.com/");
+    assert_eq!((&routes[0]["relay"], &routes[1]["destination"]), (&json["none"], &"api".into()));
+    assert_eq!(routes[1]["relay"]["mode"], "splice");
+    assert_eq!(json["plan"]["pool_idle_max"]["api"], 256);
 }
 
 #[test]

@@ -26,11 +26,13 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use spliceway::access_log::{LINES_QUEUED_MAX, Record};
+use spliceway::balance::attempts;
 use spliceway::config::units::{parse_duration, parse_size};
 use spliceway::config::{LogFormat, limits};
 use spliceway::error::{CloseReason, FallbackReason};
+use spliceway::http::template::Placeholder;
 use spliceway::metrics::{FAMILIES, Kind};
-use spliceway::{control, io, relay, session};
+use spliceway::{control, io, relay};
 use support::proxy::{Launch, Proxy, binary};
 use support::tools::have;
 use tempfile::TempDir;
@@ -93,8 +95,8 @@ const ADMIN: &str = "127.0.0.1:9900";
 /// Where the README says that the service behind the proxy listens.
 const SERVICE: &str = "127.0.0.1:3000";
 
-const MINIMAL: &str = "[listeners.web]\nbind = \"127.0.0.1:0\"\nupstream = \"app\"\n\
-    [upstreams.app]\nservers = [\"127.0.0.1:9\"]\n";
+const MINIMAL: &str = "[upstreams.app]\nservers = [\"127.0.0.1:9\"]\n\
+    [listeners.web]\nbind = \"127.0.0.1:0\"\nupstream = \"app\"\n";
 
 /// A fenced block.
 #[derive(Debug)]
@@ -315,7 +317,9 @@ impl Reader {
 }
 
 fn starts_the_proxy(command: &str) -> bool {
-    ["cargo run", "spliceway tcp", "spliceway run"].iter().any(|start| command.contains(start))
+    ["cargo run", "spliceway tcp", "spliceway http", "spliceway run"]
+        .iter()
+        .any(|start| command.contains(start))
 }
 
 /// The service that the README supposes: it answers every request alike.
@@ -423,11 +427,16 @@ fn the_drop_ins_fit_the_unit() {
     }
 }
 
-/// Key, value and origin of each value in force of a configuration without options.
-fn explained() -> Vec<(String, String, String)> {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("minimal.toml");
-    fs::write(&path, MINIMAL).unwrap();
+/// A value in force, as `explain` has it.
+#[derive(Debug, Clone)]
+struct Explained {
+    key: String,
+    value: String,
+    origin: String,
+}
+
+/// What `explain` says of a configuration.
+fn explain(path: &Path) -> Vec<Explained> {
     let mut command = Command::new(binary());
     let output =
         command.env_clear().args(["explain", "--json", "--config"]).arg(path).output().unwrap();
@@ -437,11 +446,21 @@ fn explained() -> Vec<(String, String, String)> {
         key.replace("listeners.web.", "listeners.NAME.")
             .replace("upstreams.app.", "upstreams.NAME.")
     };
-    let values = json["values"].as_array().unwrap();
-    values
-        .iter()
-        .map(|it| (named(text(&it["key"])), text(&it["value"]), text(&it["origin"])))
-        .collect()
+    let values = json["values"].as_array().unwrap().iter();
+    let explained = values.map(|it| Explained {
+        key: named(text(&it["key"])),
+        value: text(&it["value"]),
+        origin: text(&it["origin"]),
+    });
+    explained.collect()
+}
+
+/// Each value in force of a configuration without options.
+fn explain_minimal(protocol: &str) -> Vec<Explained> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("minimal.toml");
+    fs::write(&path, format!("{MINIMAL}{protocol}")).unwrap();
+    explain(&path)
 }
 
 /// A number, a size or a duration, however it is written.
@@ -476,6 +495,14 @@ fn limits_of(key: &str) -> Option<[Amount; 2]> {
         "relay.pipe_memory" | "relay.buffer_memory" => both(&limits::RELAY_MEMORY, Amount::Bytes),
         "keepalive.idle" | "keepalive.interval" => both(&limits::KEEPALIVE, Amount::Time),
         "keepalive.probes" => both(&limits::KEEPALIVE_PROBES, Amount::Number),
+        "http.head_size" => both(&limits::HEAD_SIZE, Amount::Bytes),
+        "http.headers_max" => both(&limits::HEADERS, Amount::Number),
+        "http.target_size" => both(&limits::TARGET_SIZE, Amount::Bytes),
+        "http.chunk_extension_size" => both(&limits::CHUNK_EXTENSION_SIZE, Amount::Bytes),
+        "http.trailer_size" => both(&limits::TRAILER_SIZE, Amount::Bytes),
+        "http.request_body_max" => both(&limits::REQUEST_BODY, Amount::Bytes),
+        "upstreams.NAME.pool.idle_max" => both(&limits::POOL_IDLE, Amount::Number),
+        "upstreams.NAME.pool.idle_timeout" => both(&limits::TIMEOUT, Amount::Time),
         "listeners.NAME.backlog" => both(&limits::BACKLOG, Amount::Number),
         _ if key.starts_with("timeouts.") => both(&limits::TIMEOUT, Amount::Time),
         _ => None,
@@ -484,15 +511,17 @@ fn limits_of(key: &str) -> Option<[Amount; 2]> {
 
 #[test]
 fn the_config_table_has_every_key_with_its_default_and_its_range() {
-    let explained = explained();
+    let tcp = explain_minimal("");
+    let http = explain_minimal("protocol = \"http\"\n").into_iter();
+    let http: Vec<Explained> =
+        http.filter(|it| !tcp.iter().any(|known| known.key == it.key)).collect();
     let mut keys: Vec<String> = Vec::new();
     for row in table("config") {
-        let [key, _type, default, range, per_listener, _meaning] = row.try_into().unwrap();
+        let [key, _type, default, range, listener, _meaning] = row.try_into().unwrap();
         let key = code(&key).join(" ");
-        let (_, value, origin) = explained
-            .iter()
-            .find(|(it, _, _)| *it == key)
-            .unwrap_or_else(|| panic!("explain does not know {key}"));
+        let explained = tcp.iter().chain(&http).find(|it| it.key == key);
+        let Explained { value, origin, .. } =
+            explained.unwrap_or_else(|| panic!("explain does not know {key}"));
         match code(&default).as_slice() {
             [] => assert!(default == "required" && origin != "default", "{key}: {default:?}"),
             [written] => {
@@ -503,15 +532,47 @@ fn the_config_table_has_every_key_with_its_default_and_its_range() {
         }
         let range: Vec<Amount> = code(&range).iter().map(|bound| Amount::of(bound)).collect();
         assert_eq!(range, limits_of(&key).map_or(Vec::new(), Vec::from), "the range of {key}");
-        if per_listener == "yes" {
-            keys.push(format!("listeners.NAME.{key}"));
-        }
+        let of_listener = match listener.as_str() {
+            "yes" | "yes, HTTP" => {
+                keys.push(format!("listeners.NAME.{key}"));
+                keys.last().unwrap()
+            }
+            _ => &key,
+        };
+        let is_of_http = http.iter().any(|it| it.key == *of_listener);
+        assert_eq!(listener.ends_with("HTTP"), is_of_http, "{key}");
         keys.push(key);
     }
-    let mut expected: Vec<String> = explained.into_iter().map(|(key, _, _)| key).collect();
+    let mut expected: Vec<String> = tcp.into_iter().chain(http).map(|it| it.key).collect();
     keys.sort();
     expected.sort();
     assert_eq!(keys, expected);
+}
+
+/// Those of example.toml, which has every key; its own test sees to that.
+#[test]
+fn the_routes_table_has_every_key() {
+    let routes = explain(&root().join("config/example.toml")).into_iter().filter_map(|it| {
+        let (_, key) = it.key.strip_prefix("listeners.NAME.routes[")?.split_once("].")?;
+        let names = ["set.", "add.", "headers."];
+        let named = names.into_iter().find_map(|table| {
+            let (before, name) = key.split_once(table)?;
+            (!name.contains('.') && name != "remove").then(|| format!("{before}{table}NAME"))
+        });
+        Some(named.unwrap_or_else(|| key.to_owned()))
+    });
+    let mut expected: Vec<String> = routes.collect();
+    let mut shown = first_codes("routes");
+    expected.sort();
+    expected.dedup();
+    shown.sort();
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn the_placeholders_are_all_there() {
+    let expected = Placeholder::ALL.map(|placeholder| format!("{{{}}}", placeholder.name()));
+    assert_eq!(first_codes("placeholders"), expected);
 }
 
 #[test]
@@ -617,12 +678,10 @@ fn figures_in_sentences_are_those_of_the_source() {
         ),
         format!("woken {} times in a row", relay::lane::BARREN_WAKES_MAX),
         format!("looks again {} ms after", io::accept::ACCEPT_RETRY_INTERVAL.as_millis()),
-        format!(
-            "the next server in turn is tried, {} servers at",
-            word(session::CONNECT_ATTEMPTS_MAX)
-        ),
+        format!("the next server in turn is tried, {} servers at", word(attempts::ATTEMPTS_MAX)),
         format!("One buffer of {} for each worker", kib(io::conduit::SCRATCH_BYTES)),
         format!("reads shrink to {}", kib(io::conduit::READ_BYTES_WHEN_SPENT)),
+        format!("up to {}. |", kib(limits::RESPOND_BODY)),
         format!("a pipe of less than {}", kib(io::pipe_pool::PIPE_BYTES_MIN as usize)),
         format!(
             "{} reads in a row of {} or more, or one of {}, turn it to splice; {} reads in a row of \

@@ -13,9 +13,10 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::origin::{Origin, exchange};
+use support::origin::{Origin, Report, exchange};
 use support::pattern::{digest, read_digest, write_pattern};
 use support::proxy::{Launch, Proxy};
+use support::stream::Stream;
 use support::tools::{have, skip};
 use support::{eventually, in_each_mode};
 
@@ -39,10 +40,10 @@ struct Traced {
 struct Tracer(Child);
 
 impl Tracer {
-    /// `None` where this user may not trace.
-    fn attach(proxy: &Proxy, output: &Path) -> Option<Tracer> {
+    /// Traces these calls, as strace names them. `None` where this user may not trace.
+    fn attach(proxy: &Proxy, output: &Path, calls: &str) -> Option<Tracer> {
         let mut command = Command::new("strace");
-        command.args(["-f", "-yy", "-e", "trace=recvfrom,recvmsg,recvmmsg,read,readv,splice"]);
+        command.args(["-f", "-yy", "-e", &format!("trace={calls}")]);
         command.arg("-o").arg(output).args(["-p", &proxy.pid().to_string()]);
         let tracer = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut tracer = Tracer(tracer);
@@ -122,7 +123,8 @@ fn trace(mode: &str) -> Option<Traced> {
     let output = directory.path().join("trace");
     let origin = Origin::start(exchange(2, BYTES));
     let proxy = Launch::tcp(mode, &[origin.address()]).start();
-    let Some(tracer) = Tracer::attach(&proxy, &output) else {
+    let calls = "recvfrom,recvmsg,recvmmsg,read,readv,splice";
+    let Some(tracer) = Tracer::attach(&proxy, &output, calls) else {
         skip("this user may not trace processes");
         return None;
     };
@@ -179,6 +181,71 @@ fn a_trace_is_summed() {
     );
     assert_eq!((traced.read, traced.spliced), (7, 30));
     assert_eq!((traced.splices, traced.blocking, traced.corked), (3, 1, 1));
+}
+
+/// Answers each request on a connection with the same few bytes, in one segment.
+fn answer_requests(mut stream: Stream) -> Option<Report> {
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer).ok()? {
+            0 => return None,
+            read => request.extend_from_slice(&buffer[..read]),
+        }
+        if request.ends_with(b"\r\n\r\n") {
+            request.clear();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").ok()?;
+        }
+    }
+}
+
+/// The least that a request can cost: each of its four messages is read or written once. There is
+/// no read that only says that there is nothing, no look whether the server is still there, and
+/// nothing is told to the kernel when a connection changes hands.
+#[test]
+fn a_request_costs_four_system_calls_and_a_share_of_the_waiting() {
+    const REQUESTS: usize = 300;
+    if !have("strace", "-V") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("trace");
+    let origin = Origin::start(answer_requests);
+    let address = origin.address().to_string();
+    let arguments = ["http", "--listen", "127.0.0.1:0", "--to", &address, "--admin", "off"];
+    let proxy = Launch::with_arguments(&arguments)
+        .set("access_log.path", "off")
+        .set("process.workers", "1");
+    let proxy = proxy.start();
+    let mut client = proxy.connect();
+    let mut ask = || {
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"hello") {
+            let mut buffer = [0; 4096];
+            let read = client.read(&mut buffer).unwrap();
+            assert!(read > 0, "the proxy has closed");
+            answer.extend_from_slice(&buffer[..read]);
+        }
+    };
+    // The server's connection stands before the calls are counted.
+    ask();
+    let Some(tracer) = Tracer::attach(&proxy, &output, "all") else {
+        skip("this user may not trace processes");
+        return;
+    };
+    (0..REQUESTS).for_each(|_| ask());
+    tracer.finish();
+    let trace = std::fs::read_to_string(output).unwrap();
+    let is_on_tcp = |line: &&str| line.contains("<TCP:[") && !line.contains("<... ");
+    let on_tcp = trace.lines().filter(is_on_tcp).filter(|line| !line.contains("epoll_wait"));
+    let count = on_tcp.clone().count();
+    // A few more where a message comes in two segments.
+    let at_most = 4 * REQUESTS + REQUESTS / 20;
+    let last: Vec<&str> = on_tcp.skip(count.saturating_sub(8)).collect();
+    assert!((4 * REQUESTS..=at_most).contains(&count), "{count} calls, the last: {last:#?}");
+    let waits = trace.lines().filter(|line| line.contains("epoll_wait(")).count();
+    assert!(waits <= 2 * REQUESTS + REQUESTS / 2, "{waits} waits for {REQUESTS} requests");
 }
 
 /// A mask of signals in `/proc/PID/status` (proc_pid_status(5)); the lowest bit is signal 1.

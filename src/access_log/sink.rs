@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -17,9 +17,12 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 
 use crate::config::LogTarget;
 
-/// Lines that wait for the thread that writes them, before further ones are dropped: about
-/// 10 MiB of memory in JSON.
+/// Lines that wait for the thread that writes them, before further ones are dropped.
 pub const LINES_QUEUED_MAX: usize = 16 * 1024;
+
+/// Bytes of such lines. Lines of TCP stay below it; those of HTTP may be as long as a client
+/// likes, within bounds.
+pub const QUEUED_BYTES_MAX: usize = 16 << 20;
 
 /// Bytes that are gathered while lines come faster than one by one.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -36,9 +39,38 @@ pub struct AccessLogSink(Option<Open>);
 struct Open {
     queue: NonBlocking,
     overflowed: ErrorCounter,
+    backlog: Arc<Backlog>,
     failed: Arc<AtomicU64>,
     file: Option<ReopenableFile>,
     _flush_on_drop: Arc<WorkerGuard>,
+}
+
+/// What was handed over and not yet taken up by the thread that writes.
+#[derive(Debug, Default)]
+struct Backlog {
+    lines: AtomicUsize,
+    bytes: AtomicUsize,
+    /// Lines that found no room.
+    refused: AtomicU64,
+}
+
+impl Backlog {
+    /// Takes up room for a line, if there is any.
+    fn reserve(&self, bytes: usize) -> bool {
+        let lines = self.lines.fetch_add(1, Ordering::Relaxed);
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let has_room = lines < LINES_QUEUED_MAX && before + bytes <= QUEUED_BYTES_MAX;
+        if !has_room {
+            self.release(bytes);
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        has_room
+    }
+
+    fn release(&self, bytes: usize) {
+        self.lines.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 /// The access log cannot be opened.
@@ -87,16 +119,18 @@ impl AccessLogSink {
     }
 
     fn over(target: impl Write + Send + 'static, file: Option<ReopenableFile>) -> AccessLogSink {
-        let failed = Arc::new(AtomicU64::new(0));
+        let (backlog, failed) = (Arc::<Backlog>::default(), Arc::<AtomicU64>::default());
+        let writer = LineWriter::new(target, Arc::clone(&backlog), Arc::clone(&failed));
         let (queue, guard) = NonBlockingBuilder::default()
             .lossy(true)
             .buffered_lines_limit(LINES_QUEUED_MAX)
             .thread_name("access-log")
-            .finish(LineWriter::new(target, Arc::clone(&failed)));
+            .finish(writer);
         let overflowed = queue.error_counter();
         AccessLogSink(Some(Open {
             queue,
             overflowed,
+            backlog,
             failed,
             file,
             _flush_on_drop: Arc::new(guard),
@@ -111,7 +145,8 @@ impl AccessLogSink {
     /// Hands over one line, which ends in a line feed. Never blocks and never fails: a line that
     /// finds the queue full is dropped and counted.
     pub fn append(&mut self, line: &[u8]) {
-        if let Some(open) = &mut self.0 {
+        let Some(open) = &mut self.0 else { return };
+        if open.backlog.reserve(line.len()) {
             let queued = open.queue.write_all(line);
             debug_assert!(queued.is_ok(), "a lossy queue reports no errors");
         }
@@ -120,7 +155,10 @@ impl AccessLogSink {
     /// Lines lost since the start, for want of room in the queue or because a write failed.
     pub fn dropped(&self) -> u64 {
         self.0.as_ref().map_or(0, |open| {
-            open.overflowed.dropped_lines() as u64 + open.failed.load(Ordering::Relaxed)
+            // The queue itself has room for all that is let into it, unless its thread is gone.
+            open.overflowed.dropped_lines() as u64
+                + open.backlog.refused.load(Ordering::Relaxed)
+                + open.failed.load(Ordering::Relaxed)
         })
     }
 
@@ -178,14 +216,15 @@ struct LineWriter<W> {
     gathered: Vec<u8>,
     /// The target's last byte is not the end of a line, because a write failed in the middle.
     torn: bool,
+    backlog: Arc<Backlog>,
     failed: Arc<AtomicU64>,
     reported_at: Option<Instant>,
 }
 
 impl<W: Write> LineWriter<W> {
-    fn new(target: W, failed: Arc<AtomicU64>) -> LineWriter<W> {
+    fn new(target: W, backlog: Arc<Backlog>, failed: Arc<AtomicU64>) -> LineWriter<W> {
         let gathered = Vec::with_capacity(WRITE_BYTES);
-        LineWriter { target, gathered, torn: false, failed, reported_at: None }
+        LineWriter { target, gathered, torn: false, backlog, failed, reported_at: None }
     }
 
     fn write_gathered(&mut self) {
@@ -238,6 +277,7 @@ impl<W: Write> LineWriter<W> {
 
 impl<W: Write> Write for LineWriter<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.backlog.release(line.len());
         if self.gathered.len() + line.len() > WRITE_BYTES {
             self.write_gathered();
         }
@@ -350,6 +390,21 @@ mod tests {
         assert!(dropped <= (appended - LINES_QUEUED_MAX) as u64, "{dropped}");
     }
 
+    #[test]
+    fn long_lines_are_bounded_by_their_bytes() {
+        let (gate, blocked) = mpsc::channel();
+        let mut sink = AccessLogSink::over(Blocked(blocked), None);
+        let line = vec![b'x'; 1 << 20];
+        let fitting = QUEUED_BYTES_MAX / line.len();
+        // The thread takes one out of the queue before it blocks.
+        for _ in 0..2 * fitting {
+            sink.append(&line);
+        }
+        let dropped = sink.dropped();
+        drop(gate);
+        assert!((fitting - 2..=fitting).contains(&(dropped as usize)), "{dropped}");
+    }
+
     /// Takes so many bytes, fails once, and then takes everything.
     struct FailsOnce {
         room: usize,
@@ -379,11 +434,14 @@ mod tests {
         let check = |room: usize, expected: &str, lost: u64| {
             let mut target = FailsOnce { room, failed: false, written: Vec::new() };
             let failed = Arc::new(AtomicU64::new(0));
-            let mut writer = LineWriter::new(&mut target, Arc::clone(&failed));
-            writer.write_all(b"one\ntwo\n").unwrap();
-            writer.flush().unwrap();
-            writer.write_all(b"three\n").unwrap();
-            writer.flush().unwrap();
+            let backlog = Arc::<Backlog>::default();
+            let mut writer =
+                LineWriter::new(&mut target, Arc::clone(&backlog), Arc::clone(&failed));
+            for lines in [&b"one\ntwo\n"[..], b"three\n"] {
+                assert!(backlog.reserve(lines.len()));
+                writer.write_all(lines).unwrap();
+                writer.flush().unwrap();
+            }
             assert_eq!(String::from_utf8_lossy(&target.written), expected, "{room}");
             assert_eq!(failed.load(Ordering::Relaxed), lost, "{room}");
         };

@@ -1,8 +1,9 @@
 //! The settings that stand both for all listeners and within one: `[relay]`, `[timeouts]`,
-//! `[keepalive]` and what `[listeners.NAME]` overrides of them.
+//! `[keepalive]` and what `[listeners.NAME]` overrides of them. Those of HTTP are in `http.rs`.
 
 use std::time::Duration;
 
+use super::http_settings::HttpSettings;
 use super::kinds::{Choice, Count, PipeCapacity, Rounded, SizeOrOff, Span, Switch, WholeSeconds};
 use super::reader::{Fallback, Report, Section, Setting};
 use super::valid::{narrow, seconds};
@@ -19,6 +20,7 @@ pub(super) struct Shared {
     pub(super) relay: RelaySettings,
     pub(super) timeouts: TimeoutSettings,
     pub(super) keepalive: KeepaliveSettings,
+    pub(super) http: HttpSettings,
 }
 
 pub(super) struct RelaySettings {
@@ -48,6 +50,7 @@ impl RelaySettings {
             low_water: section.read(report, "low_water", &SizeOrOff(limits::LOW_WATER), low_water),
         }
     }
+
     pub(super) fn relay(&self) -> Relay {
         Relay {
             mode: self.mode.value,
@@ -64,8 +67,9 @@ pub(super) struct TimeoutSettings {
 }
 
 impl TimeoutSettings {
+    /// Leaves `section` open: HTTP has more keys.
     pub(super) fn read(
-        mut section: Section<'_>,
+        section: &mut Section<'_>,
         report: &mut Report,
         shared: Option<&TimeoutSettings>,
     ) -> TimeoutSettings {
@@ -73,13 +77,11 @@ impl TimeoutSettings {
         let connect = Fallback::new(shared.map(|s| &s.connect), seconds(5));
         let idle = Fallback::new(shared.map(|s| &s.idle), seconds(5 * 60));
         let half_closed = Fallback::new(shared.map(|s| &s.half_closed), seconds(30));
-        let settings = TimeoutSettings {
+        TimeoutSettings {
             connect: section.read(report, "connect", &kind, connect),
             idle: section.read(report, "idle", &kind, idle),
             half_closed: section.read(report, "half_closed", &kind, half_closed),
-        };
-        section.finish(report);
-        settings
+        }
     }
 
     pub(super) fn timeouts(&self) -> Timeouts {

@@ -5,10 +5,11 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::LogTarget;
 use super::error::{alternatives, nearest};
 use super::raw::{Node, Value};
 use super::units::{parse_duration, parse_size, show_duration, show_size};
-use super::{LogTarget, Protocol};
+use crate::address::Address;
 
 /// Why a value is not of the kind that its key takes.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(super) struct Mismatch {
 }
 
 impl Mismatch {
-    fn found(value: &Value, reason: &str, expected: impl Into<String>) -> Mismatch {
+    pub(super) fn found(value: &Value, reason: &str, expected: impl Into<String>) -> Mismatch {
         let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
         Mismatch {
             problem: format!("found {value}{reason}"),
@@ -42,7 +43,7 @@ pub(super) trait Kind {
 }
 
 /// The string that was written, unless something else was.
-fn text<'n>(node: &'n Node, expected: &str) -> Result<&'n str, Mismatch> {
+pub(super) fn text<'n>(node: &'n Node, expected: &str) -> Result<&'n str, Mismatch> {
     match &node.value {
         Value::Text(text) => Ok(text),
         other => Err(Mismatch::found(other, "", expected)),
@@ -55,7 +56,10 @@ pub(super) struct Size(pub(super) RangeInclusive<u64>);
 impl Size {
     fn expected(&self) -> String {
         let (min, max) = (show_size(*self.0.start()), show_size(*self.0.end()));
-        format!("a size from {min} to {max} with its unit, such as \"256MiB\"")
+        let examples = [256 << 20, 256 << 10, 16 << 10];
+        let example = examples.into_iter().find(|size| self.0.contains(size)).unwrap_or_default();
+        let example = show_size(example);
+        format!("a size from {min} to {max} with its unit, such as \"{example}\"")
     }
 }
 
@@ -125,10 +129,7 @@ impl Kind for PipeCapacity {
 
     fn read(&self, node: &Node) -> Result<Rounded, Mismatch> {
         let kind = Size(self.0.clone());
-        let asked = kind.read(node).map_err(|mut mismatch| {
-            mismatch.expected = mismatch.expected.replace("256MiB", "256KiB");
-            mismatch
-        })?;
+        let asked = kind.read(node)?;
         match u32::try_from(asked.next_power_of_two()) {
             Ok(size) => Ok(Rounded { asked, size }),
             Err(_) => Err(Mismatch::found(&node.value, "it is too large", kind.expected())),
@@ -199,7 +200,7 @@ impl Count {
         format!("a whole number from {} to {}", self.0.start(), self.0.end())
     }
 
-    fn number(node: &Node) -> Option<i128> {
+    pub(super) fn number(node: &Node) -> Option<i128> {
         match &node.value {
             Value::Integer(number) => Some(*number),
             Value::Text(text) if node.origin.is_untyped() => text.trim().parse().ok(),
@@ -292,22 +293,23 @@ impl<T: Copy + PartialEq> Kind for Choice<T> {
     }
 }
 
-/// `listeners.NAME.protocol`.
-pub(super) struct ProtocolName;
+/// Where to listen or to connect.
+pub(super) struct ServerAddress;
 
-impl Kind for ProtocolName {
-    type Value = Protocol;
+impl ServerAddress {
+    pub(super) const EXPECTED: &str = "an address";
+}
 
-    fn read(&self, node: &Node) -> Result<Protocol, Mismatch> {
-        let expected = "\"tcp\", the only protocol that this version speaks";
-        match text(node, expected)? {
-            "tcp" => Ok(Protocol::Tcp),
-            _ => Err(Mismatch::found(&node.value, "", expected)),
-        }
+impl Kind for ServerAddress {
+    type Value = Address;
+
+    fn read(&self, node: &Node) -> Result<Address, Mismatch> {
+        let address = text(node, ServerAddress::EXPECTED)?;
+        address.parse().map_err(|reason: String| Mismatch::found(&node.value, &reason, ""))
     }
 
-    fn show(&self, Protocol::Tcp: &Protocol) -> String {
-        "tcp".to_owned()
+    fn show(&self, address: &Address) -> String {
+        address.to_string()
     }
 }
 

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::http::limits::{ChunkLimits, HeadLimits};
+
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
@@ -33,6 +35,36 @@ pub const RELAY_MEMORY: RangeInclusive<u64> = MIB..=TIB;
 /// `timeouts.*`: every timeout is finite; a millisecond is what epoll_wait(2) can tell apart.
 pub const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=WEEK;
 
+/// `http.head_size`, in bytes: each client that sends its head slowly may hold as much memory.
+pub const HEAD_SIZE: RangeInclusive<u64> = wide(&HeadLimits::HEAD_SIZE);
+
+/// `http.headers_max`
+pub const HEADERS: RangeInclusive<u64> = wide(&HeadLimits::FIELDS);
+
+/// `http.target_size`, in bytes; 8000 at least are what RFC 9112, section 3, recommends.
+pub const TARGET_SIZE: RangeInclusive<u64> = wide(&HeadLimits::TARGET_SIZE);
+
+/// `http.chunk_extension_size`, in bytes.
+pub const CHUNK_EXTENSION_SIZE: RangeInclusive<u64> = wide(&ChunkLimits::EXTENSION_SIZE);
+
+/// `http.trailer_size`, in bytes.
+pub const TRAILER_SIZE: RangeInclusive<u64> = wide(&ChunkLimits::TRAILER_SIZE);
+
+/// `http.request_body_max`, in bytes.
+pub const REQUEST_BODY: RangeInclusive<u64> = 0..=TIB;
+
+/// `listeners.NAME.routes`: a request may be compared with each of them.
+pub const ROUTES: usize = 1000;
+
+/// `respond.status`: those that end a request (RFC 9110, section 15).
+pub const RESPOND_STATUS: RangeInclusive<u64> = 200..=599;
+
+/// `respond.body`, in bytes: it is held in memory, and is for a sentence or a small page.
+pub const RESPOND_BODY: usize = 64 << 10;
+
+/// `upstreams.NAME.pool.idle_max`: none at all to more than one server should be asked to hold.
+pub const POOL_IDLE: RangeInclusive<u64> = 0..=10_000;
+
 /// `keepalive.idle` and `keepalive.interval`, in whole seconds: `MAX_TCP_KEEPIDLE` and
 /// `MAX_TCP_KEEPINTVL` of the kernel's `include/net/tcp.h`.
 pub const KEEPALIVE: RangeInclusive<Duration> =
@@ -47,3 +79,8 @@ pub const BACKLOG: RangeInclusive<u64> = 1..=65_535;
 /// Names of listeners and upstreams, in bytes: as long as a label of a host name may be
 /// (RFC 1035, section 2.3.4), for they end up in labels of metrics.
 pub const NAME_BYTES: RangeInclusive<usize> = 1..=63;
+
+/// A range of numbers of memory as one of numbers of a config.
+const fn wide(range: &RangeInclusive<usize>) -> RangeInclusive<u64> {
+    *range.start() as u64..=*range.end() as u64
+}

@@ -5,12 +5,20 @@
 
 mod conflict;
 mod error;
+mod headers;
+mod http;
+mod http_kinds;
+mod http_listener;
+mod http_settings;
 mod inherited;
 mod kinds;
 pub mod limits;
+mod listener;
 pub mod raw;
 mod reader;
+mod routes;
 pub mod units;
+mod upstream;
 pub mod valid;
 
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +30,7 @@ use crate::address::Address;
 use crate::id::UpstreamId;
 
 pub use error::ConfigError;
+pub use http::{Action, Forward, Http, HttpLimits, HttpTimeouts, Redirect, Respond, Route};
 pub use reader::Effective;
 
 /// Everything that an operator decides.
@@ -115,10 +124,8 @@ pub struct Listener {
     /// `backlog`: connections that the kernel has completed and nobody has accepted yet. The
     /// kernel caps it at `net.core.somaxconn`.
     pub backlog: u32,
-    /// `protocol`
+    /// `protocol`, with what only this protocol has.
     pub protocol: Protocol,
-    /// `upstream`
-    pub upstream: UpstreamId,
     /// `[relay]`, with what `[listeners.NAME.relay]` overrides.
     pub relay: Relay,
     /// `[timeouts]`, with what `[listeners.NAME.timeouts]` overrides.
@@ -127,11 +134,42 @@ pub struct Listener {
     pub keepalive: Option<Keepalive>,
 }
 
+impl Listener {
+    /// `upstream`: where a connection or a request goes that no route claims. A TCP listener
+    /// always has one.
+    pub fn upstream(&self) -> Option<UpstreamId> {
+        match &self.protocol {
+            Protocol::Tcp(upstream) => Some(*upstream),
+            Protocol::Http(http) => http.upstream(),
+        }
+    }
+
+    /// What only an HTTP listener has.
+    pub fn http(&self) -> Option<&Http> {
+        match &self.protocol {
+            Protocol::Tcp(_) => None,
+            Protocol::Http(http) => Some(http),
+        }
+    }
+}
+
 /// What a listener speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Protocol {
-    /// Bytes, whatever they mean.
-    Tcp,
+    /// Bytes, whatever they mean; they all go to this upstream.
+    Tcp(UpstreamId),
+    /// HTTP/1.1 and HTTP/1.0 (RFC 9112).
+    Http(Box<Http>),
+}
+
+impl Protocol {
+    /// As written in the config.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Protocol::Tcp(_) => "tcp",
+            Protocol::Http(_) => "http",
+        }
+    }
 }
 
 /// How the bytes of a listener's connections travel.
@@ -201,6 +239,19 @@ pub struct Upstream {
     pub source: Option<IpAddr>,
     /// `servers`, at least one.
     pub servers: Vec<Address>,
+    /// `[upstreams.NAME.pool]`
+    pub pool: Pool,
+}
+
+/// `[upstreams.NAME.pool]`: connections to a server that wait for the next request. Only HTTP
+/// listeners have such; a connection of a TCP listener belongs to one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// `idle_max`: how many may wait, for each worker and server.
+    pub idle_max: u32,
+    /// `idle_timeout`: how long one may wait. Shorter than the time after which servers close
+    /// them, or requests meet connections that have just died.
+    pub idle_timeout: Duration,
 }
 
 /// `balance`

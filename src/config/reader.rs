@@ -3,7 +3,7 @@
 //! program got.
 
 use super::error::{ConfigError, nearest};
-use super::kinds::{Kind, Mismatch};
+use super::kinds::{Kind, Mismatch, ServerAddress};
 use super::raw::{Node, Origin, Table, Value, join_key};
 use crate::address::Address;
 
@@ -153,16 +153,10 @@ impl<'t> Section<'t> {
         kind: &K,
         fallback: Fallback<'_, K::Value>,
     ) -> Setting<K::Value> {
-        let key = join_key(&self.key, name);
-        if let Some(node) = self.node(name) {
-            match kind.read(node) {
-                Ok(value) => {
-                    report.record(&key, kind.show(&value), &node.origin, &key);
-                    return Setting { value, key, origin: node.origin.clone() };
-                }
-                Err(mismatch) => report.mismatch(key.clone(), &node.origin, mismatch),
-            }
+        if let Some(setting) = self.optional(report, name, kind) {
+            return setting;
         }
+        let key = join_key(&self.key, name);
         let setting = match fallback {
             Fallback::Default(value) => {
                 Setting { value, key: key.clone(), origin: Origin::Default }
@@ -173,6 +167,20 @@ impl<'t> Section<'t> {
         setting
     }
 
+    /// Reads the value at `name`, if one is written.
+    pub(super) fn optional<K: Kind>(
+        &mut self,
+        report: &mut Report,
+        name: &'static str,
+        kind: &K,
+    ) -> Option<Setting<K::Value>> {
+        let key = join_key(&self.key, name);
+        let node = self.node(name)?;
+        let setting = read_node(report, key, node, kind)?;
+        report.record(&setting.key, kind.show(&setting.value), &setting.origin, &setting.key);
+        Some(setting)
+    }
+
     /// Reads the value at `name`, without which the table makes no sense.
     pub(super) fn require<K: Kind>(
         &mut self,
@@ -181,61 +189,145 @@ impl<'t> Section<'t> {
         kind: &K,
         expected: &str,
     ) -> Option<Setting<K::Value>> {
+        if !self.has(name) {
+            report.error(&join_key(&self.key, name), &self.origin, "missing", expected);
+        }
+        self.optional(report, name, kind)
+    }
+
+    /// Whether something is written at `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(name))
+    }
+
+    /// Reports what is written at `name`, a key that makes no sense here.
+    pub(super) fn refuse(
+        &mut self,
+        report: &mut Report,
+        name: &'static str,
+        problem: &str,
+        expected: &str,
+    ) {
         let key = join_key(&self.key, name);
-        let Some(node) = self.node(name) else {
-            report.error(&key, &self.origin, "missing", expected);
-            return None;
-        };
-        match kind.read(node) {
-            Ok(value) => {
-                report.record(&key, kind.show(&value), &node.origin, &key);
-                Some(Setting { value, key, origin: node.origin.clone() })
-            }
-            Err(mismatch) => {
-                report.mismatch(key, &node.origin, mismatch);
-                None
-            }
+        if let Some(node) = self.node(name) {
+            report.error(&key, &node.origin, problem, expected);
         }
     }
 
     /// Reads the addresses at `name`, at least one: a string, a list of strings, or a list of
-    /// tables with an `address` each. From the environment and flags, commas separate them.
+    /// tables with an `address` each.
     pub(super) fn addresses(
         &mut self,
         report: &mut Report,
         name: &'static str,
         expected: &str,
     ) -> Vec<Setting<Address>> {
+        if !self.has(name) {
+            report.error(&join_key(&self.key, name), &self.origin, "missing", expected);
+        }
+        self.list(report, name, expected, element, Address::to_string)
+    }
+
+    /// Reads the values at `name`, at least one if anything is written: one value of `kind`, or a
+    /// list of them.
+    pub(super) fn values<K: Kind>(
+        &mut self,
+        report: &mut Report,
+        name: &'static str,
+        kind: &K,
+        expected: &str,
+    ) -> Vec<Setting<K::Value>> {
+        let read = |report: &mut Report, key, node: &Node| read_node(report, key, node, kind);
+        self.list(report, name, expected, read, |value| kind.show(value))
+    }
+
+    /// Reads a list of what `read` reads; a string stands for a list of it alone. From the
+    /// environment and flags, commas separate them.
+    fn list<T>(
+        &mut self,
+        report: &mut Report,
+        name: &'static str,
+        expected: &str,
+        read: impl Fn(&mut Report, String, &Node) -> Option<Setting<T>>,
+        show: impl Fn(&T) -> String,
+    ) -> Vec<Setting<T>> {
         let key = join_key(&self.key, name);
-        let Some(node) = self.node(name) else {
-            report.error(&key, &self.origin, "missing", expected);
-            return Vec::new();
-        };
+        let Some(node) = self.node(name) else { return Vec::new() };
         let errors_before = report.errors.len();
-        let addresses: Vec<Setting<Address>> = match &node.value {
+        let values: Vec<Setting<T>> = match &node.value {
             Value::Text(text) if node.origin.is_untyped() => text
                 .split(',')
-                .filter_map(|part| parse_address(report, &key, part.trim(), &node.origin))
+                .filter_map(|part| {
+                    let value = Value::Text(part.trim().to_owned());
+                    read(report, key.clone(), &Node { value, origin: node.origin.clone() })
+                })
                 .collect(),
-            Value::Text(text) => {
-                parse_address(report, &key, text, &node.origin).into_iter().collect()
-            }
+            Value::Text(_) => read(report, key.clone(), node).into_iter().collect(),
             Value::List(nodes) => nodes
                 .iter()
                 .enumerate()
-                .filter_map(|(index, node)| element(report, format!("{key}[{index}]"), node))
+                .filter_map(|(index, node)| read(report, format!("{key}[{index}]"), node))
                 .collect(),
             other => {
                 report.error(&key, &node.origin, format!("found {other}"), expected);
                 return Vec::new();
             }
         };
-        if addresses.is_empty() && report.errors.len() == errors_before {
+        if values.is_empty() && report.errors.len() == errors_before {
             report.error(&key, &node.origin, "found an empty list", expected);
         }
-        let shown: Vec<String> = addresses.iter().map(|a| a.value.to_string()).collect();
+        let shown: Vec<String> = values.iter().map(|value| show(&value.value)).collect();
         report.record(&key, shown.join(", "), &node.origin, &key);
-        addresses
+        values
+    }
+
+    /// The tables in the list at `name`, `max` at most; none if nothing is written there.
+    pub(super) fn tables(
+        &mut self,
+        report: &mut Report,
+        name: &'static str,
+        max: usize,
+        expected: &str,
+    ) -> Vec<Section<'t>> {
+        let key = join_key(&self.key, name);
+        let nodes = match self.node(name) {
+            None => return Vec::new(),
+            Some(Node { value: Value::List(nodes), .. }) if nodes.len() <= max => nodes,
+            Some(Node { value: Value::List(nodes), origin }) => {
+                let problem = format!("found a list of {}", nodes.len());
+                report.error(&key, origin, problem, format!("at most {max}"));
+                return Vec::new();
+            }
+            Some(Node { value, origin }) => {
+                report.error(&key, origin, format!("found {value}"), expected);
+                return Vec::new();
+            }
+        };
+        let tables = nodes.iter().enumerate().map(|(index, node)| {
+            let section = Section::new(report, format!("{key}[{index}]"), node);
+            section.table.is_some().then_some(section)
+        });
+        tables.flatten().collect()
+    }
+
+    /// Reads each value within by `kind`, and the name that the operator gave it by `named`.
+    pub(super) fn into_entries<N, K: Kind>(
+        self,
+        report: &mut Report,
+        named: impl Fn(&str) -> Result<N, String>,
+        kind: &K,
+    ) -> Vec<(N, Setting<K::Value>)> {
+        let entries = self.table.into_iter().flatten();
+        entries
+            .filter_map(|(name, node)| {
+                let key = join_key(&self.key, name);
+                let named = named(name).map_err(|why| report.error(&key, &node.origin, why, ""));
+                let setting = read_node(report, key, node, kind)?;
+                let Setting { value, key, origin } = &setting;
+                report.record(key, kind.show(value), origin, key);
+                Some((named.ok()?, setting))
+            })
+            .collect()
     }
 
     /// Reports every key that nobody asked for.
@@ -256,47 +348,36 @@ impl<'t> Section<'t> {
     }
 }
 
-fn element(report: &mut Report, key: String, node: &Node) -> Option<Setting<Address>> {
-    match &node.value {
-        Value::Text(text) => parse_address(report, &key, text, &node.origin),
-        Value::Table(_) => {
-            let mut section = Section::new(report, key, node);
-            let address = match section.node("address") {
-                Some(Node { value: Value::Text(text), origin }) => {
-                    parse_address(report, &join_key(&section.key, "address"), text, origin)
-                }
-                Some(Node { value, origin }) => {
-                    let key = join_key(&section.key, "address");
-                    report.error(&key, origin, format!("found {value}"), "an address");
-                    None
-                }
-                None => {
-                    let key = join_key(&section.key, "address");
-                    report.error(&key, &section.origin, "missing", "an address");
-                    None
-                }
-            };
-            section.finish(report);
-            address
-        }
-        other => {
-            report.error(&key, &node.origin, format!("found {other}"), "an address");
+/// The value of `node` at `key`; what is wrong with it is reported.
+fn read_node<K: Kind>(
+    report: &mut Report,
+    key: String,
+    node: &Node,
+    kind: &K,
+) -> Option<Setting<K::Value>> {
+    match kind.read(node) {
+        Ok(value) => Some(Setting { value, key, origin: node.origin.clone() }),
+        Err(mismatch) => {
+            report.mismatch(key, &node.origin, mismatch);
             None
         }
     }
 }
 
-fn parse_address(
-    report: &mut Report,
-    key: &str,
-    text: &str,
-    origin: &Origin,
-) -> Option<Setting<Address>> {
-    match text.parse::<Address>() {
-        Ok(value) => Some(Setting { value, key: key.to_owned(), origin: origin.clone() }),
-        Err(reason) => {
-            report.error(key, origin, format!("found {text:?}: {reason}"), "");
-            None
-        }
+/// An address of a list: a string, or a table with an `address`.
+fn element(report: &mut Report, key: String, node: &Node) -> Option<Setting<Address>> {
+    if let Value::Table(_) = &node.value {
+        let mut section = Section::new(report, key, node);
+        let key = join_key(&section.key, "address");
+        let address = match section.node("address") {
+            Some(node) => read_node(report, key, node, &ServerAddress),
+            None => {
+                report.error(&key, &section.origin, "missing", ServerAddress::EXPECTED);
+                None
+            }
+        };
+        section.finish(report);
+        return address;
     }
+    read_node(report, key, node, &ServerAddress)
 }

@@ -1,31 +1,31 @@
 //! The tree as written -> [`Config`], or every error that is in it.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::conflict::{report_loops, report_overlaps};
-use super::error::{ConfigError, alternatives, nearest};
+use super::error::ConfigError;
+use super::http_settings::{ForwardedSettings, HttpSettings, HttpTimeoutSettings, LimitSettings};
 use super::inherited::{KeepaliveSettings, RelaySettings, Shared, TimeoutSettings};
-use super::kinds::{
-    AdminBind, AutoOrCount, Choice, Count, LogPath, Mismatch, ProtocolName, Size, SourceAddress,
-    Span, UpstreamName,
-};
+use super::kinds::{AdminBind, AutoOrCount, Choice, LogPath, Size, Span};
+use super::listener::ListenerSettings;
 use super::raw::{Node, Origin};
 use super::reader::{Effective, Fallback, Report, Section, Setting};
+use super::upstream::{self, UpstreamSettings};
 use super::{
-    AccessLog, Balance, Config, Listener, LogFormat, LogTarget, Process, Protocol, RelayMemory,
-    Upstream, Workers, limits,
+    AccessLog, Config, Listener, LogFormat, LogTarget, Process, RelayMemory, Workers, limits,
 };
 use crate::address::Address;
-use crate::id::UpstreamId;
 
 const LOG_FORMAT: Choice<LogFormat> =
     Choice(&[("json", LogFormat::Json), ("combined", LogFormat::Combined)]);
-const BALANCE: Choice<Balance> = Choice(&[("round_robin", Balance::RoundRobin)]);
 
 const RELAY_MEMORY_DEFAULT: u64 = 256 << 20;
-const BACKLOG_DEFAULT: u64 = 4096;
+
+/// Below the 5 seconds after which Node.js closes a connection: a request on one that has just
+/// died is the commonest reason for a 502.
+const UPSTREAM_IDLE_DEFAULT: Duration = seconds(4);
 
 pub(super) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -58,11 +58,21 @@ fn read_root(report: &mut Report, tree: &Node) -> Option<Config> {
     let relay_settings = RelaySettings::read(&mut relay, report, None);
     let memory = read_memory(&mut relay, report);
     relay.finish(report);
+    let mut timeouts = root.section(report, "timeouts");
     let shared = Shared {
         relay: relay_settings,
-        timeouts: TimeoutSettings::read(root.section(report, "timeouts"), report, None),
+        timeouts: TimeoutSettings::read(&mut timeouts, report, None),
+        http: HttpSettings {
+            timeouts: HttpTimeoutSettings::read(&mut timeouts, report, None),
+            limits: LimitSettings::read(root.section(report, "http"), report, None),
+            forwarded: ForwardedSettings::read(root.section(report, "forwarded"), report, None),
+        },
         keepalive: KeepaliveSettings::read(root.section(report, "keepalive"), report, None),
     };
+    let upstream_idle = Fallback::Default(UPSTREAM_IDLE_DEFAULT);
+    let upstream_idle =
+        timeouts.read(report, "upstream_idle", &Span(limits::TIMEOUT), upstream_idle);
+    timeouts.finish(report);
     let listeners = root.section(report, "listeners");
     let upstreams = root.section(report, "upstreams");
     root.finish(report);
@@ -81,25 +91,18 @@ fn read_root(report: &mut Report, tree: &Node) -> Option<Config> {
     let upstreams: Vec<UpstreamSettings> = upstreams
         .into_named(report)
         .into_iter()
-        .map(|(name, section)| UpstreamSettings::read(name, section, report))
+        .map(|(name, section)| UpstreamSettings::read(name, section, report, &upstream_idle))
         .collect();
-    let targets: Vec<Option<usize>> = listeners
-        .iter()
-        .map(|listener| find_upstream(report, listener.upstream.as_ref()?, &upstreams))
-        .collect();
-    report_conflicts(report, &admin, &listeners, &targets, &upstreams);
+    report_conflicts(report, &admin, &listeners, &upstreams);
 
-    let listeners = listeners.into_iter().zip(targets);
+    let listeners: Vec<Option<Listener>> =
+        listeners.into_iter().map(|listener| listener.into_listener(report, &upstreams)).collect();
     Some(Config {
         process,
         admin: admin.value,
         access_log,
         memory,
-        listeners: listeners
-            .map(|(listener, target)| {
-                Some(listener.into_listener(UpstreamId(u32::try_from(target?).ok()?)))
-            })
-            .collect::<Option<Vec<Listener>>>()?,
+        listeners: listeners.into_iter().collect::<Option<Vec<Listener>>>()?,
         upstreams: upstreams.into_iter().map(UpstreamSettings::into_upstream).collect(),
     })
 }
@@ -155,150 +158,9 @@ fn read_memory(section: &mut Section<'_>, report: &mut Report) -> RelayMemory {
     RelayMemory { pipe_memory_max: read("pipe_memory"), buffer_memory_max: read("buffer_memory") }
 }
 
-struct ListenerSettings {
-    key: String,
-    name: String,
-    bind: Vec<Setting<Address>>,
-    backlog: u64,
-    protocol: Protocol,
-    upstream: Option<Setting<String>>,
-    relay: RelaySettings,
-    timeouts: TimeoutSettings,
-    keepalive: KeepaliveSettings,
-}
-
-impl ListenerSettings {
-    fn read(
-        name: &str,
-        mut section: Section<'_>,
-        report: &mut Report,
-        shared: &Shared,
-    ) -> ListenerSettings {
-        check_name(report, section.key(), section.origin(), name);
-        let bind = section.addresses(
-            report,
-            "bind",
-            "an address such as \"0.0.0.0:8080\", or a list of them",
-        );
-        let upstream = section.require(
-            report,
-            "upstream",
-            &UpstreamName,
-            "the name of an upstream, with its servers in [upstreams.NAME]",
-        );
-        let protocol = Fallback::Default(Protocol::Tcp);
-        let protocol = section.read(report, "protocol", &ProtocolName, protocol).value;
-        let backlog = Fallback::Default(BACKLOG_DEFAULT);
-        let backlog = section.read(report, "backlog", &Count(limits::BACKLOG), backlog).value;
-        let mut relay_section = section.section(report, "relay");
-        let relay = RelaySettings::read(&mut relay_section, report, Some(&shared.relay));
-        relay_section.finish(report);
-        let timeouts = section.section(report, "timeouts");
-        let timeouts = TimeoutSettings::read(timeouts, report, Some(&shared.timeouts));
-        let keepalive = section.section(report, "keepalive");
-        let keepalive = KeepaliveSettings::read(keepalive, report, Some(&shared.keepalive));
-        let key = section.key().to_owned();
-        section.finish(report);
-        let name = name.to_owned();
-        ListenerSettings {
-            key,
-            name,
-            bind,
-            backlog,
-            protocol,
-            upstream,
-            relay,
-            timeouts,
-            keepalive,
-        }
-    }
-
-    fn into_listener(self, upstream: UpstreamId) -> Listener {
-        Listener {
-            name: self.name,
-            bind: self.bind.into_iter().map(|bind| bind.value).collect(),
-            backlog: narrow(self.backlog),
-            protocol: self.protocol,
-            upstream,
-            relay: self.relay.relay(),
-            timeouts: self.timeouts.timeouts(),
-            keepalive: self.keepalive.keepalive(),
-        }
-    }
-}
-
-fn find_upstream(
-    report: &mut Report,
-    named: &Setting<String>,
-    upstreams: &[UpstreamSettings],
-) -> Option<usize> {
-    let position = upstreams.iter().position(|upstream| upstream.name == named.value);
-    if position.is_none() {
-        let names = || upstreams.iter().map(|upstream| upstream.name.as_str());
-        let mismatch = Mismatch {
-            problem: format!("there is no upstream named {:?}", named.value),
-            expected: match upstreams {
-                [] => format!("its servers in [upstreams.{}]", named.value),
-                _ => alternatives(names()),
-            },
-            nearest: nearest(&named.value, names()),
-        };
-        report.mismatch(named.key.clone(), &named.origin, mismatch);
-    }
-    position
-}
-
-struct UpstreamSettings {
-    name: String,
-    balance: Balance,
-    source: Option<IpAddr>,
-    servers: Vec<Setting<Address>>,
-}
-
-impl UpstreamSettings {
-    fn read(name: &str, mut section: Section<'_>, report: &mut Report) -> UpstreamSettings {
-        check_name(report, section.key(), section.origin(), name);
-        let servers = section.addresses(
-            report,
-            "servers",
-            "a list of addresses, such as [\"127.0.0.1:9001\"]",
-        );
-        for server in &servers {
-            if matches!(&server.value, Address::Ip(address) if address.port() == 0) {
-                let problem = format!("found \"{}\"", server.value);
-                let expected = "a port from 1 to 65535, since nothing listens on port 0";
-                report.error(&server.key, &server.origin, problem, expected);
-            }
-        }
-        let balance = Fallback::Default(Balance::RoundRobin);
-        let balance = section.read(report, "balance", &BALANCE, balance).value;
-        let source = section.read(report, "source", &SourceAddress, Fallback::Default(None)).value;
-        for server in &servers {
-            if let (Address::Ip(address), Some(source)) = (&server.value, source)
-                && address.is_ipv4() != source.is_ipv4()
-            {
-                let problem = format!("{address} cannot be reached from source {source}");
-                let expected = "both IPv4 or both IPv6";
-                report.error(&server.key, &server.origin, problem, expected);
-            }
-        }
-        section.finish(report);
-        UpstreamSettings { name: name.to_owned(), balance, source, servers }
-    }
-
-    fn into_upstream(self) -> Upstream {
-        Upstream {
-            name: self.name,
-            balance: self.balance,
-            source: self.source,
-            servers: self.servers.into_iter().map(|server| server.value).collect(),
-        }
-    }
-}
-
 /// Names become parts of environment variables, where `__` separates keys and case is lost, and
 /// labels of metrics.
-fn check_name(report: &mut Report, key: &str, origin: &Origin, name: &str) {
+pub(super) fn check_name(report: &mut Report, key: &str, origin: &Origin, name: &str) {
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let inner = |c: char| edge(c) || c == '-' || c == '_';
     let fits = limits::NAME_BYTES.contains(&name.len())
@@ -321,7 +183,6 @@ fn report_conflicts(
     report: &mut Report,
     admin: &Setting<Option<std::net::SocketAddr>>,
     listeners: &[ListenerSettings],
-    targets: &[Option<usize>],
     upstreams: &[UpstreamSettings],
 ) {
     let admin = admin.value.map(|address| Setting {
@@ -332,14 +193,17 @@ fn report_conflicts(
     let listening = listeners.iter().flat_map(|listener| &listener.bind);
     let binds: Vec<&Setting<Address>> = admin.iter().chain(listening).collect();
     report_overlaps(report, &binds);
-    for (listener, target) in listeners.iter().zip(targets) {
-        if let Some(target) = target {
-            report_loops(report, &listener.key, &listener.bind, &upstreams[*target].servers);
+    for listener in listeners {
+        let targets = listener.targets().into_iter();
+        let targets: BTreeSet<usize> =
+            targets.filter_map(|name| upstream::position(&name.value, upstreams)).collect();
+        for target in targets {
+            report_loops(report, &listener.key, &listener.bind, &upstreams[target].servers);
         }
     }
 }
 
-/// A number that its limit, [`limits::BACKLOG`] or [`limits::KEEPALIVE_PROBES`], keeps small.
+/// A number that its limit keeps small, such as [`limits::BACKLOG`].
 pub(super) fn narrow(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -23,7 +23,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use metrics_exporter_prometheus::PrometheusHandle;
 
 pub use self::admin::{
     CONNECTION_LIFE_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_READ_TIMEOUT, HEADERS_MAX,
@@ -38,7 +37,7 @@ use self::supervisor::Supervisor;
 use crate::access_log::AccessLogSink;
 use crate::capacity::{Machine, Plan};
 use crate::config::Config;
-use crate::metrics::ProcessMetrics;
+use crate::metrics::{Exposition, ProcessMetrics};
 use crate::snapshot::{Snapshot, WorkerReport};
 
 /// The version that metrics and `/status` name.
@@ -61,8 +60,8 @@ pub struct ControlPlane {
     pub bound: Vec<(String, Vec<String>)>,
     /// The socket of the admin endpoint, which listens already; `None` for none.
     pub admin: Option<std::net::TcpListener>,
-    /// The recorder that the handles in [`crate::metrics`] belong to.
-    pub prometheus: PrometheusHandle,
+    /// Of the recorder that the handles in [`crate::metrics`] belong to.
+    pub exposition: Exposition,
     /// The access log, to be reopened and asked for losses.
     pub access_log: AccessLogSink,
 }
@@ -153,7 +152,7 @@ async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
         life: Mutex::new(Life { phase: Phase::Starting, workers_running: links.len() }),
         last_scrapes: Mutex::default(),
         workers: links,
-        prometheus: plane.prometheus,
+        exposition: plane.exposition,
         metrics: ProcessMetrics::new(VERSION),
         access_log: plane.access_log,
     });

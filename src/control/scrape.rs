@@ -35,7 +35,7 @@ pub(super) fn scrape(state: &State, format: Format, now: Instant) -> Bytes {
 
 fn render(state: &State, format: Format) -> String {
     update_gauges(state);
-    let mut text = state.prometheus.render();
+    let mut text = state.exposition.render();
     append_process(&mut text, &metrics_process::collector::collect());
     openmetrics::render(&openmetrics::families(&text), format)
 }
@@ -106,22 +106,29 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::http::method::Method;
+    use crate::metrics::code::Code;
     use crate::metrics::{
-        ListenerMetrics, ProcessMetrics, ServerMetrics, UpstreamMetrics, recorder,
+        HttpMetrics, ListenerMetrics, ProcessMetrics, Recorder, RequestMetrics, ServerMetrics,
+        UpstreamMetrics,
     };
 
     /// All series that the proxy has, some with values, and the standard ones.
     fn text() -> String {
-        let recorder = recorder().unwrap();
+        let recorder = Recorder::new();
         metrics::with_local_recorder(&recorder, || {
             let listener = ListenerMetrics::new("we\"b");
             listener.relay_bytes[0][0].increment(1 << 40);
             listener.duration.record(0.25);
+            HttpMetrics::new("web");
+            let own = RequestMetrics::new("web", None);
+            own.duration.record_many(0.25, 3);
+            own.requests(Method::Other, Code::of(Some(404))).increment(3);
             ServerMetrics::new("app", "[::1]:9001").connections.increment(1.0);
             UpstreamMetrics::new("app");
             ProcessMetrics::new("1.2.3");
         });
-        let mut text = recorder.handle().render();
+        let mut text = recorder.exposition().render();
         append_process(&mut text, &metrics_process::collector::collect());
         text
     }

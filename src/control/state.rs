@@ -5,8 +5,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use metrics_exporter_prometheus::PrometheusHandle;
-
 use super::drain::Phase;
 use super::pulse::{Pulse, Silence};
 use super::scrape::LastScrapes;
@@ -14,7 +12,7 @@ use super::worker::WorkerLink;
 use crate::access_log::AccessLogSink;
 use crate::capacity::{Machine, Plan};
 use crate::config::Config;
-use crate::metrics::ProcessMetrics;
+use crate::metrics::{Exposition, ProcessMetrics};
 use crate::snapshot::WorkerReport;
 
 /// A worker that has not answered for that long makes the process unready. Workers are asked once
@@ -30,7 +28,7 @@ pub(super) struct State {
     pub(super) plan: Plan,
     pub(super) bound: Vec<(String, Vec<String>)>,
     pub(super) workers: Vec<WorkerLink>,
-    pub(super) prometheus: PrometheusHandle,
+    pub(super) exposition: Exposition,
     pub(super) metrics: ProcessMetrics,
     pub(super) access_log: AccessLogSink,
     pub(super) pulse: Mutex<Pulse>,

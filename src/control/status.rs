@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::state::State;
-use crate::config::{Balance, Config, Listener, Protocol};
+use crate::config::{Balance, Config, Listener};
 use crate::snapshot::WorkerReport;
 
 /// The document; sizes in bytes, times in seconds.
@@ -52,7 +52,8 @@ struct ListenerStatus<'a> {
     name: &'a str,
     bind: &'a [String],
     protocol: &'static str,
-    upstream: &'a str,
+    /// Where what no route claims goes.
+    upstream: Option<&'a str>,
     relay: RelayStatus<'a>,
 }
 
@@ -126,15 +127,13 @@ fn listeners(state: &State) -> Vec<ListenerStatus<'_>> {
         .map(|(listener, plan)| ListenerStatus {
             name: &listener.name,
             bind: bound(state, listener),
-            protocol: match listener.protocol {
-                Protocol::Tcp => "tcp",
-            },
-            upstream: &state.config.upstreams[listener.upstream.index()].name,
+            protocol: listener.protocol.label(),
+            upstream: listener.upstream().map(|id| &*state.config.upstreams[id.index()].name),
             relay: RelayStatus {
                 configured: listener.relay.mode.label(),
-                in_force: plan.mode.label(),
-                reason: &plan.reason,
-                pipe_size: plan.pipe_size,
+                in_force: plan.relay.mode.label(),
+                reason: &plan.relay.reason,
+                pipe_size: plan.relay.pipe_size,
             },
         })
         .collect()

@@ -16,10 +16,6 @@ use super::state::State;
 use super::worker::WorkerEnd;
 use crate::snapshot::{Snapshot, Stage};
 
-/// Observations of histograms are folded into their buckets that often, whether anybody scrapes
-/// or not.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
-
 /// Workers are asked that often whether they still answer, or more often where the watchdog
 /// wants it.
 const PULSE_INTERVAL: Duration = Duration::from_secs(1);
@@ -63,7 +59,6 @@ impl Supervisor {
         let pulse_interval = watchdog.map_or(PULSE_INTERVAL, |half| PULSE_INTERVAL.min(half / 2));
         let mut pulse = ticks(pulse_interval);
         let mut start = ticks(START_INTERVAL);
-        let mut upkeep = ticks(UPKEEP_INTERVAL);
         let mut status = ticks(STATUS_INTERVAL);
         let mut watchdog_ticks = watchdog.map(ticks);
         loop {
@@ -79,7 +74,6 @@ impl Supervisor {
                 () = until_deadline(phase) => self.pass_deadline()?,
                 _ = pulse.tick() => self.ask_workers(),
                 _ = start.tick(), if phase == Phase::Starting => self.serve_once_all_answer(),
-                _ = upkeep.tick() => self.state.prometheus.run_upkeep(),
                 _ = status.tick() => self.notify_status(),
                 Some(half) = tick_of(&mut watchdog_ticks) => self.notify_watchdog(half),
             }

@@ -6,18 +6,20 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::config::Protocol;
 use crate::error::{CloseReason, Direction, Side, is_exhaustion};
-use crate::id::{ConnectionId, ListenerId, Token};
-use crate::io::conduit::Conduit;
-use crate::io::connection::Connection;
+use crate::exchange::phase::End;
+use crate::id::{ConnectionId, ListenerId, Token, UpstreamId};
+use crate::io::connection::{Accepted, Connection, Slot};
+use crate::io::http::connection::HttpConnection;
 use crate::io::kernel::Kernel;
-use crate::io::run_queue::Weight;
 use crate::io::worker::Worker;
 use crate::metrics::AcceptPause;
-use crate::relay::{Readiness, Relay};
+use crate::relay::Relay;
 use crate::session::Session;
 
 /// Connections that one listener may bring in one turn, so that a flood of new ones does not
@@ -186,11 +188,49 @@ impl<K: Kernel> Worker<K> {
         now: Instant,
     ) {
         self.account.opened(listener);
+        self.generation = self.generation.next();
+        let generation = self.generation;
+        let accepted = Accepted { generation, listener, client, client_address, is_unix };
+        let config = Arc::clone(&self.config);
+        let slot = match &config.listeners[listener.index()].protocol {
+            Protocol::Tcp(target) => {
+                let session = self.new_session(listener, *target, is_unix, now);
+                Slot::Tcp(Connection::new(accepted, *target, session))
+            }
+            Protocol::Http(http) => Slot::Http(HttpConnection::new(accepted, http, now)),
+        };
+        let entry = self.connections.vacant_entry();
+        let index = u32::try_from(entry.key()).unwrap_or(u32::MAX);
+        let id = ConnectionId { index, generation };
+        let watched = match entry.insert(slot) {
+            Slot::Tcp(Connection { client, .. }) | Slot::Http(HttpConnection { client, .. }) => {
+                self.kernel.watch(client, Token::Socket(id, Side::Client)).is_ok()
+            }
+            Slot::Changing => false,
+        };
+        match (&config.listeners[listener.index()].protocol, watched) {
+            (Protocol::Tcp(_), true) => self.begin_connect(id, now),
+            (Protocol::Tcp(_), false) => self.finish(id, CloseReason::ConnectFailed, now),
+            (Protocol::Http(_), true) => self.settle_http(id, now),
+            (Protocol::Http(_), false) => {
+                self.finish_http(id, End::cut(CloseReason::ConnectFailed), now);
+            }
+        }
+    }
+
+    /// The session of a client that is about to be connected to a server of `target`.
+    fn new_session(
+        &mut self,
+        listener: ListenerId,
+        target: UpstreamId,
+        is_unix: bool,
+        now: Instant,
+    ) -> Session {
         let settings = &self.config.listeners[listener.index()];
-        let upstream = settings.upstream.index();
-        let servers = u32::try_from(self.config.upstreams[upstream].servers.len()).unwrap_or(1);
-        let first = self.turns[upstream].pick(servers);
-        let plan = &self.plan.listeners[listener.index()];
+        let servers = self.config.upstreams[target.index()].servers.len();
+        let servers = u32::try_from(servers).unwrap_or(1);
+        let first = self.turns[target.index()].pick(servers);
+        let plan = &self.plan.listeners[listener.index()].relay;
         let mut relay = Relay::new(plan.mode, settings.relay.low_water);
         if let Some(reason) = plan.fallback {
             relay.fall_back(reason);
@@ -199,30 +239,7 @@ impl<K: Kernel> Worker<K> {
         if is_unix {
             relay.lane_mut(Direction::Upstream).source_is_unix();
         }
-        let session = Session::new(relay, settings.timeouts, servers, first, now);
-        self.generation = self.generation.next();
-        let entry = self.connections.vacant_entry();
-        let index = u32::try_from(entry.key()).unwrap_or(u32::MAX);
-        let id = ConnectionId { index, generation: self.generation };
-        let watched = self.kernel.watch(&client, Token::Socket(id, Side::Client));
-        entry.insert(Connection {
-            generation: id.generation,
-            listener,
-            session,
-            client,
-            client_address,
-            upstream: None,
-            connect_events: Readiness::default(),
-            keeps_alive: false,
-            conduits: [Conduit::Empty, Conduit::Empty],
-            armed: None,
-            weight: Weight::default(),
-            queued: false,
-        });
-        if watched.is_err() {
-            return self.finish(id, CloseReason::ConnectFailed, now);
-        }
-        self.begin_connect(id, now);
+        Session::new(relay, settings.timeouts, servers, first, now)
     }
 
     /// Takes what is in the backlogs already, and closes the listeners.

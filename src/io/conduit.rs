@@ -9,6 +9,8 @@
 //! The scratch buffer belongs to the worker and serves all connections in turn; only what the
 //! sink did not take is moved into memory of the connection's own.
 
+use std::io::IoSlice;
+
 use crate::capacity::PIPE_BYTES_UNPROVEN_MAX;
 use crate::error::FallbackReason;
 use crate::io::kernel::{Kernel, PipeState};
@@ -136,6 +138,24 @@ impl<K: Kernel> Supplies<K> {
             Conduit::Empty | Conduit::Scratch { .. } | Conduit::Stuck { .. } => Conduit::Empty,
         };
         self.count(conduit, u64::wrapping_add);
+    }
+
+    /// Puts what of `parts` follows their first `sent` bytes behind what a parked conduit holds in
+    /// memory.
+    pub fn stick(&mut self, conduit: &mut Conduit<K::Pipe>, parts: &[IoSlice<'_>], sent: usize) {
+        self.unpark(conduit);
+        let mut bytes = match std::mem::replace(conduit, Conduit::Empty) {
+            Conduit::Stuck { bytes, sent } => bytes[sent..].to_vec(),
+            Conduit::Empty | Conduit::Pipe { .. } | Conduit::Scratch { .. } => Vec::new(),
+        };
+        let mut skip = sent;
+        for part in parts {
+            let skipped = skip.min(part.len());
+            bytes.extend_from_slice(&part[skipped..]);
+            skip -= skipped;
+        }
+        *conduit = Conduit::Stuck { bytes: bytes.into(), sent: 0 };
+        self.park(conduit);
     }
 
     /// Begins the run of a lane: the opposite of [`Supplies::park`].

@@ -1,21 +1,45 @@
 //! From an accepted client to a connection with one of the upstream's servers.
 
+use std::io;
 use std::time::Instant;
 
+use crate::balance::attempts::AfterFailure;
+use crate::config::Upstream;
 use crate::error::{Direction, FaultKind, Side, is_exhaustion};
-use crate::id::{ConnectionId, ListenerId, ServerId, Token};
-use crate::io::kernel::Kernel;
+use crate::id::{ConnectionId, ServerId, Token, UpstreamId};
+use crate::io::conduit::Supplies;
+use crate::io::kernel::{Connecting, Kernel};
 use crate::io::worker::{Worker, lookup};
 use crate::relay::Readiness;
-use crate::session::AfterFailure;
+
+/// Begins to connect to a server. Where this machine has run out of something, idle pipes give it
+/// back.
+///
+/// # Errors
+/// As [`Kernel::connect`].
+pub(super) fn begin_to_connect<K: Kernel>(
+    kernel: &mut K,
+    supplies: &mut Supplies<K>,
+    upstream: &Upstream,
+    server: ServerId,
+) -> io::Result<Connecting<K::Socket>> {
+    let address = &upstream.servers[server.index()];
+    let begun = kernel.connect(address, upstream.source);
+    let is_short = |error: &io::Error| error.raw_os_error().is_some_and(is_exhaustion);
+    if begun.as_ref().is_err_and(is_short) && supplies.pipes.usage().idle > 0 {
+        supplies.pipes.clear();
+        return kernel.connect(address, upstream.source);
+    }
+    begun
+}
 
 impl<K: Kernel> Worker<K> {
     /// Begins to connect to the session's server, and to the next ones if that fails at once.
     pub(super) fn begin_connect(&mut self, id: ConnectionId, now: Instant) {
         loop {
             let Some(connection) = self.connection(id) else { return };
-            let (listener, server) = (connection.listener, connection.session.server());
-            match self.connect_to(id, listener, server, now) {
+            let (target, server) = (connection.target, connection.session.server());
+            match self.connect_to(id, target, server, now) {
                 Ok(()) => return self.settle(id, now),
                 Err(kind) => {
                     if self.connect_failed(id, kind, now) == AfterFailure::GiveUp {
@@ -29,29 +53,22 @@ impl<K: Kernel> Worker<K> {
     fn connect_to(
         &mut self,
         id: ConnectionId,
-        listener: ListenerId,
+        target: UpstreamId,
         server: ServerId,
         now: Instant,
     ) -> Result<(), FaultKind> {
-        let upstream = self.config.listeners[listener.index()].upstream;
-        let upstream = &self.config.upstreams[upstream.index()];
-        let address = &upstream.servers[server.index()];
-        let mut begun = self.kernel.connect(address, upstream.source);
-        let is_short = |error: &std::io::Error| error.raw_os_error().is_some_and(is_exhaustion);
-        if begun.as_ref().is_err_and(is_short) && self.supplies.pipes.usage().idle > 0 {
-            self.supplies.pipes.clear();
-            begun = self.kernel.connect(address, upstream.source);
-        }
+        let upstream = &self.config.upstreams[target.index()];
+        let begun = begin_to_connect(&mut self.kernel, &mut self.supplies, upstream, server);
         let begun = begun.map_err(|error| FaultKind::of(&error))?;
         let watched = self.kernel.watch(&begun.socket, Token::Socket(id, Side::Upstream));
         watched.map_err(|_| FaultKind::Exhausted)?;
-        let is_unix = address.is_unix();
+        let is_unix = upstream.servers[server.index()].is_unix();
         let Some(connection) = self.connection(id) else { return Ok(()) };
         connection.upstream = Some(begun.socket);
         connection.connect_events = Readiness::default();
         connection.keeps_alive = false;
         let lane = connection.session.relay_mut().lane_mut(Direction::Downstream);
-        lane.source_replaced();
+        lane.attach_source(false);
         if is_unix {
             lane.source_is_unix();
         }
@@ -65,22 +82,20 @@ impl<K: Kernel> Worker<K> {
     fn connected(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = self.connection(id) else { return };
         connection.session.connected(now);
-        let (listener, server) = (connection.listener, connection.session.server());
+        let (target, server) = (connection.target, connection.session.server());
         let took = connection.session.connect_took().unwrap_or_default();
-        let upstream = self.config.listeners[listener.index()].upstream;
-        self.account.connected(upstream, server, took);
+        self.account.connected(target, server, took);
     }
 
     /// Counts a failed attempt and asks the session for what follows.
     fn connect_failed(&mut self, id: ConnectionId, kind: FaultKind, now: Instant) -> AfterFailure {
         let Some(connection) = self.connection(id) else { return AfterFailure::GiveUp };
-        let (listener, server) = (connection.listener, connection.session.server());
+        let (target, server) = (connection.target, connection.session.server());
         connection.upstream = None;
         let next = connection.session.connect_failed(kind, now);
-        let upstream = self.config.listeners[listener.index()].upstream;
-        self.account.server_failed(upstream, server, kind);
+        self.account.server_failed(target, server, kind);
         if next == AfterFailure::Retry {
-            self.account.retried(upstream);
+            self.account.retried(target);
         }
         next
     }

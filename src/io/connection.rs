@@ -1,23 +1,124 @@
-//! One client connection as a worker holds it: a session, its sockets and what its lanes hold.
+//! Client connections as a worker holds them; and one of TCP: a session, its sockets and what its
+//! lanes hold.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::error::Side;
-use crate::id::{Generation, ListenerId};
+use crate::exchange::Exchange;
+use crate::id::{Generation, ListenerId, UpstreamId};
 use crate::io::conduit::Conduit;
+use crate::io::http::connection::HttpConnection;
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
 use crate::relay::Readiness;
 use crate::session::Session;
 
-/// A connection in a worker's slab.
+/// A place in a worker's slab.
+#[derive(Debug)]
+pub enum Slot<K: Kernel> {
+    /// A connection whose bytes are relayed, whatever they mean.
+    Tcp(Connection<K>),
+    /// A connection that speaks HTTP.
+    Http(HttpConnection<K>),
+    /// Neither, for as long as a function makes one of the other.
+    Changing,
+}
+
+impl<K: Kernel> Slot<K> {
+    /// The connection, if it is one of TCP.
+    pub fn tcp(&self) -> Option<&Connection<K>> {
+        match self {
+            Slot::Tcp(connection) => Some(connection),
+            Slot::Http(_) | Slot::Changing => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn tcp_mut(&mut self) -> Option<&mut Connection<K>> {
+        match self {
+            Slot::Tcp(connection) => Some(connection),
+            Slot::Http(_) | Slot::Changing => None,
+        }
+    }
+
+    /// The connection, if it is one of HTTP.
+    pub fn http(&self) -> Option<&HttpConnection<K>> {
+        match self {
+            Slot::Http(connection) => Some(connection),
+            Slot::Tcp(_) | Slot::Changing => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn http_mut(&mut self) -> Option<&mut HttpConnection<K>> {
+        match self {
+            Slot::Http(connection) => Some(connection),
+            Slot::Tcp(_) | Slot::Changing => None,
+        }
+    }
+
+    /// Which of the connections that had this place it is.
+    pub fn generation(&self) -> Option<Generation> {
+        match self {
+            Slot::Tcp(connection) => Some(connection.generation),
+            Slot::Http(connection) => Some(connection.generation),
+            Slot::Changing => None,
+        }
+    }
+
+    /// An event of one of the sockets.
+    pub fn on_ready(&mut self, side: Side, readiness: Readiness) {
+        match self {
+            Slot::Tcp(connection) => connection.on_ready(side, readiness),
+            Slot::Http(connection) => connection.on_ready(side, readiness),
+            Slot::Changing => {}
+        }
+    }
+
+    /// Notes that the connection stands in the run queue. Says whether it did before.
+    pub fn queue(&mut self) -> bool {
+        match self {
+            Slot::Tcp(connection) => std::mem::replace(&mut connection.queued, true),
+            Slot::Http(connection) => std::mem::replace(&mut connection.queued, true),
+            Slot::Changing => true,
+        }
+    }
+
+    /// What the connection was found to carry when it last ran.
+    pub fn weight(&self) -> Weight {
+        match self {
+            Slot::Tcp(connection) => connection.weight,
+            Slot::Http(connection) => connection.weight,
+            Slot::Changing => Weight::default(),
+        }
+    }
+}
+
+/// A client that was just accepted.
+#[derive(Debug)]
+pub struct Accepted<S> {
+    /// Tells the connection apart from those that will have its place after it, or had before.
+    pub generation: Generation,
+    /// The listener that accepted it.
+    pub listener: ListenerId,
+    /// Its socket.
+    pub client: S,
+    /// Its IP address, if it has one.
+    pub client_address: Option<SocketAddr>,
+    /// It came over a unix socket.
+    pub is_unix: bool,
+}
+
+/// A connection of TCP.
 #[derive(Debug)]
 pub struct Connection<K: Kernel> {
     /// Tells it apart from those that had its place before.
     pub generation: Generation,
     /// The listener that accepted it.
     pub listener: ListenerId,
+    /// The upstream whose servers it is connected to.
+    pub target: UpstreamId,
     /// Its phase, its lanes, its deadlines.
     pub session: Session,
     /// The client's socket.
@@ -32,6 +133,8 @@ pub struct Connection<K: Kernel> {
     pub keeps_alive: bool,
     /// What each lane holds, by direction.
     pub conduits: [Conduit<K::Pipe>; 2],
+    /// The exchange that has upgraded it from HTTP.
+    pub upgraded_by: Option<Box<Exchange>>,
     /// The deadline that is armed in the worker's timers.
     pub armed: Option<Instant>,
     /// What it was found to carry when it last ran.
@@ -41,6 +144,31 @@ pub struct Connection<K: Kernel> {
 }
 
 impl<K: Kernel> Connection<K> {
+    /// The connection of a client that is about to be connected to a server of `target`.
+    pub fn new(
+        accepted: Accepted<K::Socket>,
+        target: UpstreamId,
+        session: Session,
+    ) -> Connection<K> {
+        let Accepted { generation, listener, client, client_address, .. } = accepted;
+        Connection {
+            generation,
+            listener,
+            target,
+            session,
+            client,
+            client_address,
+            upstream: None,
+            connect_events: Readiness::default(),
+            keeps_alive: false,
+            conduits: [Conduit::Empty, Conduit::Empty],
+            upgraded_by: None,
+            armed: None,
+            weight: Weight::default(),
+            queued: false,
+        }
+    }
+
     /// An event of one of the sockets.
     pub fn on_ready(&mut self, side: Side, readiness: Readiness) {
         if side == Side::Upstream {

@@ -25,8 +25,8 @@ pub const TURN_BYTES_MAX: usize = 1 << 20;
 pub struct Ends<'a, K: Kernel> {
     /// The client's socket.
     pub client: &'a K::Socket,
-    /// The upstream server's socket.
-    pub upstream: &'a K::Socket,
+    /// The upstream server's socket; `None` while there is none, and nothing moves from or to it.
+    pub upstream: Option<&'a K::Socket>,
     /// Under which token each is watched, by [`Side::index`].
     pub tokens: [Token; 2],
     /// What each lane holds, by [`Direction::index`].
@@ -79,9 +79,9 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
     fn run_steps(&mut self, direction: Direction, budget: &mut usize) -> bool {
         loop {
             match self.relay.next(direction) {
-                Step::Fill(_) if *budget == 0 => return true,
-                Step::Fill(path) => {
-                    let outcome = self.fill(direction, path);
+                Step::Fill { .. } if *budget == 0 => return true,
+                Step::Fill { path, max } => {
+                    let outcome = self.fill(direction, path, max);
                     if let Filled::Moved { bytes, .. } = outcome {
                         *budget = budget.saturating_sub(bytes);
                     }
@@ -97,14 +97,18 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                     return false;
                 }
                 Step::ShutdownWrite => {
-                    // ENOTCONN: the peer is gone, which the other lane finds out by reading.
-                    let _gone = self.kernel.shutdown_write(self.sink(direction)).is_err();
+                    if let Some(sink) = self.sink(direction) {
+                        // ENOTCONN: the peer is gone, which the other lane finds out by reading.
+                        let _gone = self.kernel.shutdown_write(sink).is_err();
+                    }
                     self.relay.shut_down(direction);
                 }
-                Step::Wait { readable, .. } => {
-                    if readable {
-                        self.set_low_water(direction);
-                    }
+                Step::Wait { readable: false, .. } => {
+                    self.set_hearing(direction);
+                    return false;
+                }
+                Step::Wait { readable: true, .. } | Step::Boundary => {
+                    self.set_low_water(direction);
                     self.set_hearing(direction);
                     return false;
                 }
@@ -127,9 +131,9 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
 
     fn set_low_water(&mut self, direction: Direction) {
         let change = self.relay.lane_mut(direction).take_low_water_change();
-        if let Some(bytes) = change {
+        if let (Some(bytes), Some(source)) = (change, self.source(direction)) {
             // Without its mark a source wakes the lane more often, and that is all.
-            let _unmarked = self.kernel.set_low_water(self.source(direction), bytes).is_err();
+            let _unmarked = self.kernel.set_low_water(source, bytes).is_err();
         }
     }
 
@@ -138,15 +142,16 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         if let Some(hears) = change {
             let token = self.ends.tokens[direction.source().index()];
             // A socket that is watched can be watched otherwise: the kernel needs no memory for it.
-            let _heard = self.kernel.hear_reads(self.source(direction), token, hears).is_err();
+            let source = self.source(direction);
+            let _heard = source.map(|it| self.kernel.rewatch(it, token, hears).is_err());
         }
     }
 
     fn can_go_on(&self) -> bool {
         Direction::ALL.into_iter().any(|direction| match self.relay.lane(direction).next() {
-            Step::Wait { .. } => false,
+            Step::Wait { .. } | Step::Boundary => false,
             Step::Done => self.ends.conduits[direction.index()].held() > 0,
-            Step::Fill(_) | Step::Drain | Step::ShutdownWrite => true,
+            Step::Fill { .. } | Step::Drain | Step::ShutdownWrite => true,
         })
     }
 
@@ -154,24 +159,24 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         &mut self.ends.conduits[direction.index()]
     }
 
-    fn socket(&self, side: Side) -> &'b K::Socket {
+    fn socket(&self, side: Side) -> Option<&'b K::Socket> {
         match side {
-            Side::Client => self.ends.client,
+            Side::Client => Some(self.ends.client),
             Side::Upstream => self.ends.upstream,
         }
     }
 
-    fn source(&self, direction: Direction) -> &'b K::Socket {
+    fn source(&self, direction: Direction) -> Option<&'b K::Socket> {
         self.socket(direction.source())
     }
 
-    fn sink(&self, direction: Direction) -> &'b K::Socket {
+    fn sink(&self, direction: Direction) -> Option<&'b K::Socket> {
         self.socket(direction.sink())
     }
 
-    fn fill(&mut self, direction: Direction, path: Path) -> Filled {
+    fn fill(&mut self, direction: Direction, path: Path, max: usize) -> Filled {
         if path == Path::Splice {
-            match self.fill_by_splice(direction) {
+            match self.fill_by_splice(direction, max) {
                 Ok(filled) => return filled,
                 Err(reason) => {
                     if reason == FallbackReason::Unavailable {
@@ -181,13 +186,17 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                 }
             }
         }
-        self.fill_by_copy(direction)
+        self.fill_by_copy(direction, max)
     }
 
     /// # Errors
     /// Why this must be copied.
-    fn fill_by_splice(&mut self, direction: Direction) -> Result<Filled, FallbackReason> {
-        let source = self.source(direction);
+    fn fill_by_splice(
+        &mut self,
+        direction: Direction,
+        max: usize,
+    ) -> Result<Filled, FallbackReason> {
+        let Some(source) = self.source(direction) else { return Ok(Filled::WouldBlock) };
         let conduit = &mut self.ends.conduits[direction.index()];
         if !matches!(conduit, Conduit::Pipe { .. }) {
             let is_bulk = self.relay.lane(direction).is_bulk();
@@ -196,9 +205,9 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
             *conduit = self.supplies.pipe_conduit(self.kernel, size)?;
         }
         let Conduit::Pipe { pipe, .. } = conduit else { return Err(FallbackReason::Unavailable) };
-        match self.kernel.fill_pipe(source, pipe) {
+        match self.kernel.fill_pipe(source, pipe, max) {
             // Splice says the same of urgent data with the end behind it. `recv` tells.
-            Ok(0) => match self.fill_by_copy(direction) {
+            Ok(0) => match self.fill_by_copy(direction, max) {
                 filled @ Filled::Moved { .. } => {
                     self.relay.lane_mut(direction).on_urgent();
                     Ok(filled)
@@ -217,7 +226,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         }
     }
 
-    fn fill_by_copy(&mut self, direction: Direction) -> Filled {
+    fn fill_by_copy(&mut self, direction: Direction, max: usize) -> Filled {
         // An empty pipe of earlier in this turn goes back first.
         let index = direction.index();
         if let Conduit::Pipe { pipe, size } =
@@ -225,8 +234,8 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         {
             self.supplies.pipes.put_back(size, pipe);
         }
-        let source = self.source(direction);
-        let max = self.supplies.read_bytes_max();
+        let Some(source) = self.source(direction) else { return Filled::WouldBlock };
+        let max = max.min(self.supplies.read_bytes_max());
         match self.kernel.recv(source, &mut self.supplies.scratch[..max]) {
             Ok(0) => Filled::Eof,
             Ok(bytes) => {
@@ -239,7 +248,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
     }
 
     fn drain(&mut self, direction: Direction) -> Drained {
-        let sink = self.sink(direction);
+        let Some(sink) = self.sink(direction) else { return Drained::WouldBlock };
         let conduit = &mut self.ends.conduits[direction.index()];
         let outcome = match conduit {
             Conduit::Empty => Ok(0),

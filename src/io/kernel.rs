@@ -2,7 +2,7 @@
 //! has a fake one that lies in wait.
 
 use std::fmt::Debug;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::address::Address;
@@ -56,12 +56,14 @@ pub trait Kernel {
     /// `ENOMEM`, `ENOSPC`: the kernel watches too many descriptors.
     fn watch(&mut self, socket: &Self::Socket, token: Token) -> io::Result<()>;
 
-    /// Whether bytes to read, urgent ones and the end of the stream are among the events of a socket that is
-    /// watched under `token`. What holds at the time is reported anew when they become so.
+    /// Has events of a socket that is watched already reported under `token`, from its present
+    /// state on. Without `hears_reads`, bytes to read, urgent ones and the end of the stream are
+    /// not among them.
     ///
     /// # Errors
     /// The socket is not watched.
-    fn hear_reads(&mut self, socket: &Self::Socket, token: Token, hears: bool) -> io::Result<()>;
+    fn rewatch(&mut self, socket: &Self::Socket, token: Token, hears_reads: bool)
+    -> io::Result<()>;
 
     /// Takes the next connection of a backlog, with the client's IP address if it has one.
     ///
@@ -81,6 +83,9 @@ pub trait Kernel {
         address: &Address,
         source: Option<IpAddr>,
     ) -> io::Result<Connecting<Self::Socket>>;
+
+    /// The IP address of this machine that a socket is connected to, if it has one.
+    fn local_ip(&mut self, socket: &Self::Socket) -> Option<IpAddr>;
 
     /// Has the kernel ask a silent peer whether it is still there.
     ///
@@ -109,18 +114,30 @@ pub trait Kernel {
     /// `EAGAIN`, or the socket's error.
     fn send(&mut self, socket: &Self::Socket, bytes: &[u8]) -> io::Result<usize>;
 
+    /// Writes as much of `parts`, one after the other, as the socket takes: a head and what of
+    /// its body is there leave in one segment.
+    ///
+    /// # Errors
+    /// `EAGAIN`, or the socket's error.
+    fn send_vectored(&mut self, socket: &Self::Socket, parts: &[IoSlice<'_>]) -> io::Result<usize>;
+
     /// Opens a pipe of `capacity` bytes, or of less if the kernel gives less.
     ///
     /// # Errors
     /// `EMFILE`, `ENFILE`.
     fn open_pipe(&mut self, capacity: u32) -> io::Result<Self::Pipe>;
 
-    /// Splices from a socket into a pipe, as much as there is and fits, and no more than the
-    /// pipe's capacity. 0 is the end of the stream, or urgent data with the end behind it.
+    /// Splices from a socket into a pipe, as much as there is and fits, and no more than `max`
+    /// and the pipe's capacity. 0 is the end of the stream, or urgent data with the end behind it.
     ///
     /// # Errors
     /// See [`crate::sys::transfer::splice`].
-    fn fill_pipe(&mut self, socket: &Self::Socket, pipe: &mut Self::Pipe) -> io::Result<usize>;
+    fn fill_pipe(
+        &mut self,
+        socket: &Self::Socket,
+        pipe: &mut Self::Pipe,
+        max: usize,
+    ) -> io::Result<usize>;
 
     /// Splices what a pipe holds into a socket, as much as it takes.
     ///

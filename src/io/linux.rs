@@ -1,6 +1,6 @@
 //! The real kernel.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -73,8 +73,8 @@ impl Kernel for Linux {
         self.register(socket, token, EVERYTHING)
     }
 
-    fn hear_reads(&mut self, socket: &OwnedFd, token: Token, hears: bool) -> io::Result<()> {
-        let interest = if hears { EVERYTHING } else { ALL_BUT_READS };
+    fn rewatch(&mut self, socket: &OwnedFd, token: Token, hears_reads: bool) -> io::Result<()> {
+        let interest = if hears_reads { EVERYTHING } else { ALL_BUT_READS };
         let token = mio::Token(token.pack() as usize);
         self.registry.reregister(&mut SourceFd(&socket.as_raw_fd()), token, interest)
     }
@@ -90,6 +90,13 @@ impl Kernel for Linux {
     ) -> io::Result<Connecting<OwnedFd>> {
         let (socket, established) = socket::connect(address, source)?;
         Ok(Connecting { socket, established })
+    }
+
+    fn local_ip(&mut self, socket: &OwnedFd) -> Option<IpAddr> {
+        match socket::local_address(socket.as_fd()) {
+            Ok(Some(Address::Ip(address))) => Some(address.ip()),
+            _ => None,
+        }
     }
 
     fn keep_alive(&mut self, socket: &OwnedFd, keepalive: Keepalive) -> io::Result<()> {
@@ -112,14 +119,18 @@ impl Kernel for Linux {
         transfer::send(socket.as_fd(), bytes)
     }
 
+    fn send_vectored(&mut self, socket: &OwnedFd, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        transfer::send_vectored(socket.as_fd(), parts)
+    }
+
     fn open_pipe(&mut self, capacity: u32) -> io::Result<Pipe> {
         Pipe::open(capacity)
     }
 
-    fn fill_pipe(&mut self, socket: &OwnedFd, pipe: &mut Pipe) -> io::Result<usize> {
+    fn fill_pipe(&mut self, socket: &OwnedFd, pipe: &mut Pipe, max: usize) -> io::Result<usize> {
         // A slot takes a fragment of the network stack, which may be eight pages and more. Without
         // this bound a slow reader would pin several times the pipe's capacity.
-        pipe.fill_from(socket.as_fd(), pipe.capacity() as usize)
+        pipe.fill_from(socket.as_fd(), max.min(pipe.capacity() as usize))
     }
 
     fn drain_pipe(&mut self, pipe: &mut Pipe, socket: &OwnedFd) -> io::Result<usize> {

@@ -1,9 +1,11 @@
 //! The data plane's I/O: from an event of the kernel to bytes moved.
 //!
 //! ```text
-//! event_loop ── mio::Poll ──▶ worker ──▶ accept ──▶ connect ──▶ drive ──▶ account
-//!                               │                                 │
-//!                             timer                    conduit ◀─ pipe_pool
+//! event_loop ── mio::Poll ──▶ worker ──▶ accept ──┬──▶ connect ──▶ drive ──┬──▶ account
+//!                               │                 │                 │      │
+//!                             timer               └──▶ http ────────┤──────┘
+//!                                                       │           │
+//!                                           upstream_pool    conduit ◀─ pipe_pool
 //! ```
 //!
 //! All but `event_loop` and `linux` is generic over [`kernel::Kernel`] and runs in simulation.
@@ -14,9 +16,11 @@ mod connect;
 pub mod connection;
 pub mod drive;
 pub mod event_loop;
+pub mod http;
 pub mod kernel;
 pub mod linux;
 pub mod pipe_pool;
 pub mod run_queue;
 pub mod timer;
+pub mod upstream_pool;
 pub mod worker;

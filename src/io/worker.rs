@@ -6,7 +6,7 @@
 //!   turn():  accept ──▶ run queue ──▶ deadlines ──▶ flush        next_wake(): when to come back
 //!                          │   ▲
 //!                          ▼   │ had its turn, not done
-//!              connect or drive a connection ──▶ settle ──▶ finish (account)
+//!        connect or drive a connection, or http ──▶ settle ──▶ finish (account)
 //! ```
 //!
 //! A worker shares nothing with the others but the connection limit. It does not wait: that is
@@ -27,11 +27,14 @@ use crate::error::{CloseReason, Direction, FaultKind, Side};
 use crate::id::{ConnectionId, Generation, ListenerId, Token};
 use crate::io::accept::{Acceptor, ConnectionLimit, Pause};
 use crate::io::conduit::Supplies;
-use crate::io::connection::Connection;
+use crate::io::connection::{Connection, Slot};
 use crate::io::drive::{Ends, drive};
+use crate::io::http::connection::HttpConnection;
+use crate::io::http::desk::Desk;
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::{RunQueue, Weight};
 use crate::io::timer::Timers;
+use crate::io::upstream_pool::UpstreamPool;
 use crate::relay::Readiness;
 use crate::session::{Expiry, Phase, Session};
 use crate::snapshot::WorkerReport;
@@ -83,7 +86,9 @@ pub struct Worker<K: Kernel> {
     /// Which acceptor was first in the last turn.
     pub(super) accept_first: usize,
     pub(super) pause: Option<Pause>,
-    pub(super) connections: Slab<Connection<K>>,
+    pub(super) connections: Slab<Slot<K>>,
+    pub(super) upstreams: UpstreamPool<K>,
+    pub(super) desk: Desk,
     pub(super) generation: Generation,
     pub(super) run_queue: RunQueue,
     pub(super) timers: Timers,
@@ -91,9 +96,9 @@ pub struct Worker<K: Kernel> {
     pub(super) flush_at: Option<Instant>,
     pub(super) trim_at: Option<Instant>,
     pub(super) drain_until: Option<Instant>,
-    turn_bytes_max: usize,
+    pub(super) turn_bytes_max: usize,
     /// What heavy connections may still move in this turn.
-    turn_bytes_left: usize,
+    pub(super) turn_bytes_left: usize,
 }
 
 impl<K: Kernel> Worker<K> {
@@ -109,6 +114,8 @@ impl<K: Kernel> Worker<K> {
             accept_first: 0,
             pause: None,
             connections: Slab::new(),
+            upstreams: UpstreamPool::new(&config.upstreams),
+            desk: Desk::new(&config),
             generation: Generation::default(),
             run_queue: RunQueue::default(),
             timers: Timers::default(),
@@ -150,12 +157,19 @@ impl<K: Kernel> Worker<K> {
                     acceptor.ready = true;
                 }
             }
-            Token::Socket(id, side) => {
-                if let Some(connection) = self.connection(id) {
-                    connection.on_ready(side, readiness);
-                    self.enqueue(id);
+            Token::Socket(id, side) => self.on_ready(id, side, readiness),
+            Token::Upstream(id) => {
+                if let Some(owner) = self.upstreams.on_event(id, readiness, &mut self.account) {
+                    self.on_ready(owner, Side::Upstream, readiness);
                 }
             }
+        }
+    }
+
+    fn on_ready(&mut self, id: ConnectionId, side: Side, readiness: Readiness) {
+        if let Some(slot) = self.slot(id) {
+            slot.on_ready(side, readiness);
+            self.enqueue(id);
         }
     }
 
@@ -178,6 +192,7 @@ impl<K: Kernel> Worker<K> {
         while let Some(id) = self.timers.pop_due(now) {
             self.expire(id, now);
         }
+        self.upstreams.sweep(now, &mut self.account);
         self.keep_house(now);
     }
 
@@ -188,7 +203,8 @@ impl<K: Kernel> Worker<K> {
             return Wake::Now;
         }
         let resume = self.pause.filter(|_| can_accept).map(|pause| pause.until);
-        [self.timers.next(), resume, self.flush_at, self.trim_at, self.drain_until]
+        let sweep_at = self.upstreams.next_sweep();
+        [self.timers.next(), resume, self.flush_at, self.trim_at, sweep_at, self.drain_until]
             .into_iter()
             .flatten()
             .min()
@@ -198,10 +214,14 @@ impl<K: Kernel> Worker<K> {
     /// Stops accepting, for good; what is in a backlog already is taken first. Connections go on
     /// until `until`.
     pub fn drain(&mut self, until: Instant, now: Instant) {
-        if self.drain_until.is_none() {
+        let is_new = self.drain_until.is_none();
+        if is_new {
             self.stop_accepting(now);
         }
         self.drain_until = Some(until);
+        if is_new {
+            self.drain_http(now);
+        }
     }
 
     /// Whether the worker was told to drain and nothing is left.
@@ -230,9 +250,24 @@ impl<K: Kernel> Worker<K> {
         &self.supplies
     }
 
-    /// The open connections, for a simulation that checks what they hold.
+    /// The open connections of TCP, for a simulation that checks what they hold.
     pub fn connections(&self) -> impl Iterator<Item = &Connection<K>> {
-        self.connections.iter().map(|(_, connection)| connection)
+        self.connections.iter().filter_map(|(_, slot)| slot.tcp())
+    }
+
+    /// The open connections of HTTP, for the same.
+    pub fn http_connections(&self) -> impl Iterator<Item = &HttpConnection<K>> {
+        self.connections.iter().filter_map(|(_, slot)| slot.http())
+    }
+
+    /// The connections to servers that HTTP uses, for the same.
+    pub fn upstreams(&self) -> &UpstreamPool<K> {
+        &self.upstreams
+    }
+
+    fn slot(&mut self, id: ConnectionId) -> Option<&mut Slot<K>> {
+        let slot = self.connections.get_mut(id.index as usize)?;
+        (slot.generation() == Some(id.generation)).then_some(slot)
     }
 
     pub(super) fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection<K>> {
@@ -240,9 +275,9 @@ impl<K: Kernel> Worker<K> {
     }
 
     pub(super) fn enqueue(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connection(id) else { return };
-        if !std::mem::replace(&mut connection.queued, true) {
-            let weight = connection.weight;
+        let Some(slot) = self.slot(id) else { return };
+        if !slot.queue() {
+            let weight = slot.weight();
             self.run_queue.push(id, weight);
         }
     }
@@ -250,7 +285,7 @@ impl<K: Kernel> Worker<K> {
     // Relaying.
 
     fn run(&mut self, id: ConnectionId, now: Instant) {
-        let Some(connection) = self.connection(id) else { return };
+        let Some(connection) = self.connection(id) else { return self.run_http(id, now) };
         connection.queued = false;
         match connection.session.phase() {
             Phase::Connecting { .. } => self.check_connect(id, now),
@@ -268,10 +303,10 @@ impl<K: Kernel> Worker<K> {
         let fallbacks = relay.fallbacks();
         let mut ends = Ends {
             client: &connection.client,
-            upstream,
+            upstream: Some(upstream),
             tokens: Side::ALL.map(|side| Token::Socket(id, side)),
             conduits: &mut connection.conduits,
-            pipe_size: self.plan.listeners[listener.index()].pipe_size,
+            pipe_size: self.plan.listeners[listener.index()].relay.pipe_size,
             turn_bytes_max: self.turn_bytes_max,
         };
         let more = drive(&mut self.kernel, &mut self.supplies, &mut ends, relay);
@@ -300,7 +335,7 @@ impl<K: Kernel> Worker<K> {
     // Deadlines and the end.
 
     fn expire(&mut self, id: ConnectionId, now: Instant) {
-        let Some(connection) = self.connection(id) else { return };
+        let Some(connection) = self.connection(id) else { return self.expire_http(id, now) };
         connection.armed = None;
         match connection.session.expire(now) {
             Expiry::ConnectTimedOut => self.retry_connect(id, FaultKind::TimedOut, now),
@@ -359,10 +394,21 @@ impl<K: Kernel> Worker<K> {
     }
 
     pub(super) fn finish(&mut self, id: ConnectionId, reason: CloseReason, now: Instant) {
-        let Some(mut connection) = self.connections.try_remove(id.index as usize) else { return };
+        let Some(Slot::Tcp(mut connection)) = self.connections.try_remove(id.index as usize) else {
+            return;
+        };
         self.timers.disarm(id, &mut connection.armed);
-        let Connection { listener, session, client, client_address, upstream, conduits, .. } =
-            connection;
+        let Connection {
+            listener,
+            target,
+            session,
+            client,
+            client_address,
+            upstream,
+            conduits,
+            upgraded_by,
+            ..
+        } = connection;
         for conduit in conduits {
             self.supplies.release(conduit);
         }
@@ -372,27 +418,45 @@ impl<K: Kernel> Worker<K> {
                 self.kernel.reset(upstream);
             }
         }
-        let closed = Closed { listener, client: client_address, session: &session, reason };
+        let closed = Closed {
+            listener,
+            upstream: target,
+            client: client_address,
+            session: &session,
+            upgraded_by: upgraded_by.as_deref(),
+            reason,
+        };
         self.account.closed(closed, now);
+        self.on_place_free(now);
+    }
+
+    /// A connection has ended: another may be accepted.
+    pub(super) fn on_place_free(&mut self, now: Instant) {
         self.limit.give_back();
         if let Some(pause) = &mut self.pause {
             pause.until = now;
         }
     }
 
+    pub(super) fn connection_ids(&self) -> Vec<ConnectionId> {
+        let ids = self.connections.iter().filter_map(|(index, slot)| {
+            let index = u32::try_from(index).ok()?;
+            Some(ConnectionId { index, generation: slot.generation()? })
+        });
+        ids.collect()
+    }
+
     fn cut_all(&mut self, now: Instant) {
-        let ids: Vec<ConnectionId> = (self.connections.iter())
-            .filter_map(|(index, connection)| {
-                let index = u32::try_from(index).ok()?;
-                Some(ConnectionId { index, generation: connection.generation })
-            })
-            .collect();
+        let ids = self.connection_ids();
         self.report.drain_cut.fetch_add(ids.len() as u64, Ordering::Relaxed);
         for id in ids {
-            if let Some(connection) = self.connection(id) {
-                connection.session.cut();
+            match self.connection(id) {
+                Some(connection) => {
+                    connection.session.cut();
+                    self.settle(id, now);
+                }
+                None => self.cut_http(id, now),
             }
-            self.settle(id, now);
         }
     }
 
@@ -437,11 +501,11 @@ impl<K: Kernel> Worker<K> {
     }
 }
 
-/// The connection that an id names, unless it is gone and its place taken by another.
+/// The connection of TCP that an id names, unless it is gone and its place taken by another.
 pub(super) fn lookup<K: Kernel>(
-    connections: &mut Slab<Connection<K>>,
+    connections: &mut Slab<Slot<K>>,
     id: ConnectionId,
 ) -> Option<&mut Connection<K>> {
-    let connection = connections.get_mut(id.index as usize)?;
+    let connection = connections.get_mut(id.index as usize)?.tcp_mut()?;
     (connection.generation == id.generation).then_some(connection)
 }

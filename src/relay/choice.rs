@@ -92,6 +92,13 @@ impl Choice {
         Choice { rule, path, fallbacks: Fallbacks::default() }
     }
 
+    /// Another part of the same flow: begins as a new choice does, unless a reason was met that
+    /// lasts.
+    pub fn renew(&mut self, mode: RelayMode) {
+        let mode = if self.fallbacks.iter().any(is_lasting) { RelayMode::Copy } else { mode };
+        *self = Choice { fallbacks: self.fallbacks, ..Choice::new(mode) };
+    }
+
     /// The path that the next read should take.
     pub fn path(&self) -> Path {
         self.path
@@ -126,19 +133,24 @@ impl Choice {
     /// the flow copies from now on; where something ran short, it asks again at the next read.
     /// Says whether this flow meets the reason for the first time.
     pub fn fall_back(&mut self, reason: FallbackReason) -> bool {
-        match reason {
-            FallbackReason::Unavailable
-            | FallbackReason::Refused
-            | FallbackReason::NoProgress
-            | FallbackReason::Urgent => {
-                self.rule = Rule::Fixed;
-                self.path = Path::Copy;
-            }
-            FallbackReason::PipeMemory
-            | FallbackReason::Descriptors
-            | FallbackReason::PipeTooSmall => {}
+        if is_lasting(reason) {
+            self.rule = Rule::Fixed;
+            self.path = Path::Copy;
         }
         self.fallbacks.insert(reason)
+    }
+}
+
+/// Whether a reason lies in the flow or in the process, and not in what happens to run short.
+fn is_lasting(reason: FallbackReason) -> bool {
+    match reason {
+        FallbackReason::Unavailable
+        | FallbackReason::Refused
+        | FallbackReason::NoProgress
+        | FallbackReason::Urgent => true,
+        FallbackReason::PipeMemory | FallbackReason::Descriptors | FallbackReason::PipeTooSmall => {
+            false
+        }
     }
 }
 

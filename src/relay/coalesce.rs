@@ -22,8 +22,11 @@
 //!    └─────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Where the length of what comes is known, as it will be for HTTP bodies, no proof and no
-//! deadline are needed: a mark of at most what remains is always reached.
+//! Where the length of what comes is known, as for most HTTP bodies, no proof and no deadline are
+//! needed: a mark of at most what remains is always reached. Such a lane has a mark as long as
+//! more than that remains, and the kernel is told anew after each read: it then looks at once
+//! whether so much is queued already (tcp(7) has no such promise, but `tcp_set_rcvlowat` does it
+//! since Linux 4.18), so no event is missed.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -47,35 +50,78 @@ pub struct Coalescing {
     mark: Option<NonZeroU32>,
     /// Bytes moved since the other direction did, or since the last pause.
     run: u64,
+    /// What remains of a message of known length.
+    left: Option<u64>,
     is_on: bool,
     /// The next read tells whether the flow has paused.
     is_tail: bool,
-    /// What the kernel was told is not what holds.
-    is_stale: bool,
+    /// The kernel was told of the mark last, and not that there is none.
+    is_told: bool,
+    /// The kernel is to be told again, so that it looks at what is queued.
+    is_due: bool,
 }
 
 impl Coalescing {
     /// Off, and nothing proved. Without a mark, or with one of 0, it stays off.
     pub fn new(mark: Option<u32>) -> Coalescing {
-        let mark = mark.and_then(NonZeroU32::new);
-        Coalescing { mark, run: 0, is_on: false, is_tail: false, is_stale: false }
+        Coalescing {
+            mark: mark.and_then(NonZeroU32::new),
+            run: 0,
+            left: None,
+            is_on: false,
+            is_tail: false,
+            is_told: false,
+            is_due: false,
+        }
+    }
+
+    /// As [`Coalescing::new`], for a source that the kernel may still hold back.
+    pub fn restart(&mut self, mark: Option<u32>) {
+        *self = Coalescing { is_told: self.is_told, ..Coalescing::new(mark) };
+    }
+
+    /// So many bytes are to come, for certain.
+    pub fn on_known_length(&mut self, left: u64) {
+        self.left = Some(left);
+        self.is_on = self.mark.is_some_and(|mark| left >= u64::from(mark.get()));
+        self.is_due = false;
+    }
+
+    /// Nobody knows how much is to come.
+    pub fn on_unknown_length(&mut self) {
+        self.left = None;
+        self.on_pause();
     }
 
     /// This source has no low-water mark.
     pub fn disable(&mut self) {
         self.mark = None;
-        self.set(false);
+        self.is_on = false;
     }
 
     /// A splice brought so many bytes.
     pub fn on_bulk(&mut self, bytes: usize) {
+        if self.left.is_some() {
+            return self.on_copied(bytes);
+        }
         let Some(mark) = self.mark else { return };
         if std::mem::take(&mut self.is_tail) && bytes < (mark.get() / TAIL_PART_MIN) as usize {
             return self.on_pause();
         }
         self.run = self.run.saturating_add(bytes as u64);
         if self.run / u64::from(mark.get()) >= PROOF_FACTOR {
-            self.set(true);
+            self.is_on = true;
+        }
+    }
+
+    /// A copying read brought so many bytes. What remains of a known length still comes.
+    pub fn on_copied(&mut self, bytes: usize) {
+        match self.left {
+            Some(left) => {
+                self.on_known_length(left.saturating_sub(bytes as u64));
+                self.is_due = true;
+            }
+            None => self.on_pause(),
         }
     }
 
@@ -83,7 +129,22 @@ impl Coalescing {
     pub fn on_pause(&mut self) {
         self.run = 0;
         self.is_tail = false;
-        self.set(false);
+        self.is_on = false;
+    }
+
+    /// The other direction moved. Says whether that has ended the mark; a known length stays
+    /// known.
+    pub fn on_dialogue(&mut self) -> bool {
+        let has_ended = self.is_on && self.left.is_none();
+        if self.left.is_none() {
+            self.on_pause();
+        }
+        has_ended
+    }
+
+    /// The source is another socket, of which the kernel was told nothing.
+    pub fn on_other_source(&mut self) {
+        self.is_told = false;
     }
 
     /// No byte came for [`PATIENCE`]; what there is will be read next.
@@ -96,13 +157,6 @@ impl Coalescing {
         self.is_tail
     }
 
-    fn set(&mut self, is_on: bool) {
-        if self.is_on != is_on {
-            self.is_on = is_on;
-            self.is_stale = !self.is_stale;
-        }
-    }
-
     /// Whether the source has a mark, or is about to get one.
     pub fn is_on(&self) -> bool {
         self.is_on
@@ -110,15 +164,21 @@ impl Coalescing {
 
     /// Whether the kernel has been told of the mark: less than that brings no event.
     pub fn is_in_force(&self) -> bool {
-        self.is_on && !self.is_stale
+        self.is_on && self.is_told
+    }
+
+    /// Whether what the kernel holds back may never become as much as the mark.
+    pub fn needs_patience(&self) -> bool {
+        self.is_in_force() && self.left.is_none()
     }
 
     /// The mark that the source should have from now on, in bytes, if the kernel has not been
     /// told yet.
     pub fn take_change(&mut self) -> Option<u32> {
-        let is_stale = std::mem::take(&mut self.is_stale);
+        let is_due = std::mem::take(&mut self.is_due) && self.is_on;
+        let is_news = std::mem::replace(&mut self.is_told, self.is_on) != self.is_on;
         let mark = self.mark.filter(|_| self.is_on).map_or(1, NonZeroU32::get);
-        is_stale.then_some(mark)
+        (is_news || is_due).then_some(mark)
     }
 }
 
@@ -215,6 +275,40 @@ mod tests {
     fn a_change_that_was_taken_back_is_none() {
         let mut coalescing = on_after(PROOF_CHUNKS);
         coalescing.on_pause();
+        assert_eq!(coalescing.take_change(), None);
+    }
+
+    #[test]
+    fn a_known_length_has_a_mark_at_once_and_until_less_than_that_is_left() {
+        let mut coalescing = Coalescing::new(Some(MARK));
+        coalescing.on_known_length(3 * u64::from(MARK));
+        assert_eq!(coalescing.take_change(), Some(MARK));
+        assert!(coalescing.is_in_force() && !coalescing.needs_patience());
+        assert!(!coalescing.on_dialogue());
+        coalescing.on_bulk(2 * MARK as usize - 1);
+        assert_eq!(coalescing.take_change(), Some(MARK), "so that the kernel looks again");
+        assert_eq!(coalescing.take_change(), None);
+        coalescing.on_bulk(2);
+        assert_eq!(coalescing.take_change(), Some(1));
+        coalescing.on_bulk(MARK as usize - 1);
+        assert_eq!(coalescing.take_change(), None);
+    }
+
+    #[test]
+    fn a_short_message_never_has_a_mark() {
+        let mut coalescing = Coalescing::new(Some(MARK));
+        coalescing.on_known_length(u64::from(MARK) - 1);
+        coalescing.on_bulk(MARK as usize - 1);
+        assert_eq!(coalescing.take_change(), None);
+    }
+
+    #[test]
+    fn a_mark_that_is_left_behind_is_taken_back() {
+        let mut coalescing = Coalescing::new(Some(MARK));
+        coalescing.on_known_length(u64::from(MARK));
+        assert_eq!(coalescing.take_change(), Some(MARK));
+        coalescing.restart(None);
+        assert_eq!(coalescing.take_change(), Some(1));
         assert_eq!(coalescing.take_change(), None);
     }
 }

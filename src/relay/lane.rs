@@ -7,9 +7,15 @@
 //!   │   Drain ───────────▶ send / splice out of it ───────▶ drained() ─┤
 //!   │   ShutdownWrite ───▶ shutdown(sink, SHUT_WR) ───────▶ shut_down()┤
 //!   │   Wait ────────────▶ nothing until on_readable() or on_writable()│
+//!   │   Boundary ────────▶ the owner's turn: begin(), inject(), peeked()
 //!   │   Done                                                           │
 //!   └──────────────────────────────────────────────────────────────────┘
 //! ```
+//!
+//! A lane that relays TCP runs to the end of its source. One that carries the body of a message
+//! has an [`Extent`]: it never reads a byte beyond, and at its end stops at a boundary, where the
+//! owner of the stream decides what follows. There the owner may read from the source itself, and
+//! put bytes of its own into the lane.
 //!
 //! DESIGN speaks of one `apply()`; three functions with an argument of their own each make it
 //! impossible to report the end of a stream for a write.
@@ -34,11 +40,35 @@ use crate::relay::coalesce::Coalescing;
 /// So many wake-ups in a row that moved nothing demote a flow from splice to copying.
 pub const BARREN_WAKES_MAX: u8 = 64;
 
+/// How far a lane reads from its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// To the end of the stream, which is passed on to the sink.
+    Stream,
+    /// So many bytes more, and not one beyond them.
+    Message {
+        /// How many.
+        left: u64,
+    },
+    /// To the end of the stream, which is the owner's to judge.
+    UntilEnd,
+}
+
+impl Extent {
+    /// Nothing is to be read: the stream is in its owner's hands.
+    pub const NONE: Extent = Extent::Message { left: 0 };
+}
+
 /// What a lane wants to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Read from the source into the empty conduit, if possible by this path.
-    Fill(Path),
+    /// Read from the source into the empty conduit.
+    Fill {
+        /// If possible by this path.
+        path: Path,
+        /// At most so many bytes.
+        max: usize,
+    },
     /// Write what the conduit holds to the sink.
     Drain,
     /// Tell the sink that nothing more will come.
@@ -50,6 +80,9 @@ pub enum Step {
         /// An edge of the sink would help.
         writable: bool,
     },
+    /// Nothing: the extent is used up, or the source has ended, and nothing is held. What follows
+    /// is the owner's to say.
+    Boundary,
     /// Nothing ever again.
     Done,
 }
@@ -134,6 +167,7 @@ pub struct Totals {
 pub struct Lane {
     source: Source,
     sink: Sink,
+    extent: Extent,
     /// Bytes in the conduit.
     held: usize,
     /// The kind of conduit that holds them.
@@ -164,6 +198,7 @@ impl Lane {
         Lane {
             source: Source::Open { readable: false },
             sink: Sink::Open { writable: true },
+            extent: Extent::Stream,
             held: 0,
             held_by: Path::Copy,
             choice: Choice::new(mode),
@@ -183,12 +218,69 @@ impl Lane {
             (_, _, Sink::Failed(_) | Sink::ShutDown) => Step::Done,
             (1.., _, Sink::Open { writable: true }) => Step::Drain,
             (1.., _, Sink::Open { writable: false }) => WAIT_FOR_SINK,
-            (0, Source::Open { readable: true }, _) => Step::Fill(self.choice.path()),
+            (0, _, _) if self.extent == Extent::NONE => Step::Boundary,
+            (0, Source::Failed(_), _) => Step::Done,
+            (0, Source::Open { readable: true }, _) => {
+                Step::Fill { path: self.choice.path(), max: self.read_bytes_max() }
+            }
             (0, Source::Open { readable: false }, _) => {
                 Step::Wait { readable: true, writable: false }
             }
-            (0, Source::Ended, _) => Step::ShutdownWrite,
-            (0, Source::Failed(_), _) => Step::Done,
+            (0, Source::Ended, _) if self.extent == Extent::Stream => Step::ShutdownWrite,
+            (0, Source::Ended, _) => Step::Boundary,
+        }
+    }
+
+    fn read_bytes_max(&self) -> usize {
+        match self.extent {
+            Extent::Message { left } => usize::try_from(left).unwrap_or(usize::MAX),
+            Extent::Stream | Extent::UntilEnd => usize::MAX,
+        }
+    }
+
+    /// Counts anew for another exchange between the same sockets, the readiness of which stays
+    /// known. Nothing may be held. The stream is in its owner's hands.
+    ///
+    /// `low_water` as for [`Lane::new`].
+    pub fn restart(&mut self, mode: RelayMode, low_water: Option<u32>) {
+        debug_assert!(self.held == 0, "bytes of one exchange would be counted in the next");
+        self.extent = Extent::NONE;
+        self.choice = Choice::new(mode);
+        self.coalescing.restart(low_water);
+        self.barren_wakes = 0;
+        self.totals = Totals::default();
+    }
+
+    /// What the lane is to read from now on, and in which way.
+    pub fn begin(&mut self, extent: Extent, mode: RelayMode) {
+        self.extent = extent;
+        self.choice.renew(mode);
+        match extent {
+            Extent::Message { left } => self.coalescing.on_known_length(left),
+            Extent::Stream | Extent::UntilEnd => self.coalescing.on_unknown_length(),
+        }
+    }
+
+    /// How far the lane reads.
+    pub fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// The owner has put bytes of its own into the conduit, which was empty or held others of that
+    /// kind. They count as read.
+    pub fn inject(&mut self, bytes: usize) {
+        debug_assert!(self.held == 0 || self.held_by == Path::Copy, "what is held goes out first");
+        self.held += bytes;
+        self.held_by = Path::Copy;
+        self.totals.read += bytes as u64;
+    }
+
+    /// The owner has read from the source itself, into memory of its own.
+    pub fn peeked(&mut self, outcome: Filled) {
+        match outcome {
+            Filled::Moved { short, .. } => self.note_dryness(short),
+            Filled::WouldBlock => self.source = Source::Open { readable: false },
+            Filled::Eof | Filled::Failed(_) => self.end_source(outcome),
         }
     }
 
@@ -212,7 +304,7 @@ impl Lane {
     pub fn take_hearing_change(&mut self) -> Option<bool> {
         let hears = match self.next() {
             WAIT_FOR_SINK if self.heard_in_vain && !self.is_deaf => false,
-            Step::Wait { readable: true, .. } if self.is_deaf => true,
+            Step::Wait { readable: true, .. } | Step::Boundary if self.is_deaf => true,
             _ => return None,
         };
         self.heard_in_vain = false;
@@ -244,26 +336,32 @@ impl Lane {
         }
     }
 
-    /// The source is another socket now, of which nothing is known yet: the attempt to connect
-    /// before has failed.
-    pub fn source_replaced(&mut self) {
+    /// The source is another socket now, and may be readable already.
+    pub fn attach_source(&mut self, readable: bool) {
         self.read_until_would_block = false;
-        self.source = Source::Open { readable: false };
+        self.doomed = None;
+        self.coalescing.on_other_source();
+        (self.is_deaf, self.heard_in_vain) = (false, false);
+        self.source = Source::Open { readable };
+    }
+
+    /// The sink is another socket now, and may be writable already.
+    pub fn attach_sink(&mut self, writable: bool) {
+        self.sink = Sink::Open { writable };
     }
 
     /// Bytes moved in the other direction: whoever speaks there may wait for an answer, which
     /// must not wait here for its tail.
     pub fn on_dialogue(&mut self) {
-        if self.coalescing.is_on() {
+        if self.coalescing.on_dialogue() {
             self.on_readable(false);
         }
-        self.coalescing.on_pause();
     }
 
     /// Whether the source keeps bytes back until there are many, so that somebody must look after
     /// them once [`coalesce::PATIENCE`](crate::relay::coalesce::PATIENCE) has passed.
     pub fn awaits_tail(&self) -> bool {
-        self.coalescing.is_in_force()
+        self.coalescing.needs_patience()
             && self.held == 0
             && matches!(self.source, Source::Open { .. })
     }
@@ -297,15 +395,18 @@ impl Lane {
                 self.held_by = path;
                 self.totals.read += bytes as u64;
                 self.choice.observe(bytes);
+                if let Extent::Message { left } = &mut self.extent {
+                    debug_assert!(bytes as u64 <= *left, "no byte beyond the extent");
+                    *left = left.saturating_sub(bytes as u64);
+                }
                 // With a mark in force, what is left comes with the next edge or with the tail;
-                // another read now would only bring a little of it.
-                let is_dry = short && (path == Path::Copy || self.coalescing.is_in_force());
+                // another read now would only bring a little of it. Past the end of the extent
+                // nothing is held back.
+                let holds_back = self.coalescing.is_in_force() && self.extent != Extent::NONE;
+                self.note_dryness(short && (path == Path::Copy || holds_back));
                 match path {
                     Path::Splice => self.coalescing.on_bulk(bytes),
-                    Path::Copy => self.coalescing.on_pause(),
-                }
-                if is_dry && !self.read_until_would_block && self.doomed.is_none() {
-                    self.source = Source::Open { readable: false };
+                    Path::Copy => self.coalescing.on_copied(bytes),
                 }
                 None
             }
@@ -318,18 +419,25 @@ impl Lane {
                 }
                 self.count_barren_wake()
             }
-            Filled::Eof => {
-                self.source = match self.doomed {
-                    Some(kind) => Source::Failed(kind),
-                    None => Source::Ended,
-                };
-                None
-            }
-            Filled::Failed(kind) => {
-                self.source = Source::Failed(kind);
+            Filled::Eof | Filled::Failed(_) => {
+                self.end_source(outcome);
                 None
             }
         }
+    }
+
+    /// A read has emptied the source, if `is_dry`, unless something stands behind.
+    fn note_dryness(&mut self, is_dry: bool) {
+        if is_dry && !self.read_until_would_block && self.doomed.is_none() {
+            self.source = Source::Open { readable: false };
+        }
+    }
+
+    fn end_source(&mut self, outcome: Filled) {
+        self.source = match (outcome, self.doomed) {
+            (Filled::Failed(kind), _) | (_, Some(kind)) => Source::Failed(kind),
+            (_, None) => Source::Ended,
+        };
     }
 
     fn count_barren_wake(&mut self) -> Option<FallbackReason> {
@@ -398,6 +506,16 @@ impl Lane {
         self.next() == Step::Done
     }
 
+    /// Whether a read might bring something.
+    pub fn source_is_readable(&self) -> bool {
+        self.source == Source::Open { readable: true }
+    }
+
+    /// Whether a write might be taken.
+    pub fn sink_is_writable(&self) -> bool {
+        self.sink == Sink::Open { writable: true }
+    }
+
     /// Whether the source said, in order, that nothing more comes.
     pub fn source_has_ended(&self) -> bool {
         self.source == Source::Ended
@@ -436,164 +554,4 @@ impl Lane {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const READABLE: Step = Step::Wait { readable: true, writable: false };
-    const WRITABLE: Step = Step::Wait { readable: false, writable: true };
-
-    fn spliced(bytes: usize) -> Filled {
-        Filled::Moved { bytes, path: Path::Splice, short: false }
-    }
-
-    fn readable_lane(mode: RelayMode) -> Lane {
-        let mut lane = Lane::new(mode, None);
-        assert_eq!(lane.next(), READABLE);
-        lane.on_readable(false);
-        lane
-    }
-
-    #[test]
-    fn bytes_go_in_and_out_and_the_end_follows_them() {
-        let mut lane = readable_lane(RelayMode::Splice);
-        assert_eq!(lane.next(), Step::Fill(Path::Splice));
-        lane.filled(spliced(10));
-        assert_eq!(lane.next(), Step::Drain);
-        lane.drained(Drained::Moved(10));
-        assert_eq!(lane.next(), Step::Fill(Path::Splice), "a spliced length proves nothing");
-        lane.filled(Filled::Eof);
-        assert_eq!(lane.next(), Step::ShutdownWrite);
-        lane.shut_down();
-        assert!(lane.is_done());
-        assert_eq!(lane.totals().delivered, [10, 0]);
-    }
-
-    #[test]
-    fn a_full_sink_keeps_the_source_marked() {
-        let mut lane = readable_lane(RelayMode::Splice);
-        lane.filled(spliced(100));
-        lane.drained(Drained::Moved(30));
-        assert_eq!(lane.next(), Step::Drain, "a short splice proves nothing");
-        lane.drained(Drained::WouldBlock);
-        assert_eq!(lane.next(), WRITABLE);
-        lane.on_writable();
-        lane.drained(Drained::WouldBlock);
-        assert_eq!(lane.next(), WRITABLE);
-        lane.on_writable();
-        lane.drained(Drained::Moved(70));
-        assert_eq!(lane.next(), Step::Fill(Path::Splice), "tried again after the drain");
-    }
-
-    #[test]
-    fn a_short_copying_write_proves_that_the_sink_is_full() {
-        let mut lane = readable_lane(RelayMode::Copy);
-        lane.filled(Filled::Moved { bytes: 100, path: Path::Copy, short: true });
-        lane.drained(Drained::Moved(30));
-        assert_eq!(lane.next(), WRITABLE);
-    }
-
-    #[test]
-    fn urgent_data_ends_splicing() {
-        let check = |mode: RelayMode, counted: bool| {
-            let mut lane = readable_lane(mode);
-            lane.on_urgent();
-            assert_eq!(lane.next(), Step::Fill(Path::Copy));
-            assert_eq!(lane.fallbacks().iter().next().is_some(), counted, "{mode:?}");
-        };
-        check(RelayMode::Splice, true);
-        check(RelayMode::Auto, true);
-        check(RelayMode::Copy, false);
-    }
-
-    #[test]
-    fn would_block_with_bytes_held_does_not_clear_the_mark() {
-        let mut lane = readable_lane(RelayMode::Splice);
-        lane.filled(spliced(100));
-        lane.filled(Filled::WouldBlock);
-        lane.drained(Drained::Moved(100));
-        assert_eq!(lane.next(), Step::Fill(Path::Splice));
-    }
-
-    #[test]
-    fn a_short_copying_read_saves_the_next_one_unless_something_stands_behind() {
-        let short = Filled::Moved { bytes: 10, path: Path::Copy, short: true };
-        let mut lane = readable_lane(RelayMode::Copy);
-        lane.filled(short);
-        lane.drained(Drained::Moved(10));
-        assert_eq!(lane.next(), READABLE);
-
-        lane.on_readable(true);
-        lane.filled(short);
-        lane.drained(Drained::Moved(10));
-        assert_eq!(lane.next(), Step::Fill(Path::Copy), "the FIN is still to be found");
-    }
-
-    #[test]
-    fn a_failed_source_is_drained_before_the_lane_is_done() {
-        let mut lane = readable_lane(RelayMode::Splice);
-        lane.filled(spliced(5));
-        lane.drained(Drained::WouldBlock);
-        lane.on_readable(true);
-        assert_eq!(lane.next(), WRITABLE, "the error waits behind the bytes");
-        lane.on_writable();
-        lane.drained(Drained::Moved(5));
-        lane.filled(Filled::Failed(FaultKind::Reset));
-        assert!(lane.is_done());
-        assert_eq!(lane.source_fault(), Some(FaultKind::Reset));
-    }
-
-    #[test]
-    fn a_doomed_source_ends_in_a_failure_and_not_in_a_shutdown() {
-        let mut lane = Lane::new(RelayMode::Copy, None);
-        lane.doom_source(FaultKind::Reset);
-        assert_eq!(lane.next(), Step::Fill(Path::Copy), "no event will come, so look at once");
-        lane.filled(Filled::Moved { bytes: 3, path: Path::Copy, short: true });
-        lane.drained(Drained::Moved(3));
-        lane.filled(Filled::Eof);
-        assert!(lane.is_done());
-        assert_eq!(lane.source_fault(), Some(FaultKind::Reset));
-    }
-
-    #[test]
-    fn a_broken_sink_loses_what_is_held_and_says_how_much() {
-        let mut lane = readable_lane(RelayMode::Splice);
-        lane.filled(spliced(8));
-        lane.drained(Drained::Failed(FaultKind::Reset));
-        assert!(lane.is_done());
-        assert_eq!((lane.held(), lane.totals().discarded), (0, 8));
-    }
-
-    #[test]
-    fn barren_wakes_demote_a_splicing_lane_once() {
-        let mut lane = Lane::new(RelayMode::Splice, None);
-        let demotions = (0..200)
-            .filter_map(|_| {
-                lane.on_readable(false);
-                lane.filled(Filled::WouldBlock)
-            })
-            .collect::<Vec<_>>();
-        assert_eq!(demotions, [FallbackReason::NoProgress]);
-        lane.on_readable(false);
-        assert_eq!(lane.next(), Step::Fill(Path::Copy));
-    }
-
-    #[test]
-    fn a_lane_is_deaf_while_it_waits_for_its_sink() {
-        let mut lane = Lane::new(RelayMode::Copy, None);
-        lane.on_readable(false);
-        assert_eq!(lane.take_hearing_change(), None, "nothing was in vain yet");
-        lane.filled(Filled::Moved { bytes: 10, path: Path::Copy, short: false });
-        lane.drained(Drained::WouldBlock);
-        assert_eq!(lane.take_hearing_change(), None, "the source is silent");
-        lane.on_readable(false);
-        assert_eq!(lane.take_hearing_change(), Some(false));
-        lane.on_readable(false);
-        assert_eq!(lane.take_hearing_change(), None, "once is enough");
-        lane.on_writable();
-        lane.drained(Drained::Moved(10));
-        assert_eq!(lane.next(), Step::Fill(Path::Copy), "what came meanwhile is known of");
-        lane.filled(Filled::WouldBlock);
-        assert_eq!(lane.take_hearing_change(), Some(true));
-        assert_eq!(lane.take_hearing_change(), None);
-    }
-}
+mod tests;

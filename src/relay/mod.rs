@@ -15,6 +15,9 @@
 pub mod choice;
 pub mod coalesce;
 pub mod lane;
+pub mod policy;
+pub mod silence;
+pub mod survivor;
 
 use crate::config::RelayMode;
 use crate::error::{Direction, FallbackReason, FaultKind, Side};
@@ -128,11 +131,21 @@ impl Relay {
         if let Filled::Moved { .. } = outcome {
             self.lane_mut(direction.opposite()).on_dialogue();
         }
+        self.note_source_fault(direction);
+        demoted
+    }
+
+    /// What came of reading from the source of a lane besides it; see [`Lane::peeked`].
+    pub fn peeked(&mut self, direction: Direction, outcome: Filled) {
+        self.lane_mut(direction).peeked(outcome);
+        self.note_source_fault(direction);
+    }
+
+    fn note_source_fault(&mut self, direction: Direction) {
         if let Some(kind) = self.lane(direction).source_fault() {
             self.fail(direction.source(), kind);
             self.lane_mut(direction.opposite()).fail_sink(kind);
         }
-        demoted
     }
 
     /// What came of draining; see [`Lane::drained`].
@@ -142,6 +155,26 @@ impl Relay {
             self.fail(direction.sink(), kind);
             self.lane_mut(direction.opposite()).doom_source(kind);
         }
+    }
+
+    /// The socket of `side` is another one now, or there is none: nothing is known of what it has
+    /// to read, and it takes bytes if it `is_writable`. Nothing may be held for it.
+    pub fn attach(&mut self, side: Side, is_writable: bool) {
+        self.lane_mut(Direction::from_source(side)).attach_source(false);
+        self.lane_mut(Direction::from_source(side.peer())).attach_sink(is_writable);
+        self.fault = self.fault.filter(|(failed, _)| *failed != side);
+    }
+
+    /// Both lanes count anew; see [`Lane::restart`].
+    pub fn restart(&mut self, mode: RelayMode, low_water: [Option<u32>; 2]) {
+        for (lane, low_water) in self.lanes.iter_mut().zip(low_water) {
+            lane.restart(mode, low_water);
+        }
+    }
+
+    /// Bytes read by both lanes together.
+    pub fn read(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.totals().read).sum()
     }
 
     /// The sink of `direction` has been told that nothing more comes.
@@ -234,7 +267,7 @@ mod tests {
         assert_eq!(relay.progress(), Progress::Open);
         relay.lane_mut(DOWN).on_writable();
         relay.drained(DOWN, Drained::Moved(5));
-        assert_eq!(relay.next(DOWN), Step::Fill(Path::Copy));
+        assert_eq!(relay.next(DOWN), Step::Fill { path: Path::Copy, max: usize::MAX });
         relay.filled(DOWN, Filled::Failed(FaultKind::Reset));
         let expected = Progress::Faulted { side: Side::Upstream, kind: FaultKind::Reset };
         assert_eq!(relay.progress(), expected);
@@ -247,7 +280,7 @@ mod tests {
         relay.filled(UP, copied(9));
         relay.drained(UP, Drained::Failed(FaultKind::Reset));
         assert!(matches!(relay.progress(), Progress::Failing { side: Side::Upstream, .. }));
-        assert_eq!(relay.next(DOWN), Step::Fill(Path::Copy));
+        assert_eq!(relay.next(DOWN), Step::Fill { path: Path::Copy, max: usize::MAX });
         relay.filled(DOWN, copied(4));
         relay.drained(DOWN, Drained::Moved(4));
         relay.filled(DOWN, Filled::Eof);

@@ -13,33 +13,21 @@
 //!                       client gone
 //! ```
 //!
-//! A peer that reads slowly empties its side's send queue without a byte moving here. So before
-//! silence ends a session, the send queues are looked at twice; one that has shrunk is a sign of
-//! life.
+//! Before silence ends a session, the send queues are looked at; see [`crate::relay::silence`].
 //!
 //! Whatever ends other than `completed` ends with a reset towards every side that is still
 //! there. An orderly end (a FIN) would make a stream that was cut look complete.
 
 use std::time::{Duration, Instant};
 
+use crate::balance::attempts::{AfterFailure, Attempts};
 use crate::config::Timeouts;
 use crate::error::{CloseReason, FaultKind, Side};
 use crate::id::ServerId;
 use crate::relay::coalesce::PATIENCE;
+use crate::relay::silence::{Look, QueueLook};
+use crate::relay::survivor::QueueWatch;
 use crate::relay::{Progress, Readiness, Relay};
-
-/// Attempts to connect for one client, on different servers, before the client is refused.
-pub const CONNECT_ATTEMPTS_MAX: u32 = 3;
-
-/// The first wait before a survivor's send queue is looked at again; each further wait is twice
-/// as long, up to [`RESET_CHECK_INTERVAL_MAX`].
-pub const RESET_CHECK_INTERVAL_MIN: Duration = Duration::from_millis(1);
-
-/// The longest wait between two looks at a survivor's send queue.
-pub const RESET_CHECK_INTERVAL_MAX: Duration = Duration::from_millis(100);
-
-/// How long after a silence the send queues are looked at again.
-pub const QUEUE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where a session is; the diagram stands above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,26 +46,11 @@ pub enum Phase {
         survivor: Side,
         /// What the session will have ended with.
         reason: CloseReason,
-        /// When to look at the send queue again.
-        check_at: Instant,
-        /// The wait that `check_at` came from.
-        interval: Duration,
-        /// What the send queue held at the last look.
-        unsent: usize,
-        /// When the survivor is reset if its send queue does not shrink.
-        until: Instant,
+        /// What its send queue holds meanwhile.
+        watch: QueueWatch,
     },
     /// Over.
     Ended(CloseReason),
-}
-
-/// What to do after an attempt to connect has failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AfterFailure {
-    /// Connect to [`Session::server`], which is another one now.
-    Retry,
-    /// Nothing: the session has ended.
-    GiveUp,
 }
 
 /// What to do after a deadline has passed.
@@ -109,25 +82,9 @@ pub struct Session {
     tail_at: Option<Instant>,
     /// Both directions are open; the time of silence changes when that ends.
     is_open: bool,
-    /// Silence has lasted long enough to end the session: what the send queues of both sides held
-    /// together then, and when to look whether that has shrunk.
-    look: Option<(usize, Instant)>,
-    connect: Connect,
-}
-
-/// The attempts to connect.
-#[derive(Debug, Clone, Copy)]
-struct Connect {
-    /// How many servers the upstream has.
-    servers: u32,
-    /// The one that is tried now, or that was connected to.
-    server: ServerId,
-    /// Attempts begun.
-    attempts: u32,
-    /// When the current attempt was begun.
-    began_at: Instant,
-    /// How long the successful attempt took.
-    took: Option<Duration>,
+    /// What the send queues of both sides held together after a silence.
+    look: QueueLook,
+    connect: Attempts,
 }
 
 impl Session {
@@ -140,7 +97,6 @@ impl Session {
         first: ServerId,
         now: Instant,
     ) -> Session {
-        debug_assert!(first.0 < servers);
         Session {
             phase: Phase::Connecting { until: now + timeouts.connect },
             relay,
@@ -149,8 +105,30 @@ impl Session {
             active_at: now,
             tail_at: None,
             is_open: true,
-            look: None,
-            connect: Connect { servers, server: first, attempts: 1, began_at: now, took: None },
+            look: QueueLook::default(),
+            connect: Attempts::new(servers, first, now),
+        }
+    }
+
+    /// A session that begins with bytes moving already: another protocol has opened both sides,
+    /// and is left behind. `accepted_at` is when the client was accepted.
+    pub fn relaying(
+        relay: Relay,
+        timeouts: Timeouts,
+        connect: Attempts,
+        accepted_at: Instant,
+        now: Instant,
+    ) -> Session {
+        Session {
+            phase: Phase::Relaying,
+            relay,
+            timeouts,
+            accepted_at,
+            active_at: now,
+            tail_at: None,
+            is_open: true,
+            look: QueueLook::default(),
+            connect,
         }
     }
 
@@ -171,17 +149,17 @@ impl Session {
 
     /// The server that is being connected to, or that was.
     pub fn server(&self) -> ServerId {
-        self.connect.server
+        self.connect.server()
     }
 
     /// Attempts to connect beyond the first.
     pub fn retries(&self) -> u32 {
-        self.connect.attempts - 1
+        self.connect.retries()
     }
 
     /// How long the successful attempt to connect took.
     pub fn connect_took(&self) -> Option<Duration> {
-        self.connect.took
+        self.connect.took()
     }
 
     /// When the client was accepted.
@@ -207,7 +185,7 @@ impl Session {
     /// The attempt to connect succeeded.
     pub fn connected(&mut self, now: Instant) {
         debug_assert!(matches!(self.phase, Phase::Connecting { .. }));
-        self.connect.took = Some(now.saturating_duration_since(self.connect.began_at));
+        self.connect.succeeded(now);
         self.active_at = now;
         self.phase = Phase::Relaying;
     }
@@ -215,16 +193,12 @@ impl Session {
     /// The attempt to connect failed. The next server in turn is tried, each once at most.
     pub fn connect_failed(&mut self, kind: FaultKind, now: Instant) -> AfterFailure {
         debug_assert!(matches!(self.phase, Phase::Connecting { .. }));
-        let connect = &mut self.connect;
-        if connect.attempts >= connect.servers.min(CONNECT_ATTEMPTS_MAX) {
-            self.phase = Phase::Ended(CloseReason::of_connect(kind));
-            return AfterFailure::GiveUp;
-        }
-        connect.attempts += 1;
-        connect.server = ServerId((connect.server.0 + 1) % connect.servers);
-        connect.began_at = now;
-        self.phase = Phase::Connecting { until: now + self.timeouts.connect };
-        AfterFailure::Retry
+        let next = self.connect.failed(now);
+        self.phase = match next {
+            AfterFailure::Retry => Phase::Connecting { until: now + self.timeouts.connect },
+            AfterFailure::GiveUp => Phase::Ended(CloseReason::of_connect(kind)),
+        };
+        next
     }
 
     /// The lanes were run; `moved` says whether any byte did.
@@ -235,7 +209,7 @@ impl Session {
         if moved || is_open != self.is_open {
             self.is_open = is_open;
             self.active_at = now;
-            self.look = None;
+            self.look.clear();
         }
         self.tail_at = match self.tail_at {
             _ if !self.relay.awaits_tail() => None,
@@ -249,45 +223,28 @@ impl Session {
                 self.phase = Phase::Resetting {
                     survivor: side.peer(),
                     reason: CloseReason::of_fault(side, kind),
-                    check_at: now,
-                    interval: RESET_CHECK_INTERVAL_MIN,
-                    unsent: usize::MAX,
-                    until: now + self.timeouts.half_closed,
+                    watch: QueueWatch::new(self.timeouts.half_closed, now),
                 };
             }
         }
     }
 
-    /// What the survivor's send queue holds, after [`Expiry::CheckSurvivorQueue`]: bytes that its
-    /// peer has not acknowledged. As long as they become fewer, the peer has time.
+    /// What the survivor's send queue holds, after [`Expiry::CheckSurvivorQueue`].
     pub fn survivor_queue(&mut self, left: usize, now: Instant) {
-        let half_closed = self.timeouts.half_closed;
-        let Phase::Resetting { reason, check_at, interval, unsent, until, .. } = &mut self.phase
-        else {
-            return;
-        };
-        if left == 0 {
+        if let Phase::Resetting { reason, watch, .. } = &mut self.phase
+            && watch.seen(left, now)
+        {
             self.phase = Phase::Ended(*reason);
-            return;
         }
-        if left < *unsent {
-            *unsent = left;
-            *until = now + half_closed;
-        }
-        *check_at = now + *interval;
-        *interval = (*interval * 2).min(RESET_CHECK_INTERVAL_MAX);
     }
 
     /// What both send queues hold together, after [`Expiry::CheckSendQueues`].
     pub fn send_queues(&mut self, left: usize, now: Instant) {
         let (silence, reason) = self.silence_max();
-        match self.look {
-            Some((before, _)) if left < before => {
-                self.active_at = now;
-                self.look = None;
-            }
-            None if left > 0 => self.look = Some((left, now + QUEUE_LOOK_INTERVAL.min(silence))),
-            _ => self.phase = Phase::Ended(reason),
+        match self.look.seen(left, silence, now) {
+            Look::Alive => self.active_at = now,
+            Look::Again => {}
+            Look::Silent => self.phase = Phase::Ended(reason),
         }
     }
 
@@ -299,17 +256,14 @@ impl Session {
                 let silent = self.silent_at();
                 Some(self.tail_at.map_or(silent, |tail_at| tail_at.min(silent)))
             }
-            Phase::Resetting { check_at, until, .. } => Some(check_at.min(until)),
+            Phase::Resetting { watch, .. } => Some(watch.deadline()),
             Phase::Ended(_) => None,
         }
     }
 
     /// When silence ends the session, unless its send queues show life.
     fn silent_at(&self) -> Instant {
-        match self.look {
-            Some((_, look_at)) => look_at,
-            None => self.active_at + self.silence_max().0,
-        }
+        self.look.deadline(self.active_at + self.silence_max().0)
     }
 
     /// How long no byte may move, and what it is called if none does.
@@ -340,7 +294,7 @@ impl Session {
                 Expiry::Run
             }
             Phase::Relaying => Expiry::CheckSendQueues,
-            Phase::Resetting { reason, until, .. } if now >= until => {
+            Phase::Resetting { reason, watch, .. } if watch.is_over(now) => {
                 self.phase = Phase::Ended(reason);
                 Expiry::Ended
             }

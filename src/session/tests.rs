@@ -3,6 +3,8 @@ use crate::config::RelayMode;
 use crate::error::Direction;
 use crate::relay::coalesce;
 use crate::relay::lane::{Drained, Filled, Step};
+use crate::relay::silence::QUEUE_LOOK_INTERVAL;
+use crate::relay::survivor::CHECK_INTERVAL_MIN;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const TIMEOUTS: Timeouts = Timeouts {
@@ -155,7 +157,7 @@ fn a_reset_waits_for_the_survivors_send_queue() {
     assert_eq!(session.expire(start), Expiry::CheckSurvivorQueue(Side::Client));
     session.survivor_queue(100, start);
     let next = session.deadline().unwrap();
-    assert_eq!(next, start + RESET_CHECK_INTERVAL_MIN);
+    assert_eq!(next, start + CHECK_INTERVAL_MIN);
     assert_eq!(session.expire(next), Expiry::CheckSurvivorQueue(Side::Client));
     session.survivor_queue(0, next);
     assert_eq!(session.phase(), Phase::Ended(CloseReason::UpstreamReset));
@@ -241,7 +243,7 @@ fn bytes_that_are_held_back_are_looked_after() {
     let tail = start + coalesce::PATIENCE;
     assert_eq!(session.deadline(), Some(tail));
     assert_eq!(session.expire(tail), Expiry::Run);
-    let fill = Step::Fill(crate::error::Path::Splice);
+    let fill = Step::Fill { path: crate::error::Path::Splice, max: usize::MAX };
     assert_eq!(session.relay().lane(Direction::Downstream).next(), fill, "however little");
 
     // Little comes: a pause. The mark goes, and with it the short deadline.
@@ -274,6 +276,6 @@ fn a_word_from_the_other_side_ends_coalescing_at_once() {
     let path = crate::error::Path::Splice;
     session.relay_mut().filled(Direction::Upstream, Filled::Moved { bytes: 1, path, short: false });
     let lane = session.relay_mut().lane_mut(Direction::Downstream);
-    assert_eq!(lane.next(), Step::Fill(path), "what was held back is read now");
+    assert_eq!(lane.next(), Step::Fill { path, max: usize::MAX }, "what was held back is read now");
     assert_eq!(lane.take_low_water_change(), Some(1));
 }

@@ -1,10 +1,11 @@
 //! Moving bytes: `recv`, `send` and `splice`.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::fcntl::{SpliceFFlags, splice as nix_splice};
 use nix::sys::socket::{MsgFlags, recv as nix_recv, send as nix_send};
+use socket2::SockRef;
 
 /// The most that one splice is asked to move. Lengths above `SSIZE_MAX` are `EINVAL`
 /// (splice(2)); a GiB is more than any pipe holds.
@@ -50,4 +51,18 @@ pub fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
 /// `EAGAIN` when the socket is full; anything else is the socket's error.
 pub fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     uninterrupted(|| nix_send(socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL))
+}
+
+/// Writes parts to a socket, one after the other, as far as it takes them.
+///
+/// # Errors
+/// As [`send`].
+pub fn send_vectored(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        let sent = SockRef::from(&socket).send_vectored_with_flags(parts, libc::MSG_NOSIGNAL);
+        match sent {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
 }

@@ -4,18 +4,23 @@ use spliceway::load::Base;
 
 use super::{Case, VALID};
 
-/// Puts `line` below `table` of [`VALID`], or at its end if there is no such table in it, and
-/// expects exactly these errors; `@` stands for the line's number.
+/// Puts `line` into [`VALID`], see [`check_in`].
 fn check(table: &str, line: &str, expected: &[&str]) {
+    check_in(VALID, table, line, expected);
+}
+
+/// Puts `line` below `table` of `valid`, or at its end if there is no such table in it, and
+/// expects exactly these errors; `@` stands for the line's number.
+pub(super) fn check_in(valid: &str, table: &str, line: &str, expected: &[&str]) {
     let header = format!("[{table}]");
-    let text = match VALID.split_once(&header) {
+    let text = match valid.split_once(&header) {
         Some((before, after)) => {
             let key = line.split('=').next().unwrap_or_default().trim();
             let after: Vec<&str> =
                 after.lines().filter(|l| !l.starts_with(&format!("{key} ="))).collect();
             format!("{before}{header}\n{line}{}", after.join("\n"))
         }
-        None => format!("{VALID}{header}\n{line}"),
+        None => format!("{valid}{header}\n{line}"),
     };
     let number = text
         .lines()
@@ -50,7 +55,10 @@ fn unknown_keys() {
     check(
         "upstreams.app",
         "health = { http = \"/\" }",
-        &["a.toml:@: upstreams.app.health: unknown key; expected one of servers, balance, source"],
+        &[
+            "a.toml:@: upstreams.app.health: unknown key; expected one of servers, balance, source, \
+          pool",
+        ],
     );
     check(
         "upstreams.app",
@@ -61,15 +69,16 @@ fn unknown_keys() {
         "listeners.web",
         "\"a.b\" = 1",
         &[
-            "a.toml:@: listeners.web.\"a.b\": unknown key; expected one of bind, upstream, protocol, \
-         backlog, relay, timeouts, keepalive",
+            "a.toml:@: listeners.web.\"a.b\": unknown key; expected one of bind, protocol, backlog, \
+         relay, keepalive, timeouts, upstream, routes, http, forwarded, host_header, \
+         request_headers, response_headers",
         ],
     );
     let text = format!("\"relay.mode\" = \"copy\"\n{VALID}");
     assert_eq!(
         Case::file("a.toml", &text).errors(),
         ["a.toml:1: \"relay.mode\": unknown key; expected one of process, admin, access_log, \
-          relay, timeouts, keepalive, listeners, upstreams"]
+          relay, timeouts, http, forwarded, keepalive, listeners, upstreams"]
     );
 }
 
@@ -128,9 +137,11 @@ fn wrong_types() {
     );
     check(
         "listeners.web",
-        "protocol = \"http\"",
-        &["a.toml:@: listeners.web.protocol: found \"http\"; expected \"tcp\", the only protocol \
-         that this version speaks"],
+        "protocol = \"htpp\"",
+        &[
+            "a.toml:@: listeners.web.protocol: found \"htpp\"; expected \"tcp\" or \"http\"; did you \
+         mean \"http\"?",
+        ],
     );
     check(
         "access_log",
@@ -432,7 +443,7 @@ fn variables_and_flags_of_unknown_keys() {
     check(
         "SPLICEWAY__",
         "SPLICEWAY__: \"\": unknown key; expected one of process, admin, access_log, relay, \
-         timeouts, keepalive, listeners, upstreams",
+         timeouts, http, forwarded, keepalive, listeners, upstreams",
     );
     let deep = format!("SPLICEWAY__{}", "A__".repeat(40_000));
     check(&deep, &format!("{deep}: the key has too many parts"));

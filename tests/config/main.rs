@@ -4,6 +4,7 @@
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 mod errors;
+mod http;
 mod layers;
 mod properties;
 mod shipped;
@@ -16,6 +17,17 @@ use tempfile::TempDir;
 const VALID: &str = r#"
 [listeners.web]
 bind = "127.0.0.1:80"
+upstream = "app"
+
+[upstreams.app]
+servers = ["127.0.0.1:9001"]
+"#;
+
+/// A valid configuration of HTTP to put mistakes into.
+const HTTP: &str = r#"
+[listeners.web]
+bind = "127.0.0.1:80"
+protocol = "http"
 upstream = "app"
 
 [upstreams.app]

@@ -3,11 +3,27 @@
 use proptest::prelude::*;
 use spliceway::load::load;
 
-use super::{Case, VALID};
+use super::{Case, HTTP, VALID};
 
 /// Text that is TOML more often than not, from the words of the configuration.
 fn almost_toml() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
+        "[[listeners.web.routes]]",
+        "[listeners.web.request_headers]",
+        "protocol = \"http\"",
+        "routes",
+        "host",
+        "path",
+        "methods",
+        "headers",
+        "redirect.to",
+        "respond",
+        "set.X-A",
+        "remove",
+        "forwarded.trust",
+        "\"/a\"",
+        "\"*.a\"",
+        "\"{path}\"",
         "[relay]",
         "[listeners.web]",
         "[[listeners]]",
@@ -65,6 +81,30 @@ proptest! {
                     prop_assert!(error.starts_with(&name), "{}", error);
                 }
             }
+        }
+    }
+
+    /// Whatever stands where a route has text, nothing of it reaches a message unchecked: it is
+    /// refused, or it is visible ASCII.
+    #[test]
+    fn no_text_of_a_route_breaks_a_message(text in "\\PC{0,12}|[ -~]{0,12}|.{0,4}", place in 0usize..6) {
+        let quoted = serde_json::to_string(&text).unwrap();
+        let keys = [
+            format!("host = {quoted}, upstream = \"app\""),
+            format!("path = {quoted}, strip_prefix = true, upstream = \"app\""),
+            format!("host_header = {quoted}, upstream = \"app\", host = \"a\""),
+            format!("redirect = {{ to = {quoted} }}, host = \"a\""),
+            format!("respond = {{ headers = {{ X-A = {quoted} }} }}, host = \"a\""),
+            format!("request_headers.add = {{ {quoted} = \"a\" }}, upstream = \"app\", path = \"/a\""),
+        ];
+        let text_of_file = HTTP.replace(
+            "protocol",
+            &format!("routes = [{{ {} }}]\nprotocol", keys[place]),
+        );
+        let case = Case::file("a.toml", &text_of_file);
+        match load(case.sources.clone()) {
+            Ok(_) => prop_assert!(text.bytes().all(|it| matches!(it, b' '..=b'~' | b'\t')), "{text:?}"),
+            Err(errors) => prop_assert!(!errors.is_empty()),
         }
     }
 

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use spliceway::access_log::AccessLogSink;
-use spliceway::capacity::{ListenerPlan, Machine, Plan};
+use spliceway::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
 use spliceway::config::{
-    AccessLog, Balance, Config, Listener, LogFormat, LogTarget, Process, Protocol, Relay,
+    AccessLog, Balance, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay,
     RelayMemory, RelayMode, Timeouts, Upstream, Workers,
 };
 use spliceway::control::{self, ControlError, ControlPlane, WorkerHandle};
 use spliceway::id::UpstreamId;
-use spliceway::metrics::{ListenerMetrics, recorder};
+use spliceway::metrics::{ListenerMetrics, Recorder};
 use spliceway::snapshot::{Snapshot, Stage, WorkerReport};
 
 /// Nothing here takes that long unless it is broken.
@@ -61,8 +61,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             name: "web".to_owned(),
             bind: vec!["127.0.0.1:0".parse().unwrap()],
             backlog: 1024,
-            protocol: Protocol::Tcp,
-            upstream: UpstreamId(0),
+            protocol: Protocol::Tcp(UpstreamId(0)),
             relay: Relay { mode: RelayMode::Splice, pipe_size: 256 * 1024, low_water: None },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
@@ -76,6 +75,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             balance: Balance::RoundRobin,
             source: None,
             servers: vec!["127.0.0.1:9001".parse().unwrap(), "unix:/run/app".parse().unwrap()],
+            pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
         }],
     }
 }
@@ -99,8 +99,8 @@ pub fn start(config: Config) -> Plane {
     let admin = listener.local_addr().unwrap();
     let published = Arc::clone(&snapshot);
     let thread = std::thread::spawn(move || {
-        let recorder = recorder().unwrap();
-        let prometheus = recorder.handle();
+        let recorder = Recorder::new();
+        let exposition = recorder.exposition();
         let access_log = AccessLogSink::open(&config.access_log.target).unwrap();
         metrics::with_local_recorder(&recorder, || {
             ListenerMetrics::new("web").relay_bytes[1][0].increment(12345);
@@ -112,7 +112,7 @@ pub fn start(config: Config) -> Plane {
                 workers: handles,
                 bound: vec![("web".to_owned(), vec!["127.0.0.1:4711".to_owned()])],
                 admin: Some(listener),
-                prometheus,
+                exposition,
                 access_log,
             })
         })
@@ -140,11 +140,15 @@ fn plan() -> Plan {
         pipe_memory_per_worker: 1 << 27,
         buffer_memory_per_worker: 1 << 27,
         listeners: vec![ListenerPlan {
-            mode: RelayMode::Copy,
-            pipe_size: 65536,
-            fallback: None,
-            reason: "splice is refused here".to_owned(),
+            relay: RelayPlan {
+                mode: RelayMode::Copy,
+                pipe_size: 65536,
+                fallback: None,
+                reason: "splice is refused here".to_owned(),
+            },
+            routes: Vec::new(),
         }],
+        pool_idle_max: vec![0],
         notes: vec!["a note".to_owned()],
     }
 }

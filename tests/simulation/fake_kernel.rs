@@ -1,7 +1,7 @@
 //! The kernel as the worker sees it, over a [`World`].
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -154,8 +154,24 @@ impl Kernel for FakeKernel {
             socket.watched = true;
             socket.raise();
         });
-        let Token::Socket(connection, side) = token else { unreachable!("not a socket") };
-        self.world.borrow_mut().watched(socket.id, connection, side);
+        let mut world = self.world.borrow_mut();
+        match token {
+            Token::Upstream(_) => world.watched_server(socket.id),
+            Token::Socket(..) if world.speaks_http => {}
+            Token::Socket(connection, side) => world.watched(socket.id, connection, side),
+            Token::Waker | Token::Listener(_) => unreachable!("not a socket"),
+        }
+        Ok(())
+    }
+
+    fn rewatch(&mut self, socket: &FakeSocket, token: Token, hears: bool) -> io::Result<()> {
+        let stays_deaf = self.world.borrow().sabotage == Sabotage::StayDeaf;
+        self.with(socket, |socket| {
+            assert!(socket.watched, "only a socket that is watched can be watched otherwise");
+            socket.token = Some(token);
+            socket.hears_reads = hears && !stays_deaf;
+            socket.raise();
+        });
         Ok(())
     }
 
@@ -197,18 +213,12 @@ impl Kernel for FakeKernel {
         Ok(Connecting { socket, established: steps == 0 })
     }
 
-    fn keep_alive(&mut self, socket: &FakeSocket, _keepalive: Keepalive) -> io::Result<()> {
-        self.with(socket, |socket| socket.keeps_alive = true);
-        Ok(())
+    fn local_ip(&mut self, _socket: &FakeSocket) -> Option<IpAddr> {
+        None
     }
 
-    fn hear_reads(&mut self, socket: &FakeSocket, token: Token, hears: bool) -> io::Result<()> {
-        let stays_deaf = self.world.borrow().sabotage == Sabotage::StayDeaf;
-        self.with(socket, |socket| {
-            assert_eq!(socket.token, Some(token), "a socket keeps its token");
-            socket.hears_reads = hears && !stays_deaf;
-            socket.raise();
-        });
+    fn keep_alive(&mut self, socket: &FakeSocket, _keepalive: Keepalive) -> io::Result<()> {
+        self.with(socket, |socket| socket.keeps_alive = true);
         Ok(())
     }
 
@@ -225,7 +235,11 @@ impl Kernel for FakeKernel {
     }
 
     fn recv(&mut self, socket: &FakeSocket, buffer: &mut [u8]) -> io::Result<usize> {
-        let swaps = self.world.borrow().sabotage == Sabotage::SwapBytes;
+        let sabotage = self.world.borrow().sabotage;
+        let swaps = sabotage == Sabotage::SwapBytes;
+        if sabotage == Sabotage::HideSurplus && buffer.len() == 1024 {
+            return fail(errno::EAGAIN);
+        }
         let read = self.with(socket, |socket| {
             if let Some(end) = end_of(socket) {
                 return end;
@@ -263,6 +277,11 @@ impl Kernel for FakeKernel {
         Ok(taken)
     }
 
+    fn send_vectored(&mut self, socket: &FakeSocket, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        self.send(socket, &bytes)
+    }
+
     fn open_pipe(&mut self, capacity: u32) -> io::Result<FakePipe> {
         let mut world = self.world.borrow_mut();
         world.calls += 1;
@@ -278,7 +297,12 @@ impl Kernel for FakeKernel {
         Ok(FakePipe { slots: VecDeque::new(), slots_max, held: 0, capacity, world })
     }
 
-    fn fill_pipe(&mut self, socket: &FakeSocket, pipe: &mut FakePipe) -> io::Result<usize> {
+    fn fill_pipe(
+        &mut self,
+        socket: &FakeSocket,
+        pipe: &mut FakePipe,
+        max: usize,
+    ) -> io::Result<usize> {
         if let Some(errno) = self.refusal(socket) {
             return fail(errno);
         }
@@ -287,7 +311,7 @@ impl Kernel for FakeKernel {
             let short = world.faults.short_splice;
             (world.chance(short), world.rng.usize(1..3000))
         };
-        let max = if is_short { limit } else { usize::MAX };
+        let max = if is_short { max.min(limit) } else { max };
         let loses = self.world.borrow().sabotage == Sabotage::CorruptAByte;
         let moved = self.with(socket, |socket| {
             if let Some(end) = end_of(socket) {

@@ -25,6 +25,10 @@
 #![allow(clippy::panic, clippy::unwrap_used, unreachable_pub)]
 
 mod fake_kernel;
+mod http;
+mod http_peers;
+mod http_plan;
+mod http_wire;
 mod world;
 
 use std::cell::RefCell;
@@ -34,9 +38,9 @@ use std::time::{Duration, Instant};
 
 use spliceway::access_log::AccessLogSink;
 use spliceway::address::Address;
-use spliceway::capacity::{ListenerPlan, Plan};
+use spliceway::capacity::{ListenerPlan, Plan, RelayPlan};
 use spliceway::config::{
-    AccessLog, Balance, Config, Keepalive, Listener, LogFormat, LogTarget, Process, Protocol,
+    AccessLog, Balance, Config, Keepalive, Listener, LogFormat, LogTarget, Pool, Process, Protocol,
     Relay, RelayMemory, RelayMode, Timeouts, Upstream, Workers,
 };
 use spliceway::error::{CloseReason, Direction, FaultKind, Side};
@@ -77,8 +81,7 @@ fn config(mode: RelayMode) -> Config {
             name: "sim".into(),
             bind: vec![server(1)],
             backlog: 16,
-            protocol: Protocol::Tcp,
-            upstream: UpstreamId(0),
+            protocol: Protocol::Tcp(UpstreamId(0)),
             relay: Relay { mode, pipe_size: 1 << 18, low_water: Some(LOW_WATER) },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
@@ -96,6 +99,7 @@ fn config(mode: RelayMode) -> Config {
             balance: Balance::RoundRobin,
             source: None,
             servers: vec![server(2), server(3)],
+            pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
         }],
     }
 }
@@ -108,11 +112,10 @@ fn plan(mode: RelayMode) -> Plan {
         pipe_memory_per_worker: 3 << 18,
         buffer_memory_per_worker: 1 << 16,
         listeners: vec![ListenerPlan {
-            mode,
-            pipe_size: 1 << 18,
-            fallback: None,
-            reason: String::new(),
+            relay: RelayPlan { mode, pipe_size: 1 << 18, fallback: None, reason: String::new() },
+            routes: Vec::new(),
         }],
+        pool_idle_max: vec![0],
         notes: Vec::new(),
     }
 }
@@ -438,6 +441,14 @@ fn a_run_can_be_repeated() {
     assert_eq!(run(), run());
 }
 
+/// What a panic said.
+fn message_of(panic: Box<dyn std::any::Any + Send>) -> String {
+    panic.downcast::<String>().map_or_else(
+        |other| other.downcast::<&str>().map_or(String::new(), |text| (*text).to_owned()),
+        |text| *text,
+    )
+}
+
 /// The checks can fail: each break of the kernel's promises is found within a few seeds.
 #[test]
 fn sabotage_is_caught() {
@@ -445,11 +456,7 @@ fn sabotage_is_caught() {
         let caught = (0..20).find_map(|seed| {
             let run = || Simulation::new(seed, mode, Faults::default(), sabotage).run();
             let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).err()?;
-            let message = panic.downcast::<String>().map_or_else(
-                |other| other.downcast::<&str>().map_or(String::new(), |text| (*text).to_owned()),
-                |text| *text,
-            );
-            Some(message)
+            Some(message_of(panic))
         });
         let message = caught.unwrap_or_else(|| panic!("{sabotage:?} was not caught"));
         assert!(message.contains(expected), "{sabotage:?} was caught by: {message}");

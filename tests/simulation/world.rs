@@ -9,6 +9,11 @@ use spliceway::error::Side;
 use spliceway::id::{ConnectionId, Token};
 use spliceway::relay::Readiness;
 
+use crate::http_peers::{Client, Peer, Registry, Server};
+
+/// Requests of one client of HTTP, at most.
+pub const REQUESTS_MAX: u64 = 6;
+
 /// Errno values that the world reports.
 pub mod errno {
     pub const EPERM: i32 = 1;
@@ -42,6 +47,23 @@ pub struct Faults {
     pub reset: u32,
 }
 
+impl Faults {
+    pub const NONE: Faults = Faults {
+        short_splice: 0,
+        short_write: 0,
+        interrupted_splice: 0,
+        spurious_event: 0,
+        no_pipe: 0,
+        small_pipe: 0,
+        splice_refused: 0,
+        splice_forbidden: 0,
+        accept_fails: 0,
+        connect_refused: 0,
+        connect_never: 0,
+        reset: 0,
+    };
+}
+
 /// A break of the kernel's own promises, planted to prove that the checks can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sabotage {
@@ -54,6 +76,8 @@ pub enum Sabotage {
     CorruptAByte,
     /// Two bytes of a read change places.
     SwapBytes,
+    /// A small read says that there is nothing, although there is.
+    HideSurplus,
 }
 
 /// What a peer of the proxy still has in mind.
@@ -136,6 +160,10 @@ pub struct Socket {
     pub keeps_alive: bool,
     /// It was closed before its connect was decided.
     pub abandoned: bool,
+    /// Who is behind it, where it speaks HTTP.
+    pub http: Option<Peer>,
+    /// The peer reads no more, and answers what comes with a reset.
+    pub peer_closed: bool,
 }
 
 /// The pattern that stream `stream` has at `offset`.
@@ -175,6 +203,8 @@ impl Socket {
             watched: false,
             keeps_alive: false,
             abandoned: false,
+            http: None,
+            peer_closed: false,
         }
     }
 
@@ -207,7 +237,7 @@ impl Socket {
     }
 
     /// Whether an event would call a read worth while.
-    fn is_worth_reading(&self) -> bool {
+    pub fn is_worth_reading(&self) -> bool {
         let queued: usize = self.incoming.iter().map(Vec::len).sum();
         let is_over = self.fin || self.error.is_some() || self.dead;
         self.connecting.is_none() && (queued >= self.low_water || is_over)
@@ -298,7 +328,7 @@ impl Socket {
         }
     }
 
-    pub fn step(&mut self, rng: &mut Rng) {
+    pub fn step(&mut self, registry: &mut Registry, rng: &mut Rng) {
         if let Some(steps) = &mut self.connecting {
             *steps = steps.saturating_sub(1);
             if *steps == 0 {
@@ -309,6 +339,11 @@ impl Socket {
                 }
                 self.raise();
             }
+            return;
+        }
+        if let Some(mut peer) = self.http.take() {
+            peer.step(self, registry, rng);
+            self.http = Some(peer);
             return;
         }
         match rng.u32(0..10) {
@@ -359,6 +394,8 @@ pub struct World {
     /// Calls since the last look, for the check that nothing spins.
     pub calls: usize,
     next_id: u32,
+    pub speaks_http: bool,
+    pub registry: Registry,
 }
 
 pub type Shared = Rc<RefCell<World>>;
@@ -384,6 +421,8 @@ impl World {
             pipes_open: 0,
             calls: 0,
             next_id: 0,
+            speaks_http: false,
+            registry: Registry::default(),
         }
     }
 
@@ -433,6 +472,17 @@ impl World {
     pub fn client_connects(&mut self) {
         self.clients_made += 1;
         let id = self.new_socket(client_stream(self.clients_made));
+        if self.speaks_http {
+            let first = self.clients_made * REQUESTS_MAX;
+            let requests = 1 + self.registry.plan(first).response_stream() % REQUESTS_MAX;
+            let mut plans: Vec<_> =
+                (first..first + requests).map(|key| self.registry.plan(key)).collect();
+            // Nothing follows an upgrade.
+            let upgrade = plans.iter().position(|plan| plan.upgrade.is_some());
+            plans.truncate(upgrade.map_or(plans.len(), |last| last + 1));
+            let client = Client::new(plans, &self.registry.manners, &mut self.rng);
+            self.socket(id).http = Some(Peer::Client(client));
+        }
         self.backlog.push_back(id);
         self.listener_edge = true;
     }
@@ -446,7 +496,7 @@ impl World {
             if socket.closed && socket.outgoing.is_empty() && (socket.saw_fin || socket.saw_reset) {
                 continue;
             }
-            socket.step(&mut rng);
+            socket.step(&mut self.registry, &mut rng);
             if spurious > 0 && rng.u32(0..1000) < spurious {
                 socket.raise();
             }
@@ -461,8 +511,12 @@ impl World {
         self.faults = Faults::default();
         self.splice_forbidden = false;
         self.behaves = true;
+        self.registry.manners.idle_close = 0;
         for socket in self.sockets.values_mut() {
             socket.peer = socket.peer.clone().behaving();
+            if let Some(peer) = &mut socket.http {
+                peer.behave();
+            }
             socket.send_buffer = socket.send_buffer.max(SEND_BUFFER_BEHAVING);
             socket.raise();
             if socket.connecting.is_some() {
@@ -489,6 +543,23 @@ impl World {
                 server.expected_stream = Some(stream);
             }
         }
+    }
+
+    /// The worker watches a connection to a server of HTTP.
+    pub fn watched_server(&mut self, id: u32) {
+        let mut server = Peer::Server(Server::new(&mut self.rng));
+        if self.behaves {
+            server.behave();
+        }
+        self.socket(id).http = Some(server);
+    }
+
+    /// The clients that speak HTTP.
+    pub fn http_clients(&self) -> impl Iterator<Item = (&Client, &Socket)> {
+        self.sockets.values().filter_map(|socket| match &socket.http {
+            Some(Peer::Client(client)) => Some((client, socket)),
+            _ => None,
+        })
     }
 
     pub fn socket(&mut self, id: u32) -> &mut Socket {

@@ -6,9 +6,12 @@
 #![allow(dead_code, unreachable_pub, clippy::panic)]
 
 pub mod admin;
+pub mod http;
 pub mod origin;
 pub mod pattern;
 pub mod proxy;
+pub mod python;
+pub mod smuggling;
 pub mod stream;
 pub mod tools;
 

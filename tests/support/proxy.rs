@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use spliceway::address::Address;
+use tempfile::TempDir;
 
 use super::admin::{Metrics, Response, await_metric, get};
 use super::eventually;
@@ -17,6 +18,8 @@ use super::stream::Stream;
 /// A proxy that is about to start.
 pub struct Launch {
     command: Command,
+    /// The configuration that was written for it.
+    configuration: Option<TempDir>,
 }
 
 /// A proxy that has said that it is ready. Killed when dropped.
@@ -47,14 +50,39 @@ impl Launch {
         for server in servers {
             command.args(["--to", &server.to_string()]);
         }
-        Launch { command }.set("access_log.path", "stdout")
+        Launch { command, configuration: None }.set("access_log.path", "stdout")
+    }
+
+    /// `spliceway http` from a free port of 127.0.0.1 to `servers`, with one worker: all clients
+    /// share its pool.
+    pub fn http(mode: &str, servers: &[&Address]) -> Launch {
+        let mut launch = Launch::with_arguments(&["http", "--listen", "127.0.0.1:0"]);
+        launch.command.args(["--relay", mode, "--admin", "127.0.0.1:0", "--workers", "1"]);
+        for server in servers {
+            launch.command.args(["--to", &server.to_string()]);
+        }
+        launch.set("access_log.path", "stdout")
+    }
+
+    /// `spliceway run` with a configuration in TOML, and one worker.
+    ///
+    /// # Panics
+    /// When it cannot be written down.
+    pub fn configured(toml: &str) -> Launch {
+        let directory = tempfile::tempdir().expect("there is room for a file");
+        let path = directory.path().join("test.toml");
+        fs::write(&path, toml).expect("there is room for a file");
+        let mut launch = Launch::with_arguments(&["run", "--config"]);
+        launch.command.arg(path).args(["--admin", "127.0.0.1:0", "--workers", "1"]);
+        launch.configuration = Some(directory);
+        launch
     }
 
     /// The binary with any arguments.
     pub fn with_arguments(arguments: &[&str]) -> Launch {
         let mut command = Command::new(binary());
         command.args(arguments);
-        Launch { command }
+        Launch { command, configuration: None }
     }
 
     /// `--set KEY=VALUE`.

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::SockRef;
 use spliceway::address::Address;
 
@@ -84,7 +85,12 @@ impl Stream {
 
     /// Closes with a reset (`SO_LINGER` 0), whatever is still on its way.
     pub fn reset(self) {
-        let lingering = SockRef::from(&self).set_linger(Some(Duration::ZERO));
+        self.reset_at_close();
+    }
+
+    /// The same once the last handle is closed.
+    pub fn reset_at_close(&self) {
+        let lingering = SockRef::from(self).set_linger(Some(Duration::ZERO));
         lingering.expect("a socket takes SO_LINGER");
     }
 
@@ -114,6 +120,18 @@ impl Stream {
     pub fn receive_little_ahead(&self) {
         let shrunk = SockRef::from(self).set_recv_buffer_size(32 << 10);
         shrunk.expect("a socket takes a buffer size");
+    }
+
+    /// Whether a read would find something, be it the end.
+    pub fn has_input(&self) -> bool {
+        let mut polled = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        poll(&mut polled, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+
+    /// How long a write waits.
+    pub fn set_write_timeout(&self, timeout: Duration) {
+        let set = SockRef::from(self).set_write_timeout(Some(timeout));
+        set.expect("a socket takes a timeout");
     }
 
     /// How long a read waits.

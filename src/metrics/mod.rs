@@ -2,16 +2,23 @@
 //!
 //! The handles are made once for each worker, so the data plane never looks up a name or a
 //! label; making them also puts every series into the scrape with the value 0 before anything has
-//! happened, as the Prometheus documentation asks ("Avoid missing metrics"). Label values are
-//! names from the config and fixed enums only, never anything that a client sent.
+//! happened, as the Prometheus documentation asks ("Avoid missing metrics"). Only
+//! [`HTTP_REQUESTS`] has too many for that: its series begin with the first request of their kind.
+//! Label values are names from the config and fixed enums only, never anything that a client sent.
 //!
 //! Gauges of the process (pipes, held bytes) are not written by workers: the control plane sums
 //! the [`WorkerReport`](crate::snapshot::WorkerReport)s when it is scraped.
 
+pub mod code;
+mod histogram;
+mod http;
+mod recorder;
+
 use metrics::{Counter, Gauge, Histogram, Label};
-use metrics_exporter_prometheus::{
-    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
-};
+
+pub use histogram::bucket_of;
+pub use http::{HttpMetrics, Message, RequestMetrics};
+pub use recorder::{Exposition, Recorder, install};
 
 use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path};
 
@@ -44,6 +51,12 @@ pub enum Kind {
 const CONNECT_BUCKETS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0,
+];
+
+/// Seconds; from an answer of this proxy to a download of minutes.
+const REQUEST_BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0, 300.0,
 ];
 
 /// Seconds; from one short exchange to a tunnel that stands for a day.
@@ -87,6 +100,17 @@ families! {
     CONNECTION_DURATION = "spliceway_connection_duration_seconds",
         Kind::Histogram(CONNECTION_BUCKETS), ["listener"],
         "Time from accepting a client connection to its end.";
+    HTTP_REQUESTS = "spliceway_http_requests_total", Kind::Counter,
+        ["listener", "upstream", "method", "code"],
+        "Requests that are over, by the status that the client was answered with.";
+    HTTP_REQUEST_DURATION = "spliceway_http_request_duration_seconds",
+        Kind::Histogram(REQUEST_BUCKETS), ["listener", "upstream"],
+        "Time from the first byte of a request to the end of its response; no tunnels.";
+    HTTP_IN_FLIGHT = "spliceway_http_requests_in_flight", Kind::Gauge, ["listener"],
+        "Requests and tunnels that have begun and are not over.";
+    HTTP_REJECTED = "spliceway_http_messages_rejected_total", Kind::Counter,
+        ["listener", "message", "reason"],
+        "Requests and responses that were refused for what they are, by reason.";
     ACCEPT_PAUSED = "spliceway_accept_paused_total", Kind::Counter, ["listener", "reason"],
         "Times that accepting paused, by reason.";
     UPSTREAM_CONNECT_DURATION = "spliceway_upstream_connect_duration_seconds",
@@ -95,11 +119,17 @@ families! {
     UPSTREAM_CONNECTIONS = "spliceway_upstream_connections", Kind::Gauge,
         ["upstream", "server"],
         "Connections to a server open now.";
+    UPSTREAM_IDLE_CONNECTIONS = "spliceway_upstream_idle_connections", Kind::Gauge,
+        ["upstream", "server"],
+        "Those of them that wait for a request.";
+    UPSTREAM_REQUESTS = "spliceway_upstream_requests_total", Kind::Counter,
+        ["upstream", "server", "connection"],
+        "HTTP requests that a connection to a server was found for, by whether it is a new one.";
     UPSTREAM_ERRORS = "spliceway_upstream_errors_total", Kind::Counter,
         ["upstream", "server", "reason"],
         "Failures of a server, while connecting and after it, by reason.";
     UPSTREAM_RETRIES = "spliceway_upstream_retries_total", Kind::Counter, ["upstream"],
-        "Connects that were tried again on the next server.";
+        "Connects and requests that were tried again on another connection.";
     ACCESS_LOG_DROPPED = "spliceway_access_log_dropped_total", Kind::Counter, [],
         "Access log lines lost because the log could not be written, or not fast enough.";
     WORKERS = "spliceway_workers", Kind::Gauge, [],
@@ -111,6 +141,14 @@ families! {
 }
 
 impl Family {
+    /// The upper bounds of its buckets; none where it is no histogram.
+    pub fn bounds(&self) -> &'static [f64] {
+        match self.kind {
+            Kind::Histogram(bounds) => bounds,
+            Kind::Counter | Kind::Gauge => &[],
+        }
+    }
+
     fn label_values(&self, values: &[&str]) -> Vec<Label> {
         debug_assert_eq!(values.len(), self.labels.len(), "{}", self.name);
         let pairs = self.labels.iter().zip(values);
@@ -182,7 +220,7 @@ pub struct ListenerMetrics {
     /// [`CONNECTIONS`]; shared by all workers, so it is only ever incremented and decremented.
     pub open: Gauge,
     /// [`CONNECTIONS_CLOSED`], indexed by [`CloseReason::index`].
-    pub closed: [Counter; 12],
+    pub closed: [Counter; CloseReason::ALL.len()],
     /// [`CONNECTION_DURATION`], in seconds.
     pub duration: Histogram,
     /// [`ACCEPT_PAUSED`], indexed by [`AcceptPause::index`].
@@ -228,6 +266,10 @@ pub struct ServerMetrics {
     /// [`UPSTREAM_CONNECTIONS`]; shared by all workers, so it is only ever incremented and
     /// decremented.
     pub connections: Gauge,
+    /// [`UPSTREAM_IDLE_CONNECTIONS`]; likewise.
+    pub idle: Gauge,
+    /// [`UPSTREAM_REQUESTS`] over a new connection, and over one that was there.
+    pub requests: [Counter; 2],
     errors: [Counter; 6],
 }
 
@@ -237,6 +279,9 @@ impl ServerMetrics {
         ServerMetrics {
             connect_duration: UPSTREAM_CONNECT_DURATION.histogram(&[upstream, server]),
             connections: UPSTREAM_CONNECTIONS.gauge(&[upstream, server]),
+            idle: UPSTREAM_IDLE_CONNECTIONS.gauge(&[upstream, server]),
+            requests: ["new", "reused"]
+                .map(|connection| UPSTREAM_REQUESTS.counter(&[upstream, server, connection])),
             errors: FAULT_KINDS
                 .map(|kind| UPSTREAM_ERRORS.counter(&[upstream, server, kind.label()])),
         }
@@ -300,52 +345,29 @@ impl ProcessMetrics {
     }
 }
 
-/// A recorder with the buckets of every histogram, not installed.
-///
-/// # Errors
-/// The exporter's, for a histogram without buckets: a mistake in the table above.
-pub fn recorder() -> Result<PrometheusRecorder, BuildError> {
-    let mut builder = PrometheusBuilder::new();
-    for family in FAMILIES {
-        if let Kind::Histogram(buckets) = family.kind {
-            let matcher = Matcher::Full(family.name.to_owned());
-            builder = builder.set_buckets_for_metric(matcher, buckets)?;
-        }
-    }
-    let recorder = builder.build_recorder();
-    metrics::with_local_recorder(&recorder, || FAMILIES.iter().for_each(Family::describe));
-    Ok(recorder)
-}
-
-/// Makes the recorder that all handles made later in this process belong to. Whoever calls it
-/// must see to it that `PrometheusHandle::run_upkeep` is called now and then, or observations of
-/// histograms pile up; `control::run` does.
-///
-/// # Errors
-/// The exporter's, when a recorder is installed already.
-pub fn install() -> Result<PrometheusHandle, BuildError> {
-    let recorder = recorder()?;
-    let handle = recorder.handle();
-    metrics::set_global_recorder(recorder)?;
-    Ok(handle)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::code::Code;
     use super::*;
+    use crate::http::method::Method;
+    use crate::http::reject::RejectReason;
 
     /// Every handle that exists, for one listener and one server.
     fn rendered() -> String {
-        let recorder = recorder().unwrap();
+        let recorder = Recorder::new();
         metrics::with_local_recorder(&recorder, || {
             ListenerMetrics::new("web");
+            HttpMetrics::new("web");
+            RequestMetrics::new("web", Some("app"))
+                .requests(Method::Get, Code::of(Some(200)))
+                .absolute(0);
             ServerMetrics::new("app", "127.0.0.1:9001");
             UpstreamMetrics::new("app");
             ProcessMetrics::new("1.2.3");
         });
-        recorder.handle().render()
+        recorder.exposition().render()
     }
 
     #[test]
@@ -404,6 +426,8 @@ mod tests {
         check(&ACCEPT_PAUSED, AcceptPause::ALL.len());
         check(&UPSTREAM_ERRORS, FAULT_KINDS.len());
         check(&PIPES, 2);
+        check(&UPSTREAM_REQUESTS, 2);
+        check(&HTTP_REJECTED, 2 * RejectReason::ALL.len());
     }
 
     #[test]
@@ -414,27 +438,5 @@ mod tests {
         for (index, reason) in AcceptPause::ALL.into_iter().enumerate() {
             assert_eq!(reason.index(), index, "{}", reason.label());
         }
-    }
-
-    #[test]
-    fn observations_land_in_their_buckets_and_upkeep_keeps_them() {
-        let recorder = recorder().unwrap();
-        let server = metrics::with_local_recorder(&recorder, || ServerMetrics::new("app", "a:1"));
-        server.connect_duration.record(0.0002);
-        recorder.handle().run_upkeep();
-        server.connect_duration.record(3.0);
-        let text = recorder.handle().render();
-        let check = |bound: &str, expected: u32| {
-            let line = format!(
-                "{}_bucket{{upstream=\"app\",server=\"a:1\",le=\"{bound}\"}} {expected}\n",
-                UPSTREAM_CONNECT_DURATION.name
-            );
-            assert!(text.contains(&line), "{line} in\n{text}");
-        };
-        check("0.0001", 0);
-        check("0.00025", 1);
-        check("2.5", 1);
-        check("5", 2);
-        check("+Inf", 2);
     }
 }

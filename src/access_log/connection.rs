@@ -1,4 +1,4 @@
-//! What a line says, in either format.
+//! The line of a TCP connection, in either format.
 //!
 //! # JSON
 //! One object a line, always with all of these keys, in this order:
@@ -32,22 +32,22 @@
 //! the HTTP status that says the same as the reason, as nginx's stream module has it: 200
 //! completed, 499 the client broke off, 408 idle, 502 the server failed or refused, 504 it did
 //! not answer in time, 503 this proxy lacked something or was told to end.
-//!
-//! No field can break a line: JSON strings are escaped by RFC 8259; in the combined format every
-//! byte but printable ASCII, and every blank, quote and backslash, is written as `\xHH`.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
 
+use super::text::{
+    Shown, write_combined_seconds, write_json_field, write_json_seconds, write_token,
+};
+use super::traffic::Traffic;
 use crate::config::LogFormat;
-use crate::error::{CloseReason, Direction, FallbackReason, Path};
+use crate::error::{CloseReason, Direction};
 
-/// One client connection, at its end.
-pub struct Record<'a> {
+/// One TCP connection, at its end.
+pub struct ConnectionRecord<'a> {
     /// When the connection ended.
     pub time: Timestamp,
     /// The listener's name.
@@ -58,10 +58,8 @@ pub struct Record<'a> {
     pub upstream: &'a str,
     /// The server that was connected, or tried last.
     pub server: Option<&'a dyn Display>,
-    /// Bytes delivered, indexed by [`Direction::index`], then by [`Path::index`].
-    pub bytes: [[u64; 2]; 2],
-    /// Why bytes were copied although splice was asked for, each reason once.
-    pub fallbacks: &'a [FallbackReason],
+    /// Bytes delivered, and how.
+    pub traffic: Traffic<'a>,
     /// How long the successful connect took.
     pub connect: Option<Duration>,
     /// From accept to end.
@@ -72,7 +70,7 @@ pub struct Record<'a> {
     pub reason: CloseReason,
 }
 
-impl Record<'_> {
+impl ConnectionRecord<'_> {
     /// Appends the line, with its line feed, to `line`. A buffer that is cleared and used again
     /// makes this free of allocations.
     pub fn write(&self, format: LogFormat, line: &mut Vec<u8>) {
@@ -83,34 +81,15 @@ impl Record<'_> {
         debug_assert!(written.is_ok(), "writing to memory does not fail");
     }
 
-    fn bytes(&self, direction: Direction) -> Bytes {
-        let by_path = self.bytes[direction.index()];
-        let (spliced, copied) = (by_path[Path::Splice.index()], by_path[Path::Copy.index()]);
-        Bytes { sum: spliced.saturating_add(copied), spliced, copied }
-    }
-
     fn write_json(&self, line: &mut Vec<u8>) -> io::Result<()> {
         write!(line, "{{\"time\":\"{:.3}\"", self.time)?;
         write_json_field(line, "listener", self.listener)?;
         write_json_field(line, "client", &Shown(self.client))?;
         write_json_field(line, "upstream", self.upstream)?;
         write_json_field(line, "server", &self.server.map(Shown))?;
-        for direction in [Direction::Upstream, Direction::Downstream] {
-            let (label, bytes) = (direction.label(), self.bytes(direction));
-            write!(line, ",\"{label}_bytes\":{}", bytes.sum)?;
-            write!(line, ",\"{label}_bytes_spliced\":{}", bytes.spliced)?;
-            write!(line, ",\"{label}_bytes_copied\":{}", bytes.copied)?;
-        }
-        line.extend_from_slice(b",\"fallbacks\":[");
-        for (index, reason) in self.fallbacks.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(line, "{comma}\"{}\"", reason.label())?;
-        }
-        match self.connect {
-            Some(connect) => write!(line, "],\"connect_seconds\":{}", Seconds(connect))?,
-            None => write!(line, "],\"connect_seconds\":null")?,
-        }
-        write!(line, ",\"total_seconds\":{}", Seconds(self.total))?;
+        self.traffic.write_json(line)?;
+        write_json_seconds(line, "connect_seconds", self.connect)?;
+        write_json_seconds(line, "total_seconds", Some(self.total))?;
         write!(line, ",\"retries\":{},\"reason\":\"{}\"", self.retries, self.reason)?;
         line.extend_from_slice(b"}\n");
         Ok(())
@@ -127,102 +106,32 @@ impl Record<'_> {
             Some(server) => write_token(line, server)?,
             None => line.push(b'-'),
         }
-        let (up, down) = (self.bytes(Direction::Upstream), self.bytes(Direction::Downstream));
-        write!(line, "\" {} {} \"-\" \"-\"", status(self.reason), down.sum)?;
+        let delivered = self.traffic.bytes(Direction::Downstream).sum;
+        write!(line, "\" {} {delivered} \"-\" \"-\"", status(self.reason))?;
         write!(line, " reason={}", self.reason)?;
-        write!(line, " up={} up_spliced={} up_copied={}", up.sum, up.spliced, up.copied)?;
-        write!(line, " down={} down_spliced={}", down.sum, down.spliced)?;
-        write!(line, " down_copied={} fallbacks=", down.copied)?;
-        for (index, reason) in self.fallbacks.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(line, "{comma}{}", reason.label())?;
-        }
-        if self.fallbacks.is_empty() {
-            line.push(b'-');
-        }
-        match self.connect {
-            Some(connect) => write!(line, " connect={}", Seconds(connect))?,
-            None => write!(line, " connect=-")?,
-        }
-        writeln!(line, " total={} retries={}", Seconds(self.total), self.retries)
+        self.traffic.write_combined(line)?;
+        write_combined_seconds(line, "connect", self.connect)?;
+        write_combined_seconds(line, "total", Some(self.total))?;
+        writeln!(line, " retries={}", self.retries)
     }
-}
-
-struct Bytes {
-    sum: u64,
-    spliced: u64,
-    copied: u64,
 }
 
 /// The status that nginx's stream module (`$status`) would log for such an end; 499 is nginx's
 /// for a client that broke off.
-fn status(reason: CloseReason) -> u16 {
+pub(super) fn status(reason: CloseReason) -> u16 {
     match reason {
-        CloseReason::Completed => 200,
+        CloseReason::Completed | CloseReason::KeepAliveTimeout => 200,
         CloseReason::ClientReset | CloseReason::ClientError => 499,
-        CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout => 408,
+        CloseReason::Rejected => 400,
+        CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout | CloseReason::RequestTimeout => {
+            408
+        }
         CloseReason::UpstreamReset
         | CloseReason::UpstreamError
         | CloseReason::ConnectRefused
         | CloseReason::ConnectUnreachable => 502,
-        CloseReason::ConnectTimeout => 504,
+        CloseReason::ConnectTimeout | CloseReason::ResponseTimeout => 504,
         CloseReason::ConnectFailed | CloseReason::DrainTimeout => 503,
-    }
-}
-
-/// Seconds with six digits behind the point, never in exponent notation.
-struct Seconds(Duration);
-
-impl Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:06}", self.0.as_secs(), self.0.subsec_micros())
-    }
-}
-
-/// Becomes a JSON string, escaped on the way without a copy.
-struct Shown<'a>(&'a dyn Display);
-
-impl Serialize for Shown<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self.0)
-    }
-}
-
-fn write_json_field(
-    line: &mut Vec<u8>,
-    key: &str,
-    value: &(impl Serialize + ?Sized),
-) -> io::Result<()> {
-    write!(line, ",\"{key}\":")?;
-    serde_json::to_writer(line, value).map_err(io::Error::from)
-}
-
-/// Writes what stands between blanks or quotes in the combined format.
-fn write_token(line: &mut Vec<u8>, value: &dyn Display) -> io::Result<()> {
-    let start = line.len();
-    write!(Escaped(line), "{value}")?;
-    if line.len() == start {
-        line.push(b'-');
-    }
-    Ok(())
-}
-
-struct Escaped<'a>(&'a mut Vec<u8>);
-
-impl Write for Escaped<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for &byte in bytes {
-            match byte {
-                b'"' | b'\\' => write!(self.0, "\\x{byte:02X}")?,
-                b'!'..=b'~' => self.0.push(byte),
-                _ => write!(self.0, "\\x{byte:02X}")?,
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -231,18 +140,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::error::FallbackReason;
 
     const HOSTILE: &str = "a\"b\\c\n\r\t\u{0}\u{2028} d";
 
-    fn record<'a>(listener: &'a str, client: &'a dyn Display) -> Record<'a> {
-        Record {
+    fn record<'a>(listener: &'a str, client: &'a dyn Display) -> ConnectionRecord<'a> {
+        ConnectionRecord {
             time: "2026-11-21T03:48:50.1239Z".parse().unwrap(),
             listener,
             client,
             upstream: "app",
             server: Some(&"10.0.0.1:9001"),
-            bytes: [[100, 20], [3000, 4]],
-            fallbacks: &[FallbackReason::PipeMemory, FallbackReason::NoProgress],
+            traffic: Traffic {
+                bytes: [[100, 20], [3000, 4]],
+                fallbacks: &[FallbackReason::PipeMemory, FallbackReason::NoProgress],
+            },
             connect: Some(Duration::from_nanos(123_999)),
             total: Duration::from_millis(61_500),
             retries: 2,
@@ -250,7 +162,7 @@ mod tests {
         }
     }
 
-    fn line(record: &Record<'_>, format: LogFormat) -> String {
+    fn line(record: &ConnectionRecord<'_>, format: LogFormat) -> String {
         let mut line = Vec::new();
         record.write(format, &mut line);
         String::from_utf8(line).unwrap()
@@ -283,7 +195,7 @@ mod tests {
     #[test]
     fn what_is_missing_has_a_sign() {
         let mut record = record("web", &"");
-        (record.server, record.connect, record.fallbacks) = (None, None, &[]);
+        (record.server, record.connect, record.traffic.fallbacks) = (None, None, &[]);
         let json = line(&record, LogFormat::Json);
         for part in [r#""server":null"#, r#""connect_seconds":null"#, r#""fallbacks":[]"#] {
             assert!(json.contains(part), "{json}");

@@ -1,119 +1,50 @@
-//! The one way out of a connection: its close reason becomes a counter, an observation of the
-//! duration and a line of the access log, here and nowhere else.
+//! The one way out of a connection and of an exchange: its end becomes a counter, an observation
+//! of the duration and a line of the access log, here and nowhere else.
 //!
-//! A worker counts in plain numbers of its own. They are added to the shared metrics a few times
-//! a second ([`Account::flush`]), so a scrape never touches what the data plane writes for each
-//! event. Only what happens once in the life of a connection goes to the shared metrics at once:
-//! its two durations, and the failure of a server.
+//! A worker counts in plain numbers of its own, durations by bucket. They are added to the shared
+//! metrics a few times a second ([`Account::flush`]), so a scrape never touches what the data plane
+//! writes for each event. Only the failure of a server goes there at once.
+
+mod count;
+mod exchanged;
+mod http;
+mod listener;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::access_log::{AccessLogSink, Record};
+use crate::access_log::{AccessLogSink, ConnectionRecord, Traffic};
 use crate::config::Config;
 use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path, Side};
+use crate::exchange::Exchange;
 use crate::id::{ListenerId, ServerId, UpstreamId};
-use crate::metrics::{AcceptPause, ListenerMetrics, ServerMetrics, UpstreamMetrics};
+use crate::metrics::AcceptPause;
 use crate::relay::choice::Fallbacks;
 use crate::session::Session;
 
+pub use exchanged::Exchanged;
+use http::HttpAccount;
+use listener::ListenerAccount;
+use upstream::{ServerAccount, UpstreamAccount};
+
 /// How often a worker that has counted something adds it to the shared metrics.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
-
-/// A number that goes up, and how much of it the shared metrics have.
-#[derive(Debug, Clone, Copy, Default)]
-struct Count {
-    total: u64,
-    flushed: u64,
-}
-
-impl Count {
-    fn add(&mut self, more: u64) {
-        self.total += more;
-    }
-
-    fn flush(&mut self, counter: &metrics::Counter) {
-        if self.total != self.flushed {
-            counter.increment(self.total - self.flushed);
-            self.flushed = self.total;
-        }
-    }
-}
-
-/// A number that goes up and down, and what the shared metrics have of it.
-#[derive(Debug, Clone, Copy, Default)]
-struct Level {
-    now: i64,
-    flushed: i64,
-}
-
-impl Level {
-    fn flush(&mut self, gauge: &metrics::Gauge) {
-        if self.now != self.flushed {
-            gauge.increment((self.now - self.flushed) as f64);
-            self.flushed = self.now;
-        }
-    }
-}
-
-/// What a worker counts for one listener.
-#[derive(Debug)]
-struct ListenerAccount {
-    metrics: ListenerMetrics,
-    relay_bytes: [[Count; 2]; 2],
-    fallbacks: [Count; FallbackReason::ALL.len()],
-    opened: Count,
-    open: Level,
-    closed: [Count; CloseReason::ALL.len()],
-    accept_paused: [Count; AcceptPause::ALL.len()],
-}
-
-impl ListenerAccount {
-    fn flush(&mut self) {
-        let metrics = &self.metrics;
-        for direction in Direction::ALL.map(Direction::index) {
-            for path in Path::ALL.map(Path::index) {
-                self.relay_bytes[direction][path].flush(&metrics.relay_bytes[direction][path]);
-            }
-        }
-        for (count, counter) in self.fallbacks.iter_mut().zip(&metrics.fallbacks) {
-            count.flush(counter);
-        }
-        for (count, counter) in self.closed.iter_mut().zip(&metrics.closed) {
-            count.flush(counter);
-        }
-        for (count, counter) in self.accept_paused.iter_mut().zip(&metrics.accept_paused) {
-            count.flush(counter);
-        }
-        self.opened.flush(&metrics.opened);
-        self.open.flush(&metrics.open);
-    }
-}
-
-/// What a worker counts for one upstream.
-#[derive(Debug)]
-struct UpstreamAccount {
-    metrics: UpstreamMetrics,
-    retries: Count,
-    servers: Vec<ServerAccount>,
-}
-
-#[derive(Debug)]
-struct ServerAccount {
-    metrics: ServerMetrics,
-    connections: Level,
-}
 
 /// A connection that has ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Closed<'a> {
     /// The listener that accepted it.
     pub listener: ListenerId,
+    /// The upstream of the server that it was connected to.
+    pub upstream: UpstreamId,
     /// The client's IP address, if it has one.
     pub client: Option<SocketAddr>,
     /// The session, for its lanes and times.
     pub session: &'a Session,
+    /// The exchange that has upgraded it from HTTP.
+    pub upgraded_by: Option<&'a Exchange>,
     /// Why it ended.
     pub reason: CloseReason,
 }
@@ -134,28 +65,10 @@ pub struct Account {
 impl Account {
     /// Books with every number at zero. The metrics are those of the recorder that is installed.
     pub fn new(config: Arc<Config>, access_log: AccessLogSink) -> Account {
-        let listeners = config.listeners.iter().map(|listener| ListenerAccount {
-            metrics: ListenerMetrics::new(&listener.name),
-            relay_bytes: Default::default(),
-            fallbacks: Default::default(),
-            opened: Count::default(),
-            open: Level::default(),
-            closed: Default::default(),
-            accept_paused: Default::default(),
-        });
-        let upstreams = config.upstreams.iter().map(|upstream| UpstreamAccount {
-            metrics: UpstreamMetrics::new(&upstream.name),
-            retries: Count::default(),
-            servers: (upstream.servers.iter())
-                .map(|server| ServerAccount {
-                    metrics: ServerMetrics::new(&upstream.name, &server.to_string()),
-                    connections: Level::default(),
-                })
-                .collect(),
-        });
+        let listener = |listener| ListenerAccount::new(listener, &config);
         Account {
-            listeners: listeners.collect(),
-            upstreams: upstreams.collect(),
+            listeners: config.listeners.iter().map(listener).collect(),
+            upstreams: config.upstreams.iter().map(UpstreamAccount::new).collect(),
             config,
             access_log,
             line: Vec::new(),
@@ -208,7 +121,27 @@ impl Account {
     pub fn connected(&mut self, upstream: UpstreamId, server: ServerId, took: Duration) {
         let account = self.server(upstream, server);
         account.connections.now += 1;
-        account.metrics.connect_duration.record(took);
+        account.connects.record(took);
+    }
+
+    /// A connection to a server that served HTTP is closed.
+    pub fn disconnected(&mut self, upstream: UpstreamId, server: ServerId) {
+        self.server(upstream, server).connections.now -= 1;
+    }
+
+    /// A connection to a server was found for a request: a new one, or one that was there.
+    pub fn assigned(&mut self, upstream: UpstreamId, server: ServerId, is_reused: bool) {
+        self.server(upstream, server).requests[usize::from(is_reused)].add(1);
+    }
+
+    /// A connection to a server begins to wait for a request.
+    pub fn idle_began(&mut self, upstream: UpstreamId, server: ServerId) {
+        self.server(upstream, server).idle.now += 1;
+    }
+
+    /// A connection to a server waits no more.
+    pub fn idle_ended(&mut self, upstream: UpstreamId, server: ServerId) {
+        self.server(upstream, server).idle.now -= 1;
     }
 
     /// A server failed, at connecting or later.
@@ -216,7 +149,7 @@ impl Account {
         self.server(upstream, server).metrics.errors(kind).increment(1);
     }
 
-    /// A connect is tried again on another server.
+    /// A connect or a request is tried again on another connection.
     pub fn retried(&mut self, upstream: UpstreamId) {
         self.is_dirty = true;
         self.upstreams[upstream.index()].retries.add(1);
@@ -224,31 +157,67 @@ impl Account {
 
     /// A connection has ended.
     pub fn closed(&mut self, closed: Closed<'_>, now: Instant) {
-        let Closed { listener, session, reason, .. } = closed;
-        let upstream = self.config.listeners[listener.index()].upstream;
+        let Closed { listener, upstream, session, reason, .. } = closed;
         let total = now.saturating_duration_since(session.accepted_at());
-        let account = self.listener(listener);
-        account.closed[reason.index()].add(1);
-        account.open.now -= 1;
-        account.metrics.duration.record(total);
+        self.left(listener, reason, total);
         if session.connect_took().is_some() {
             self.server(upstream, session.server()).connections.now -= 1;
         }
         if let Some((Side::Upstream, kind)) = session.relay().fault() {
             self.server_failed(upstream, session.server(), kind);
         }
-        if self.access_log.is_on() {
-            self.log(closed, upstream, total);
+        match closed.upgraded_by {
+            Some(exchange) => self.exchanged(&Exchanged {
+                listener,
+                client: closed.client,
+                exchange,
+                bytes: Direction::ALL
+                    .map(|direction| session.relay().lane(direction).totals().delivered),
+                fallbacks: session.relay().fallbacks(),
+                ended_at: now,
+            }),
+            None if self.access_log.is_on() => self.log(closed, total),
+            None => {}
         }
     }
 
-    fn log(&mut self, closed: Closed<'_>, upstream: UpstreamId, total: Duration) {
-        let Closed { listener, client, session, reason } = closed;
+    /// A client's connection has ended after `total`, whatever it spoke.
+    pub fn left(&mut self, listener: ListenerId, reason: CloseReason, total: Duration) {
+        self.listener(listener).closed(reason, total);
+    }
+
+    /// The first byte of a request has come.
+    pub fn exchange_began(&mut self, listener: ListenerId) {
+        if let Some(http) = &mut self.listener(listener).http {
+            http.began();
+        }
+    }
+
+    /// An exchange is over. Each one that began ends once.
+    pub fn exchanged(&mut self, exchanged: &Exchanged<'_>) {
+        if let Some(http) = &mut self.listener(exchanged.listener).http {
+            http.ended(exchanged.exchange, exchanged.timings().total);
+        }
+        if self.access_log.is_on() {
+            self.line.clear();
+            exchanged.write(&self.config, &mut self.line);
+            self.access_log.append(&self.line);
+        }
+    }
+
+    /// How many exchanges are over, over all listeners.
+    pub fn exchanged_in_all(&self) -> u64 {
+        let http = self.listeners.iter().filter_map(|listener| listener.http.as_ref());
+        http.map(HttpAccount::over).sum()
+    }
+
+    fn log(&mut self, closed: Closed<'_>, total: Duration) {
+        let Closed { listener, upstream, client, session, reason, .. } = closed;
         let relay = session.relay();
         let upstream = &self.config.upstreams[upstream.index()];
         let mut fallbacks = [FallbackReason::Unavailable; FallbackReason::ALL.len()];
         let fallbacks = collect(relay.fallbacks(), &mut fallbacks);
-        let record = Record {
+        let record = ConnectionRecord {
             time: jiff::Timestamp::now(),
             listener: &self.config.listeners[listener.index()].name,
             client: match &client {
@@ -257,8 +226,10 @@ impl Account {
             },
             upstream: &upstream.name,
             server: Some(&upstream.servers[session.server().index()]),
-            bytes: Direction::ALL.map(|direction| relay.lane(direction).totals().delivered),
-            fallbacks,
+            traffic: Traffic {
+                bytes: Direction::ALL.map(|direction| relay.lane(direction).totals().delivered),
+                fallbacks,
+            },
             connect: session.connect_took(),
             total,
             retries: session.retries(),
@@ -280,12 +251,7 @@ impl Account {
             return;
         }
         self.listeners.iter_mut().for_each(ListenerAccount::flush);
-        for upstream in &mut self.upstreams {
-            upstream.retries.flush(&upstream.metrics.retries);
-            for server in &mut upstream.servers {
-                server.connections.flush(&server.metrics.connections);
-            }
-        }
+        self.upstreams.iter_mut().for_each(UpstreamAccount::flush);
     }
 
     /// How many connections ended for `reason`, over all listeners.

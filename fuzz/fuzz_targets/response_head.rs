@@ -1,0 +1,9 @@
+//! Runs `targets::response_head` on what the fuzzer comes up with.
+
+#![no_main]
+#![allow(dead_code)]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::response_head(bytes));

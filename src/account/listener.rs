@@ -1,0 +1,62 @@
+//! What a worker counts for one listener, whatever it speaks.
+
+use std::time::Duration;
+
+use super::count::{Count, Durations, Level, flush_all};
+use super::http::HttpAccount;
+use crate::config::{Config, Listener};
+use crate::error::{CloseReason, FallbackReason};
+use crate::metrics::{AcceptPause, CONNECTION_DURATION, ListenerMetrics};
+
+#[derive(Debug)]
+pub(super) struct ListenerAccount {
+    metrics: ListenerMetrics,
+    pub(super) relay_bytes: [[Count; 2]; 2],
+    pub(super) fallbacks: [Count; FallbackReason::ALL.len()],
+    pub(super) opened: Count,
+    pub(super) open: Level,
+    pub(super) closed: [Count; CloseReason::ALL.len()],
+    pub(super) accept_paused: [Count; AcceptPause::ALL.len()],
+    durations: Durations,
+    /// `None` for a listener of TCP.
+    pub(super) http: Option<HttpAccount>,
+}
+
+impl ListenerAccount {
+    pub(super) fn new(listener: &Listener, config: &Config) -> ListenerAccount {
+        ListenerAccount {
+            metrics: ListenerMetrics::new(&listener.name),
+            relay_bytes: Default::default(),
+            fallbacks: Default::default(),
+            opened: Count::default(),
+            open: Level::default(),
+            closed: Default::default(),
+            accept_paused: Default::default(),
+            durations: Durations::new(&CONNECTION_DURATION),
+            http: listener.http().map(|http| HttpAccount::new(&listener.name, http, config)),
+        }
+    }
+
+    /// A connection has ended after `total`.
+    pub(super) fn closed(&mut self, reason: CloseReason, total: Duration) {
+        self.closed[reason.index()].add(1);
+        self.open.now -= 1;
+        self.durations.record(total);
+    }
+
+    pub(super) fn flush(&mut self) {
+        let metrics = &self.metrics;
+        for (counts, counters) in self.relay_bytes.iter_mut().zip(&metrics.relay_bytes) {
+            flush_all(counts, counters);
+        }
+        flush_all(&mut self.fallbacks, &metrics.fallbacks);
+        flush_all(&mut self.closed, &metrics.closed);
+        flush_all(&mut self.accept_paused, &metrics.accept_paused);
+        self.opened.flush(&metrics.opened);
+        self.open.flush(&metrics.open);
+        self.durations.flush(&metrics.duration);
+        if let Some(http) = &mut self.http {
+            http.flush();
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What a worker counts for one upstream and each of its servers.
+
+use super::count::{Count, Durations, Level, flush_all};
+use crate::config::Upstream;
+use crate::metrics::{ServerMetrics, UPSTREAM_CONNECT_DURATION, UpstreamMetrics};
+
+#[derive(Debug)]
+pub(super) struct UpstreamAccount {
+    metrics: UpstreamMetrics,
+    pub(super) retries: Count,
+    pub(super) servers: Vec<ServerAccount>,
+}
+
+#[derive(Debug)]
+pub(super) struct ServerAccount {
+    pub(super) metrics: ServerMetrics,
+    pub(super) connects: Durations,
+    pub(super) connections: Level,
+    /// Connections that wait for a request.
+    pub(super) idle: Level,
+    /// Requests over a new connection, and over one that was there.
+    pub(super) requests: [Count; 2],
+}
+
+impl UpstreamAccount {
+    pub(super) fn new(upstream: &Upstream) -> UpstreamAccount {
+        let servers = upstream.servers.iter().map(|server| ServerAccount {
+            metrics: ServerMetrics::new(&upstream.name, &server.to_string()),
+            connects: Durations::new(&UPSTREAM_CONNECT_DURATION),
+            connections: Level::default(),
+            idle: Level::default(),
+            requests: Default::default(),
+        });
+        UpstreamAccount {
+            metrics: UpstreamMetrics::new(&upstream.name),
+            retries: Count::default(),
+            servers: servers.collect(),
+        }
+    }
+
+    pub(super) fn flush(&mut self) {
+        self.retries.flush(&self.metrics.retries);
+        for server in &mut self.servers {
+            let metrics = &server.metrics;
+            server.connects.flush(&metrics.connect_duration);
+            server.connections.flush(&metrics.connections);
+            server.idle.flush(&metrics.idle);
+            flush_all(&mut server.requests, &metrics.requests);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! `[listeners.NAME]` as written -> [`Listener`].
+
+use super::http_listener::HttpListenerSettings;
+use super::http_settings::HttpTimeoutSettings;
+use super::inherited::{KeepaliveSettings, RelaySettings, Shared, TimeoutSettings};
+use super::kinds::{Choice, Count, UpstreamName};
+use super::reader::{Fallback, Report, Section, Setting};
+use super::upstream::{self, UpstreamSettings};
+use super::valid::{check_name, narrow};
+use super::{Listener, Protocol, limits};
+use crate::address::Address;
+
+const BACKLOG_DEFAULT: u64 = 4096;
+const PROTOCOL: Choice<Spoken> = Choice(&[("tcp", Spoken::Tcp), ("http", Spoken::Http)]);
+const UPSTREAM_EXPECTED: &str = "the name of an upstream, with its servers in [upstreams.NAME]";
+
+#[derive(Clone, Copy, PartialEq)]
+enum Spoken {
+    Tcp,
+    Http,
+}
+
+pub(super) struct ListenerSettings {
+    pub(super) key: String,
+    name: String,
+    pub(super) bind: Vec<Setting<Address>>,
+    backlog: u64,
+    protocol: ProtocolSettings,
+    relay: RelaySettings,
+    timeouts: TimeoutSettings,
+    keepalive: KeepaliveSettings,
+}
+
+enum ProtocolSettings {
+    /// With its upstream.
+    Tcp(Option<Setting<String>>),
+    Http(Box<HttpListenerSettings>),
+}
+
+impl ListenerSettings {
+    pub(super) fn read(
+        name: &str,
+        mut section: Section<'_>,
+        report: &mut Report,
+        shared: &Shared,
+    ) -> ListenerSettings {
+        check_name(report, section.key(), section.origin(), name);
+        let bind = section.addresses(
+            report,
+            "bind",
+            "an address such as \"0.0.0.0:8080\", or a list of them",
+        );
+        let spoken = read_protocol(&mut section, report);
+        let backlog = Fallback::Default(BACKLOG_DEFAULT);
+        let backlog = section.read(report, "backlog", &Count(limits::BACKLOG), backlog).value;
+        let mut relay_section = section.section(report, "relay");
+        let relay = RelaySettings::read(&mut relay_section, report, Some(&shared.relay));
+        relay_section.finish(report);
+        let keepalive = section.section(report, "keepalive");
+        let keepalive = KeepaliveSettings::read(keepalive, report, Some(&shared.keepalive));
+        let mut timeouts_section = section.section(report, "timeouts");
+        let timeouts = TimeoutSettings::read(&mut timeouts_section, report, Some(&shared.timeouts));
+        timeouts_section.refuse(
+            report,
+            "upstream_idle",
+            "an upstream is the same for all of its listeners",
+            "it in [timeouts], or idle_timeout in [upstreams.NAME.pool]",
+        );
+        let protocol = match spoken {
+            Spoken::Tcp => {
+                let upstream =
+                    section.require(report, "upstream", &UpstreamName, UPSTREAM_EXPECTED);
+                refuse_http(&mut section, &mut timeouts_section, report);
+                ProtocolSettings::Tcp(upstream)
+            }
+            Spoken::Http => ProtocolSettings::Http(Box::new(HttpListenerSettings::read(
+                &mut section,
+                &mut timeouts_section,
+                report,
+                &relay,
+                &shared.http,
+            ))),
+        };
+        timeouts_section.finish(report);
+        let key = section.key().to_owned();
+        section.finish(report);
+        let name = name.to_owned();
+        ListenerSettings { key, name, bind, backlog, protocol, relay, timeouts, keepalive }
+    }
+
+    /// The upstreams that it names.
+    pub(super) fn targets(&self) -> Vec<&Setting<String>> {
+        match &self.protocol {
+            ProtocolSettings::Tcp(upstream) => upstream.iter().collect(),
+            ProtocolSettings::Http(http) => http.targets(),
+        }
+    }
+
+    /// `None` only if something was reported.
+    pub(super) fn into_listener(
+        self,
+        report: &mut Report,
+        upstreams: &[UpstreamSettings],
+    ) -> Option<Listener> {
+        let protocol = match self.protocol {
+            ProtocolSettings::Tcp(name) => {
+                Protocol::Tcp(upstream::find(report, name.as_ref()?, upstreams)?)
+            }
+            ProtocolSettings::Http(http) => {
+                Protocol::Http(Box::new(http.into_http(report, upstreams)?))
+            }
+        };
+        Some(Listener {
+            name: self.name,
+            bind: self.bind.into_iter().map(|bind| bind.value).collect(),
+            backlog: narrow(self.backlog),
+            protocol,
+            relay: self.relay.relay(),
+            timeouts: self.timeouts.timeouts(),
+            keepalive: self.keepalive.keepalive(),
+        })
+    }
+}
+
+/// A protocol that is not known reads as the one that has more keys, so that they do not all
+/// become errors because of it.
+fn read_protocol(section: &mut Section<'_>, report: &mut Report) -> Spoken {
+    let errors_before = report.errors.len();
+    let spoken = section.read(report, "protocol", &PROTOCOL, Fallback::Default(Spoken::Tcp)).value;
+    if report.errors.len() > errors_before { Spoken::Http } else { spoken }
+}
+
+/// Reports what only an HTTP listener may have.
+fn refuse_http(section: &mut Section<'_>, timeouts: &mut Section<'_>, report: &mut Report) {
+    let problem = "a key of HTTP, and this listener speaks TCP";
+    let expected = format!("protocol = \"http\" in [{}]", section.key());
+    for key in HttpListenerSettings::KEYS {
+        section.refuse(report, key, problem, &expected);
+    }
+    for key in HttpTimeoutSettings::KEYS {
+        timeouts.refuse(report, key, problem, &expected);
+    }
+}

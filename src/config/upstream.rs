@@ -1,0 +1,113 @@
+//! `[upstreams.NAME]` as written -> [`Upstream`].
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::error::{alternatives, nearest};
+use super::kinds::{Choice, Count, Mismatch, SourceAddress, Span};
+use super::reader::{Fallback, Report, Section, Setting};
+use super::valid::{check_name, narrow};
+use super::{Balance, Pool, Upstream, limits};
+use crate::address::Address;
+use crate::id::UpstreamId;
+
+const BALANCE: Choice<Balance> = Choice(&[("round_robin", Balance::RoundRobin)]);
+const POOL_IDLE_DEFAULT: u64 = 64;
+
+pub(super) struct UpstreamSettings {
+    name: String,
+    balance: Balance,
+    source: Option<IpAddr>,
+    pub(super) servers: Vec<Setting<Address>>,
+    pool: Pool,
+}
+
+impl UpstreamSettings {
+    /// `idle_timeout` holds for the pool of every upstream that does not override it.
+    pub(super) fn read(
+        name: &str,
+        mut section: Section<'_>,
+        report: &mut Report,
+        idle_timeout: &Setting<Duration>,
+    ) -> UpstreamSettings {
+        check_name(report, section.key(), section.origin(), name);
+        let servers = section.addresses(
+            report,
+            "servers",
+            "a list of addresses, such as [\"127.0.0.1:9001\"]",
+        );
+        let balance = Fallback::Default(Balance::RoundRobin);
+        let balance = section.read(report, "balance", &BALANCE, balance).value;
+        let source = section.read(report, "source", &SourceAddress, Fallback::Default(None)).value;
+        check_servers(report, &servers, source);
+        let pool = read_pool(section.section(report, "pool"), report, idle_timeout);
+        section.finish(report);
+        UpstreamSettings { name: name.to_owned(), balance, source, servers, pool }
+    }
+
+    pub(super) fn into_upstream(self) -> Upstream {
+        Upstream {
+            name: self.name,
+            balance: self.balance,
+            source: self.source,
+            servers: self.servers.into_iter().map(|server| server.value).collect(),
+            pool: self.pool,
+        }
+    }
+}
+
+fn check_servers(report: &mut Report, servers: &[Setting<Address>], source: Option<IpAddr>) {
+    for server in servers {
+        let Address::Ip(address) = &server.value else { continue };
+        if address.port() == 0 {
+            let problem = format!("found \"{address}\"");
+            let expected = "a port from 1 to 65535, since nothing listens on port 0";
+            report.error(&server.key, &server.origin, problem, expected);
+        }
+        if let Some(source) = source.filter(|source| address.is_ipv4() != source.is_ipv4()) {
+            let problem = format!("{address} cannot be reached from source {source}");
+            report.error(&server.key, &server.origin, problem, "both IPv4 or both IPv6");
+        }
+    }
+}
+
+fn read_pool(
+    mut section: Section<'_>,
+    report: &mut Report,
+    idle_timeout: &Setting<Duration>,
+) -> Pool {
+    let idle_max = Fallback::Default(POOL_IDLE_DEFAULT);
+    let idle_max = section.read(report, "idle_max", &Count(limits::POOL_IDLE), idle_max).value;
+    let idle_timeout = Fallback::Inherit(idle_timeout);
+    let idle_timeout =
+        section.read(report, "idle_timeout", &Span(limits::TIMEOUT), idle_timeout).value;
+    section.finish(report);
+    Pool { idle_max: narrow(idle_max), idle_timeout }
+}
+
+/// The place of the upstream with this name.
+pub(super) fn position(name: &str, upstreams: &[UpstreamSettings]) -> Option<usize> {
+    upstreams.iter().position(|upstream| upstream.name == name)
+}
+
+/// The upstream that a key names; that there is none is reported.
+pub(super) fn find(
+    report: &mut Report,
+    named: &Setting<String>,
+    upstreams: &[UpstreamSettings],
+) -> Option<UpstreamId> {
+    let position = position(&named.value, upstreams);
+    if position.is_none() {
+        let names = || upstreams.iter().map(|upstream| upstream.name.as_str());
+        let mismatch = Mismatch {
+            problem: format!("there is no upstream named {:?}", named.value),
+            expected: match upstreams {
+                [] => format!("its servers in [upstreams.{}]", named.value),
+                _ => alternatives(names()),
+            },
+            nearest: nearest(&named.value, names()),
+        };
+        report.mismatch(named.key.clone(), &named.origin, mismatch);
+    }
+    position.and_then(|place| u32::try_from(place).ok()).map(UpstreamId)
+}

@@ -1,0 +1,202 @@
+//! Paths in the one form that routes are compared with.
+//!
+//! Dot segments are resolved (RFC 3986, section 5.2.4), percent-encoded unreserved characters are
+//! decoded, other encodings get upper-case digits (section 6.2.2), and slashes in a row count as
+//! one, as most servers have it. What servers are known to resolve in different ways is refused:
+//! otherwise one spelling could mean one thing to a route and another to the server behind it.
+
+use super::reject::RejectReason;
+
+/// Appends the normalised form of `path`, which begins with a slash and holds neither `?` nor
+/// `#`.
+///
+/// # Errors
+/// - [`RejectReason::Target`]: a byte that a path cannot hold, a `%` without two hexadecimal
+///   digits, or an encoded NUL.
+/// - [`RejectReason::PathAboveRoot`]: more `..` than segments before it.
+/// - [`RejectReason::PathAmbiguous`]: a `..` behind an empty segment (`//`), which some servers count
+///   and others do not; a dot segment with parameters (`..;a`), or next to an encoded slash or a
+///   backslash (`..%2F`).
+pub fn normalise(path: &[u8], normal: &mut String) -> Result<(), RejectReason> {
+    if let Some(text) = already_normal(path) {
+        normal.push_str(text);
+        return Ok(());
+    }
+    let root = normal.len();
+    let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
+    let mut has_empty = false;
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        let start = normal.len();
+        normal.push('/');
+        decode(segment, normal)?;
+        match &normal[start + 1..] {
+            "" if !is_last => {
+                normal.truncate(start);
+                has_empty = true;
+            }
+            "." | ".." => {
+                let climbs = normal.ends_with("..");
+                normal.truncate(start);
+                if climbs {
+                    if has_empty {
+                        return Err(RejectReason::PathAmbiguous);
+                    }
+                    let parent = normal[root..].rfind('/').ok_or(RejectReason::PathAboveRoot)?;
+                    normal.truncate(root + parent);
+                }
+                if is_last {
+                    normal.push('/');
+                }
+            }
+            decoded if hides_dots(decoded) => return Err(RejectReason::PathAmbiguous),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The path, where it is plain to see that nothing is to be resolved: most are like that.
+fn already_normal(path: &[u8]) -> Option<&str> {
+    let mut previous = 0;
+    for byte in path {
+        let is_plain = match byte {
+            b'/' | b'.' => previous != b'/',
+            b'%' | b'\\' | b';' | b'?' | b'#' => false,
+            byte => byte.is_ascii_graphic(),
+        };
+        if !is_plain {
+            return None;
+        }
+        previous = *byte;
+    }
+    std::str::from_utf8(path).ok()
+}
+
+/// Appends a segment without needless encoding.
+fn decode(segment: &[u8], normal: &mut String) -> Result<(), RejectReason> {
+    let mut rest = segment;
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        match byte {
+            b'%' => {
+                let ([high, low], after) = rest.split_first_chunk().ok_or(RejectReason::Target)?;
+                let (Some(high_digit), Some(low_digit)) = (hex_digit(*high), hex_digit(*low))
+                else {
+                    return Err(RejectReason::Target);
+                };
+                rest = after;
+                match high_digit << 4 | low_digit {
+                    0 => return Err(RejectReason::Target),
+                    decoded if is_unreserved(decoded) => normal.push(char::from(decoded)),
+                    _ => {
+                        normal.push('%');
+                        normal.push(char::from(high.to_ascii_uppercase()));
+                        normal.push(char::from(low.to_ascii_uppercase()));
+                    }
+                }
+            }
+            b'!'..=b'~' if !matches!(byte, b'\\' | b'?' | b'#') => normal.push(char::from(*byte)),
+            _ => return Err(RejectReason::Target),
+        }
+    }
+    Ok(())
+}
+
+/// Whether a segment that is no dot segment would become one for a server that decodes slashes,
+/// takes backslashes for them, or cuts parameters off.
+fn hides_dots(segment: &str) -> bool {
+    if !segment.contains("%2F") && !segment.contains("%5C") && !segment.contains(';') {
+        return false;
+    }
+    let unslashed = segment.split("%2F").flat_map(|part| part.split("%5C"));
+    unslashed.into_iter().any(|part| {
+        let plain = part.split(';').next().unwrap_or_default();
+        matches!(plain, "." | "..")
+    })
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+/// RFC 3986, section 2.3.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(path: &str) -> Result<String, RejectReason> {
+        let mut normal = "kept".to_owned();
+        normalise(path.as_bytes(), &mut normal)?;
+        Ok(normal.strip_prefix("kept").unwrap().to_owned())
+    }
+
+    #[test]
+    fn paths_have_one_form() {
+        let check = |path: &str, expected: &str| {
+            assert_eq!(normal(path).as_deref(), Ok(expected), "{path}");
+            assert_eq!(normal(expected).as_deref(), Ok(expected), "again: {expected}");
+        };
+        check("/", "/");
+        check("/a/b", "/a/b");
+        check("/a/b/", "/a/b/");
+        check("/./a/./b/.", "/a/b/");
+        check("/a/../b", "/b");
+        check("/a/b/../../c", "/c");
+        check("/a/..", "/");
+        check("/a/b/..", "/a/");
+        check("/a/../", "/");
+        check("/%61%2D%2e%5f%7E", "/a-._~");
+        check("/a/%2e%2E/b", "/b");
+        check("/a/.%2e/b", "/b");
+        check("/%c3%a4%2f%3f%23%25", "/%C3%A4%2F%3F%23%25");
+        check("/%2561", "/%2561");
+        check("//", "/");
+        check("//a///b//", "/a/b/");
+        check("/a//./b", "/a/b");
+        check("/...", "/...");
+        check("/..a/a..", "/..a/a..");
+        check("/a;b=c/d;e", "/a;b=c/d;e");
+        check("/a%2Fb%5Cc", "/a%2Fb%5Cc");
+        check("/!$&'()*+,;=:@|^`{}\"<>[]", "/!$&'()*+,;=:@|^`{}\"<>[]");
+    }
+
+    #[test]
+    fn what_cannot_be_resolved_is_refused() {
+        let check = |path: &str, expected: RejectReason| {
+            assert_eq!(normal(path), Err(expected), "{path}");
+        };
+        for path in ["/..", "/../a", "/a/../..", "/%2e%2e", "/./../a"] {
+            check(path, RejectReason::PathAboveRoot);
+        }
+        let ambiguous = [
+            "//../a",
+            "/a//../b",
+            "/a//./../b",
+            "/a//b/../../c",
+            "/a/..;/b",
+            "/a/.;x/b",
+            "/a/..;",
+            "/a/..%2fb",
+            "/a/b%2F..%2Fc",
+            "/a%5c..",
+            "/..%5Ca",
+            "/%2e%2e%2fa",
+            "/a/..;x%2Fb",
+        ];
+        for path in ambiguous {
+            check(path, RejectReason::PathAmbiguous);
+        }
+        let bad = [
+            "/%", "/%2", "/%zz", "/%+1", "/a%0", "/%00", "/a\\b", "/a b", "/\u{e4}", "/a\0",
+            "/a#b", "/\x7f",
+        ];
+        for path in bad {
+            check(path, RejectReason::Target);
+        }
+    }
+}

@@ -1,0 +1,547 @@
+//! The head of a request: parsed, checked, and kept until the exchange ends.
+
+use super::connection::ConnectionOptions;
+use super::field::{Known, is_token_byte, members, trim};
+use super::framing::BodyLength;
+use super::head::{
+    EndScan, Field, FieldPlaces, Parsed, Section, SectionEnd, Span, Version, syntax_reason,
+};
+use super::host::{Authority, without_final_dot};
+use super::limits::HeadLimits;
+use super::method::Method;
+use super::path;
+use super::reject::{RejectReason, Rejection};
+use super::target::{self, Target};
+
+/// A request head. One value serves for one head after the other, and allocates nothing once it
+/// has seen a long one.
+///
+/// After a rejection, the method and the target are still there if they could be told, for the
+/// log.
+#[derive(Debug, Clone, Default)]
+pub struct RequestHead {
+    scan: EndScan,
+    section: Section,
+    method: Method,
+    method_span: Span,
+    target_span: Span,
+    version: Version,
+    target: Target,
+    /// Host and port as the client gave them; empty where it gave none.
+    authority: Span,
+    /// In lower case, without port and final dot.
+    host: String,
+    /// Normalised.
+    path: String,
+    connection: ConnectionOptions,
+    body: BodyLength,
+    upgrade: Span,
+    expects_continue: bool,
+}
+
+impl RequestHead {
+    /// Parses a head from its first byte on. While it is partial, call again with the same bytes
+    /// and more behind them; only those are looked at. The call after that begins a new head.
+    ///
+    /// One empty line before the request line is skipped (RFC 9112, section 2.2). All that can be
+    /// wrong with a head is found here: bad syntax, framing that is not beyond doubt, a host that
+    /// is missing, double or contradictory, a path that could mean two things.
+    pub fn parse(&mut self, bytes: &[u8], limits: &HeadLimits) -> Parsed {
+        const EMPTY_LINE: &[u8] = b"\r\n";
+        let skipped = if bytes.starts_with(EMPTY_LINE) { EMPTY_LINE.len() } else { 0 };
+        let head = &bytes[skipped..];
+        let outcome = match self.find_end(head, limits) {
+            Ok(None) => return Parsed::Partial,
+            Ok(Some(length)) => self.read(&head[..length], limits).map(|()| skipped + length),
+            Err(reason) => {
+                self.forget();
+                Err(reason)
+            }
+        };
+        self.scan = EndScan::default();
+        match outcome {
+            Ok(length) => Parsed::Complete { length },
+            Err(reason) => Parsed::Rejected(Rejection::of_request(reason)),
+        }
+    }
+
+    /// Forgets the head and whatever was seen of the next; keeps the memory.
+    pub fn clear(&mut self) {
+        self.forget();
+        self.scan = EndScan::default();
+    }
+
+    fn find_end(
+        &mut self,
+        head: &[u8],
+        limits: &HeadLimits,
+    ) -> Result<Option<usize>, RejectReason> {
+        match head {
+            [] | [b'\r'] => return Ok(None),
+            // What is not HTTP at all, such as a TLS handshake, need not wait for a timeout.
+            [first, ..] if !is_token_byte(*first) => return Err(RejectReason::StartLine),
+            _ => {}
+        }
+        match self.scan.find(head, limits.head_size) {
+            SectionEnd::Ahead => Ok(None),
+            SectionEnd::At(length) => Ok(Some(length)),
+            SectionEnd::BareLineFeed => Err(RejectReason::BareLineFeed),
+            SectionEnd::TooFar if self.scan.is_in_first_line() => Err(RejectReason::TargetSize),
+            SectionEnd::TooFar => Err(RejectReason::HeadSize),
+        }
+    }
+
+    fn forget(&mut self) {
+        self.section.clear();
+        self.connection.clear();
+        self.host.clear();
+        self.path.clear();
+        self.method = Method::Other;
+        self.version = Version::Http11;
+        self.target = Target::default();
+        self.body = BodyLength::None;
+        self.expects_continue = false;
+        (self.method_span, self.target_span) = Default::default();
+        (self.authority, self.upgrade) = Default::default();
+    }
+
+    fn read(&mut self, head: &[u8], limits: &HeadLimits) -> Result<(), RejectReason> {
+        self.forget();
+        let mut places = FieldPlaces::new();
+        let mut line = httparse::Request::new(&mut []);
+        let result = line.parse_with_uninit_headers(head, places.up_to(limits.fields_max));
+        let is_whole = matches!(result, Ok(httparse::Status::Complete(_)));
+        self.section.keep(head, if is_whole { line.headers } else { &[] });
+        if let Some(method) = line.method {
+            self.method = Method::of(method.as_bytes());
+            self.method_span = Span::within(head, method.as_bytes());
+        }
+        if let Some(target) = line.path {
+            self.target_span = Span::within(head, target.as_bytes());
+        }
+        self.version = Version::of(line.version);
+        match result {
+            Ok(httparse::Status::Complete(length)) if length == head.len() => self.check(limits),
+            Ok(_) => Err(RejectReason::StartLine),
+            Err(httparse::Error::Version) => Err(version_reason(head)),
+            Err(error) => Err(syntax_reason(error)),
+        }
+    }
+
+    fn check(&mut self, limits: &HeadLimits) -> Result<(), RejectReason> {
+        if self.target_span.of(self.section.bytes()).len() > limits.target_size {
+            return Err(RejectReason::TargetSize);
+        }
+        if self.method == Method::Connect {
+            return Err(RejectReason::Connect);
+        }
+        self.body = self.section.examine(&mut self.connection)?.of_request(self.version)?;
+        self.check_target()?;
+        self.check_host()?;
+        self.find_wishes();
+        Ok(())
+    }
+
+    fn check_target(&mut self) -> Result<(), RejectReason> {
+        let target = self.target_span.of(self.section.bytes());
+        self.target = target::parse(target, self.target_span, self.method)?;
+        let is_asterisk = target == b"*";
+        match self.target.path.of(self.section.bytes()) {
+            _ if is_asterisk => self.path.push('*'),
+            // RFC 9112, section 3.2.4: `OPTIONS http://host` asks for what `OPTIONS *` does.
+            [] if self.method == Method::Options && self.target.query.is_empty() => {
+                self.path.push('*');
+            }
+            [] => self.path.push('/'),
+            path => path::normalise(path, &mut self.path)?,
+        }
+        Ok(())
+    }
+
+    /// RFC 9112, section 3.2. Where the target itself names a host, that one counts; here, `Host`
+    /// must not contradict it.
+    fn check_host(&mut self) -> Result<(), RejectReason> {
+        let bytes = self.section.bytes();
+        let mut values = self.section.values(Known::Host);
+        let value = values.next();
+        if values.next().is_some() {
+            return Err(RejectReason::HostDuplicate);
+        }
+        let parse = |text| Authority::parse(text).ok_or(RejectReason::HostInvalid);
+        let named = value.map(parse).transpose()?;
+        let targeted = self.target.authority.map(|span| parse(span.of(bytes))).transpose()?;
+        let authority = match (targeted, named) {
+            (Some(targeted), Some(named)) => {
+                if !targeted.agrees_with(&named, self.target.default_port) {
+                    return Err(RejectReason::HostMismatch);
+                }
+                Some(targeted)
+            }
+            (targeted, named) => targeted.or(named),
+        };
+        if value.is_none() && self.version == Version::Http11 {
+            return Err(RejectReason::HostMissing);
+        }
+        if let Some(authority) = authority {
+            self.host.push_str(without_final_dot(authority.host));
+            self.host.make_ascii_lowercase();
+        }
+        self.authority =
+            self.target.authority.or(value.map(|it| self.section.span(it))).unwrap_or_default();
+        Ok(())
+    }
+
+    fn find_wishes(&mut self) {
+        let is_http11 = self.version == Version::Http11;
+        let mut expectations = self.section.values(Known::Expect);
+        self.expects_continue =
+            is_http11 && expectations.any(|it| it.eq_ignore_ascii_case(b"100-continue"));
+        let mut protocols = self.section.values(Known::Upgrade);
+        if let (Some(protocol), None) = (protocols.next(), protocols.next())
+            && is_http11
+            && self.connection.has_upgrade
+            && may_upgrade_to(protocol)
+        {
+            self.upgrade = self.section.span(protocol);
+        }
+    }
+
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The method as it was sent.
+    pub fn method_text(&self) -> &str {
+        self.method_span.text(self.section.bytes())
+    }
+
+    /// The request-target as it was sent.
+    pub fn target(&self) -> &str {
+        self.target_span.text(self.section.bytes())
+    }
+
+    /// The version of the client.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The host that was asked for, in lower case, without port and final dot; with brackets for
+    /// an IPv6 address. Empty where an HTTP/1.0 client named none.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Host and port as the client gave them; empty where it gave none.
+    pub fn authority(&self) -> &str {
+        self.authority.text(self.section.bytes())
+    }
+
+    /// The path in the form that routes are compared with (see [`path::normalise`]): it begins
+    /// with `/`. Or `*`, for a request about the server as a whole (RFC 9112, section 3.2.4).
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The query as it was sent, with its question mark; empty where there is none.
+    pub fn query(&self) -> &str {
+        self.target.query.text(self.section.bytes())
+    }
+
+    /// The path as it was sent; empty where an absolute target has none.
+    pub(super) fn path_as_sent(&self) -> &[u8] {
+        self.target.path.of(self.section.bytes())
+    }
+
+    /// The fields in the order in which they were sent.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        self.section.fields()
+    }
+
+    /// The values of all fields of one kind.
+    pub fn values(&self, known: Known) -> impl Iterator<Item = &[u8]> {
+        self.section.values(known)
+    }
+
+    /// The value of the first field of this name; case does not matter.
+    pub fn value(&self, name: &str) -> Option<&[u8]> {
+        self.section.value(name)
+    }
+
+    /// How long the body is; never [`BodyLength::UntilEnd`].
+    pub fn body(&self) -> BodyLength {
+        self.body
+    }
+
+    /// Whether the client would use the connection for another request.
+    pub fn keeps_alive(&self) -> bool {
+        self.connection.keeps_alive(self.version)
+    }
+
+    /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110, section
+    /// 10.1.1).
+    pub fn expects_continue(&self) -> bool {
+        self.expects_continue
+    }
+
+    /// The protocol that the client would switch to (RFC 9110, section 7.8), such as `websocket`.
+    ///
+    /// Never another version of HTTP, which would carry requests past the routes, nor TLS; and
+    /// none where several are offered.
+    pub fn upgrade(&self) -> Option<&str> {
+        (!self.upgrade.is_empty()).then(|| self.upgrade.text(self.section.bytes()))
+    }
+
+    /// Whether the client takes trailers (RFC 9110, section 10.1.4).
+    pub fn takes_trailers(&self) -> bool {
+        let mut codings = self.section.values(Known::Te).flat_map(members);
+        codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
+    }
+
+    /// Whether a field is for this hop only, by its name or because `Connection` names it.
+    pub(super) fn is_hop_by_hop(&self, field: &Field<'_>) -> bool {
+        field.known.is_some_and(Known::is_hop_by_hop)
+            || self.connection.names(field.name, self.section.bytes())
+    }
+
+    /// Bytes of memory that it holds, for whoever bounds that.
+    pub fn memory(&self) -> usize {
+        self.section.memory() + self.host.capacity() + self.path.capacity()
+    }
+}
+
+/// A version that is well-formed and not supported, or no version at all.
+fn version_reason(head: &[u8]) -> RejectReason {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ').skip(2);
+    match (words.next().unwrap_or_default(), words.next()) {
+        ([b'H', b'T', b'T', b'P', b'/', major, b'.', minor], None)
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            RejectReason::Version
+        }
+        _ => RejectReason::StartLine,
+    }
+}
+
+fn may_upgrade_to(protocol: &[u8]) -> bool {
+    let protocol = trim(protocol);
+    let begins_with =
+        |text: &[u8]| protocol.get(..text.len()).is_some_and(|it| it.eq_ignore_ascii_case(text));
+    let is_protocol_byte = |byte: &u8| is_token_byte(*byte) || *byte == b'/';
+    !protocol.is_empty()
+        && protocol.iter().all(is_protocol_byte)
+        && ![&b"h2"[..], b"http/", b"tls/"].into_iter().any(begins_with)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{lines, request, try_request};
+    use super::*;
+
+    fn rejected(text: impl AsRef<[u8]>) -> Option<RejectReason> {
+        match try_request(text).1 {
+            Parsed::Rejected(rejection) => Some(rejection.reason),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_head_is_understood() {
+        let head = request(&[
+            "POST /a/../b%20c?d=/../e HTTP/1.1",
+            "Host: Example.COM.:8080",
+            "content-length: 12",
+            "X-A:  spaces between \t",
+            "X-Empty:",
+            "X-A: again",
+        ]);
+        assert_eq!((head.method(), head.method_text()), (Method::Post, "POST"));
+        assert_eq!(head.target(), "/a/../b%20c?d=/../e");
+        assert_eq!((head.path(), head.query()), ("/b%20c", "?d=/../e"));
+        assert_eq!((head.host(), head.authority()), ("example.com", "Example.COM.:8080"));
+        assert_eq!(head.body(), BodyLength::Length(12));
+        assert_eq!(head.value("x-a"), Some(&b"spaces between"[..]));
+        assert_eq!(head.value("X-Empty"), Some(&b""[..]));
+        assert_eq!(head.value("X-B"), None);
+        assert_eq!(head.fields().count(), 5);
+        assert!(head.keeps_alive() && !head.expects_continue() && head.upgrade().is_none());
+    }
+
+    #[test]
+    fn a_value_serves_for_many_heads() {
+        let mut head = RequestHead::default();
+        let limits = HeadLimits::default();
+        let long = lines(&["PUT /a HTTP/1.0", "Connection: keep-alive, x", "Content-Length: 1"]);
+        assert_eq!(head.parse(long.as_bytes(), &limits), Parsed::Complete { length: long.len() });
+        assert!(head.keeps_alive());
+        assert_eq!(head.parse(b"GET", &limits), Parsed::Partial);
+        let short = b"GET / HTTP/1.0\r\n\r\nGET";
+        assert_eq!(head.parse(short, &limits), Parsed::Complete { length: 18 });
+        assert_eq!((head.method(), head.path(), head.host()), (Method::Get, "/", ""));
+        assert_eq!((head.body(), head.fields().count()), (BodyLength::None, 0));
+        assert!(!head.keeps_alive());
+    }
+
+    #[test]
+    fn one_empty_line_in_front_is_skipped() {
+        let check = |text: &str, expected: Parsed| assert_eq!(try_request(text).1, expected);
+        check("\r\nGET / HTTP/1.0\r\n\r\n", Parsed::Complete { length: 20 });
+        for partial in ["", "\r", "\r\n", "\r\n\r", "\r\nG", "GET / HTTP/1.0\r\n\r"] {
+            check(partial, Parsed::Partial);
+        }
+        for text in ["\n", "\r\n\r\n", "\r\n\nGET", "\rG", " GET", "\u{16}\u{3}\u{1}"] {
+            assert_eq!(rejected(text), Some(RejectReason::StartLine), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn forms_of_targets() {
+        let check = |line: &str, path: &str, query: &str, authority: &str| {
+            let head = request(&[line, "Host: a:80"]);
+            assert_eq!((head.path(), head.query()), (path, query), "{line}");
+            assert_eq!((head.host(), head.authority()), ("a", authority), "{line}");
+        };
+        check("GET /? HTTP/1.1", "/", "?", "a:80");
+        check("GET //b?c?d HTTP/1.1", "/b", "?c?d", "a:80");
+        check("GET http://A/b?c HTTP/1.1", "/b", "?c", "A");
+        check("GET HTTP://a:80 HTTP/1.1", "/", "", "a:80");
+        check("GET http://a:?c HTTP/1.1", "/", "?c", "a:");
+        check("OPTIONS * HTTP/1.1", "*", "", "a:80");
+        check("OPTIONS http://a HTTP/1.1", "*", "", "a");
+        check("OPTIONS http://a/ HTTP/1.1", "/", "", "a");
+        let head = request(&["GET https://a/ HTTP/1.1", "Host: a:443"]);
+        assert_eq!(head.authority(), "a");
+    }
+
+    #[test]
+    fn targets_that_are_none() {
+        let bad = [
+            "*",
+            "a",
+            "a:80",
+            "a/b",
+            "/a#b",
+            "/\u{e4}",
+            "http:/a",
+            "http://",
+            "http:///a",
+            "ftp://a/",
+            "http://u@a/",
+            "http://a b/",
+            "/a\tb",
+            "/\u{7f}",
+            "//%zz",
+            "?a",
+            "http://a\\b/",
+        ];
+        for target in bad {
+            let found = rejected(lines(&[&format!("GET {target} HTTP/1.1"), "Host: a"]));
+            let reasons = [Some(RejectReason::Target), Some(RejectReason::StartLine)];
+            assert!(reasons.contains(&found), "{target}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn there_is_one_host() {
+        let check = |fields: &[&str], expected: Option<RejectReason>| {
+            let text = [&["GET http://a/ HTTP/1.1"], fields].concat();
+            assert_eq!(rejected(lines(&text)), expected, "{fields:?}");
+        };
+        check(&["Host: A.:80"], None);
+        check(&[], Some(RejectReason::HostMissing));
+        check(&["Host: b"], Some(RejectReason::HostMismatch));
+        check(&["Host: a:8080"], Some(RejectReason::HostMismatch));
+        check(&["Host: a", "Host: a"], Some(RejectReason::HostDuplicate));
+        for host in ["Host:", "Host: a, a", "Host: a/", "Host: u@a", "Host: a b"] {
+            check(&[host], Some(RejectReason::HostInvalid));
+        }
+        let head = request(&["GET / HTTP/1.0"]);
+        assert_eq!((head.host(), head.authority()), ("", ""));
+    }
+
+    #[test]
+    fn wishes_for_the_connection() {
+        let check = |version: &str, fields: &[&str], keeps_alive: bool, upgrade: Option<&str>| {
+            let line = format!("GET / {version}");
+            let head = request(&[&[&*line, "Host: a"], fields].concat());
+            assert_eq!((head.keeps_alive(), head.upgrade()), (keeps_alive, upgrade), "{fields:?}");
+        };
+        check("HTTP/1.1", &[], true, None);
+        check("HTTP/1.1", &["Connection: x, CLOSE"], false, None);
+        check("HTTP/1.1", &["Connection: keep-alive", "Connection: close"], false, None);
+        check("HTTP/1.0", &[], false, None);
+        check("HTTP/1.0", &["Connection: Keep-Alive"], true, None);
+        let connection = "Connection: Upgrade";
+        check("HTTP/1.1", &[connection, "Upgrade: websocket"], true, Some("websocket"));
+        check("HTTP/1.1", &[connection, "Upgrade: SPDY/3.1"], true, Some("SPDY/3.1"));
+        check("HTTP/1.0", &[connection, "Upgrade: websocket"], false, None);
+        check("HTTP/1.1", &["Upgrade: websocket"], true, None);
+        check("HTTP/1.1", &[connection], true, None);
+        for refused in ["h2c", "H2C", "HTTP/2.0", "TLS/1.2", "websocket, h2c", "", "a b"] {
+            let upgrade = format!("Upgrade: {refused}");
+            check("HTTP/1.1", &[connection, &upgrade], true, None);
+        }
+        check("HTTP/1.1", &[connection, "Upgrade: websocket", "Upgrade: h2c"], true, None);
+    }
+
+    #[test]
+    fn expectations_and_trailers() {
+        let head =
+            request(&["GET / HTTP/1.1", "Host: a", "Expect: 100-Continue", "TE: a, Trailers"]);
+        assert!(head.expects_continue() && head.takes_trailers());
+        let head = request(&["GET / HTTP/1.0", "Expect: 100-continue", "TE: trailers;q=1"]);
+        assert!(!head.expects_continue() && !head.takes_trailers());
+    }
+
+    #[test]
+    fn connection_options_are_few_tokens() {
+        let names: Vec<String> = (0..17).map(|index| format!("x{index}")).collect();
+        let check = |options: &str, expected: Option<RejectReason>| {
+            let text = lines(&["GET / HTTP/1.0", &format!("Connection: {options}")]);
+            assert_eq!(rejected(text), expected, "{options}");
+        };
+        check(&names[..16].join(","), None);
+        check(&names.join(","), Some(RejectReason::Field));
+        check("close, a b", Some(RejectReason::Field));
+        check("\"close\"", Some(RejectReason::Field));
+    }
+
+    #[test]
+    fn limits_hold_to_the_byte() {
+        let limits = HeadLimits { head_size: 1024, fields_max: 3, target_size: 300 };
+        let check = |text: &str, expected: Option<RejectReason>| {
+            let found = RequestHead::default().parse(text.as_bytes(), &limits);
+            let found = match found {
+                Parsed::Rejected(rejection) => Some(rejection.reason),
+                _ => None,
+            };
+            assert_eq!(found, expected, "{} bytes", text.len());
+        };
+        let target = |length: usize| format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(length - 1));
+        check(&target(300), None);
+        check(&target(301), Some(RejectReason::TargetSize));
+        check(&"x".repeat(1023), None);
+        check(&"x".repeat(1024), Some(RejectReason::TargetSize));
+        let field = |size: usize| format!("GET / HTTP/1.0\r\nX: {}\r\n\r\n", "x".repeat(size - 23));
+        assert_eq!(field(1024).len(), 1024);
+        check(&field(1024), None);
+        check(&field(1025), Some(RejectReason::HeadSize));
+        check(&format!("GET / HTTP/1.0\r\n{}\r\n", "X: y\r\n".repeat(3)), None);
+        let many = format!("GET / HTTP/1.0\r\n{}\r\n", "X: y\r\n".repeat(4));
+        check(&many, Some(RejectReason::FieldCount));
+    }
+
+    #[test]
+    fn a_refused_head_tells_what_it_can() {
+        let (head, parsed) = try_request(lines(&["GET /a?b HTTP/1.1", "X y: z"]));
+        let rejection = Rejection { status: 400, reason: RejectReason::Field };
+        assert_eq!(parsed, Parsed::Rejected(rejection));
+        assert_eq!((head.method(), head.target()), (Method::Get, "/a?b"));
+        let (head, _) = try_request("GET /a HTTP/1.1\nHost: a\n\n");
+        assert_eq!((head.method_text(), head.target(), head.path()), ("", "", ""));
+        let (_, parsed) = try_request(lines(&["GET / HTTP/2.0"]));
+        let rejection = Rejection { status: 505, reason: RejectReason::Version };
+        assert_eq!(parsed, Parsed::Rejected(rejection));
+    }
+}

@@ -1,0 +1,114 @@
+//! Answers of our own, and what becomes of an exchange that fails.
+
+use std::io::IoSlice;
+
+use crate::config::{Redirect, Respond};
+use crate::error::{CloseReason, Direction, FaultKind};
+use crate::exchange::Exchange;
+use crate::exchange::body::Body;
+use crate::exchange::phase::Phase;
+use crate::exchange::progress::Timeout;
+use crate::http::answer::{Answer, Content};
+use crate::http::reject::Rejection;
+use crate::io::http::run::Turn;
+use crate::io::kernel::Kernel;
+use crate::relay::survivor::QueueWatch;
+
+impl<K: Kernel> Turn<'_, K> {
+    /// Answers with a status and an explanation.
+    pub(super) fn answer_status(&mut self, exchange: &mut Exchange, status: u16) {
+        self.answer(exchange, status, Content::Explanation);
+    }
+
+    /// Answers where to go instead.
+    pub(super) fn answer_redirect(&mut self, exchange: &mut Exchange, redirect: &Redirect) {
+        let content = Content::Redirect { to: &redirect.to, fields: &redirect.headers };
+        self.answer(exchange, redirect.status, content);
+    }
+
+    /// Answers what the route says.
+    pub(super) fn answer_respond(&mut self, exchange: &mut Exchange, respond: &Respond) {
+        let content = Content::Given { fields: &respond.headers, body: respond.body.as_bytes() };
+        self.answer(exchange, respond.status, content);
+    }
+
+    /// The client's connection goes on only if the whole request was read.
+    fn answer(&mut self, exchange: &mut Exchange, status: u16, content: Content<'_>) {
+        if exchange.bodies[Direction::Upstream.index()].is_complete() {
+            exchange.progress.sent_all(self.now);
+        } else {
+            exchange.keeps_client = false;
+            exchange.progress.abandon(self.now);
+        }
+        exchange.keeps_client &= !self.is_draining;
+        exchange.status = Some(status);
+        exchange.bodies[Direction::Downstream.index()] = Body::default();
+        exchange.progress.responding(self.now);
+        self.desk.refresh_date(self.now);
+        let mut bytes = std::mem::take(&mut self.desk.head);
+        bytes.clear();
+        let keeps_alive = exchange.keeps_client;
+        let answer = Answer { status, content, keeps_alive, date: self.desk.date() };
+        answer.write(&exchange.request, &self.context(exchange), &mut bytes);
+        self.put(Direction::Downstream, &[IoSlice::new(&bytes)]);
+        self.desk.head = bytes;
+    }
+
+    /// Takes what of a request's body has come, which nobody wants, off the beginning of `rest`.
+    /// Returns how much that was. A refused body is left to be thrown away.
+    pub(super) fn skip_body(&mut self, exchange: &mut Exchange, rest: &[u8]) -> usize {
+        let mut ignored = Vec::new();
+        let body = &mut exchange.bodies[Direction::Upstream.index()];
+        body.take(rest, &self.desk.no_edits, &mut ignored).map_or(0, |taken| taken.used)
+    }
+
+    /// The request is refused, and with it the connection: nobody knows where the next request
+    /// would begin.
+    pub(super) fn reject(&mut self, exchange: &mut Exchange, rejection: Rejection) {
+        exchange.rejection = Some(rejection);
+        exchange.keeps_client = false;
+        self.fail(exchange, rejection.status, CloseReason::Rejected);
+    }
+
+    /// The client has ended its stream in the middle of a body.
+    pub(super) fn on_request_truncated(&mut self, exchange: &mut Exchange) {
+        exchange.keeps_client = false;
+        self.fail(exchange, 400, CloseReason::ClientError);
+    }
+
+    /// The response cannot go on: what the client has of it must not look whole.
+    fn cut_off(&mut self, reason: CloseReason) {
+        let direction = Direction::Downstream;
+        self.connection.relay.lane_mut(direction).fail_sink(FaultKind::Other);
+        self.discard(direction);
+        let listener = &self.config.listeners[self.connection.listener.index()];
+        let watch = QueueWatch::new(listener.timeouts.half_closed, self.now);
+        self.connection.phase = Phase::Cutting { reason, watch };
+    }
+
+    /// Nothing has moved for too long.
+    pub(super) fn on_timeout(&mut self, exchange: &mut Exchange, timeout: Timeout) {
+        let is_held = self.connection.relay.lane(Direction::Upstream).held() > 0;
+        let (status, reason) = match timeout {
+            // The server does not take what the client has sent.
+            Timeout::RequestBody if is_held => (504, CloseReason::ResponseTimeout),
+            Timeout::RequestBody => (408, CloseReason::RequestTimeout),
+            Timeout::ResponseHead | Timeout::ResponseBody => (504, CloseReason::ResponseTimeout),
+        };
+        if let (504, Some((upstream, server))) = (status, Self::server(exchange)) {
+            self.account.server_failed(upstream, server, FaultKind::TimedOut);
+        }
+        self.fail(exchange, status, reason);
+    }
+
+    /// The exchange cannot come to its proper end: an answer of our own as long as nothing of
+    /// another has gone out, else an end that nobody can take for one.
+    pub(super) fn fail(&mut self, exchange: &mut Exchange, status: u16, reason: CloseReason) {
+        exchange.end = reason;
+        if !exchange.progress.is_awaiting() {
+            return self.cut_off(reason);
+        }
+        self.drop_server(exchange);
+        self.answer_status(exchange, status);
+    }
+}

@@ -1,0 +1,142 @@
+//! The end of an exchange: what becomes of both connections.
+
+use crate::account::Exchanged;
+use crate::error::{CloseReason, Direction};
+use crate::exchange::Exchange;
+use crate::exchange::body::Body;
+use crate::exchange::phase::{End, LINGERING_BYTES_MAX, Phase};
+use crate::io::http::connection::Unread;
+use crate::io::http::run::{Next, Received, Turn};
+use crate::io::kernel::Kernel;
+
+/// How much is read to see whether anything stands behind a response.
+const PROOF_READ_BYTES: usize = 1024;
+
+const UP: Direction = Direction::Upstream;
+const DOWN: Direction = Direction::Downstream;
+
+impl<K: Kernel> Turn<'_, K> {
+    /// An exchange is over: it is logged, and its connections go on or end.
+    pub(super) fn conclude(&mut self, slot: &mut Option<Box<Exchange>>) {
+        let Some(mut exchange) = slot.take() else { return };
+        if let Phase::Ended(end) = self.connection.phase {
+            exchange.end = end.reason;
+        }
+        self.count(&mut exchange);
+        self.release_server(&mut exchange);
+        self.log(&exchange);
+        if self.connection.phase == Phase::Exchanging {
+            self.go_on(&exchange);
+        }
+        self.desk.put_back(exchange);
+    }
+
+    fn log(&mut self, exchange: &Exchange) {
+        let relay = &self.connection.relay;
+        self.account.exchanged(&Exchanged {
+            listener: self.connection.listener,
+            client: self.connection.client_address,
+            exchange,
+            bytes: Direction::ALL.map(|direction| relay.lane(direction).totals().delivered),
+            fallbacks: relay.fallbacks(),
+            ended_at: self.now,
+        });
+    }
+
+    /// Keeps the connection to the server where nothing speaks against it, and closes it where
+    /// there is any doubt.
+    fn release_server(&mut self, exchange: &mut Exchange) {
+        let is_whole = exchange.progress.is_over()
+            && exchange.progress.has_sent_all()
+            && exchange.bodies.iter().all(Body::is_complete)
+            && exchange.response.keeps_alive();
+        let Some(id) = self.connection.upstream.filter(|_| is_whole) else {
+            return self.drop_server(exchange);
+        };
+        let (Some(upstream), true) = (exchange.upstream, self.is_server_dry()) else {
+            return self.drop_server(exchange);
+        };
+        self.connection.upstream = None;
+        let idle_max = self.plan.pool_idle_max[upstream.index()];
+        let idle_timeout = self.config.upstreams[upstream.index()].pool.idle_timeout;
+        self.upstreams.release(id, idle_max, idle_timeout, self.now, self.account);
+    }
+
+    /// Whether the server has sent nothing behind its response. After a splice only another read
+    /// can tell; without a proof, the next client could get what is left of this one's response.
+    fn is_server_dry(&mut self) -> bool {
+        if !self.connection.unread[DOWN.index()].is_empty() {
+            return false;
+        }
+        if self.connection.relay.lane(DOWN).source_is_readable()
+            && self.receive(DOWN, PROOF_READ_BYTES) != Received::Nothing
+        {
+            return false;
+        }
+        let lane = self.connection.relay.lane(DOWN);
+        !lane.source_is_readable() && !lane.source_has_ended() && lane.source_fault().is_none()
+    }
+
+    /// What follows on the client's connection.
+    fn go_on(&mut self, exchange: &Exchange) {
+        let Some(http) = self.http() else { return };
+        let lane = self.connection.relay.lane(UP);
+        let is_read = exchange.progress.has_sent_all();
+        if exchange.keeps_client && is_read && !lane.source_has_ended() && !self.is_draining {
+            let until = self.now + http.timeouts.keep_alive;
+            self.connection.phase = Phase::Idle { until, is_first: false };
+            return;
+        }
+        let is_dry = self.connection.unread[UP.index()].is_empty() && !lane.source_is_readable();
+        let reason = exchange.end;
+        // What is refused may go on for a while.
+        let is_whole = is_read && is_dry && reason == CloseReason::Completed;
+        if is_whole || lane.source_has_ended() {
+            self.end(End::orderly(reason));
+            return;
+        }
+        self.connection.unread[UP.index()] = Unread::default();
+        // ENOTCONN: the client is gone, which the next read finds out.
+        let _gone = self.kernel.shutdown_write(&self.connection.client).is_err();
+        let until = self.now + http.timeouts.lingering;
+        self.connection.phase = Phase::Lingering { until, left: LINGERING_BYTES_MAX, reason };
+    }
+
+    /// Reads and throws away what the client still sends.
+    pub(super) fn linger(&mut self) -> Next {
+        while let Phase::Lingering { left, reason, .. } = self.connection.phase {
+            let lane = self.connection.relay.lane(UP);
+            if left == 0 || lane.source_has_ended() || lane.source_fault().is_some() {
+                return self.end(End::orderly(reason));
+            }
+            if !lane.source_is_readable() {
+                return Next::Wait;
+            }
+            if self.budget == 0 {
+                return Next::Yield;
+            }
+            let received = self.receive(UP, usize::MAX);
+            if let (Phase::Lingering { left, .. }, Received::Bytes(bytes)) =
+                (&mut self.connection.phase, received)
+            {
+                *left = left.saturating_sub(bytes as u64);
+            }
+        }
+        Next::Go
+    }
+
+    /// The worker drains: a connection that has nothing to do is closed.
+    pub(in crate::io) fn drain(&mut self) {
+        let has_nothing = self.connection.unread[UP.index()].is_empty();
+        if let (Phase::Idle { .. }, true) = (self.connection.phase, has_nothing) {
+            self.end(End::orderly(CloseReason::Completed));
+        }
+    }
+
+    /// The connection is cut, whatever it is doing.
+    pub(in crate::io) fn cut(&mut self, reason: CloseReason) {
+        self.end(End::cut(reason));
+        let mut slot = self.connection.exchange.take();
+        self.conclude(&mut slot);
+    }
+}

@@ -1,0 +1,276 @@
+//! One turn of one HTTP connection: everything that can be done now.
+
+use std::io::{self, IoSlice};
+use std::time::Instant;
+
+use crate::account::Account;
+use crate::balance::round_robin::RoundRobin;
+use crate::capacity::Plan;
+use crate::config::{Config, Http};
+use crate::error::{CloseReason, Direction, FaultKind, Path, Side};
+use crate::exchange::Exchange;
+use crate::exchange::phase::{End, Phase};
+use crate::id::{ConnectionId, Token};
+use crate::io::conduit::{Conduit, Supplies};
+use crate::io::drive::{Ends, drive};
+use crate::io::http::connection::HttpConnection;
+use crate::io::http::desk::Desk;
+use crate::io::kernel::Kernel;
+use crate::io::upstream_pool::UpstreamPool;
+use crate::relay::lane::{Drained, Filled};
+
+/// Exchanges of one connection after which the others have their turn: a client that pipelines
+/// many small requests must not starve them.
+pub const EXCHANGES_PER_TURN_MAX: usize = 32;
+
+/// A turn of a connection, with all of the worker that it may touch.
+#[derive(Debug)]
+pub(in crate::io) struct Turn<'a, K: Kernel> {
+    pub(in crate::io) id: ConnectionId,
+    pub(in crate::io) connection: &'a mut HttpConnection<K>,
+    pub(in crate::io) kernel: &'a mut K,
+    pub(in crate::io) supplies: &'a mut Supplies<K>,
+    pub(in crate::io) upstreams: &'a mut UpstreamPool<K>,
+    pub(in crate::io) turns: &'a mut [RoundRobin],
+    pub(in crate::io) account: &'a mut Account,
+    pub(in crate::io) desk: &'a mut Desk,
+    pub(in crate::io) config: &'a Config,
+    pub(in crate::io) plan: &'a Plan,
+    pub(in crate::io) now: Instant,
+    /// No exchange begins any more on a connection that is kept.
+    pub(in crate::io) is_draining: bool,
+    /// Bytes that may still be read in this turn.
+    pub(in crate::io) budget: usize,
+    /// Something was done, so something else may be possible.
+    pub(in crate::io) has_acted: bool,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Look at the phase again.
+    Go,
+    /// Nothing before an event or a deadline.
+    Wait,
+    /// Let others have their turn, and then go on.
+    Yield,
+}
+
+/// What a read by the connection's owner has brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Received {
+    /// So many bytes are at the beginning of the scratch buffer.
+    Bytes(usize),
+    /// Nothing: the source is dry, has ended or has failed, as its lane says now.
+    Nothing,
+}
+
+impl<'a, K: Kernel> Turn<'a, K> {
+    /// What the configuration says of the listener. A connection of HTTP belongs to one of HTTP.
+    pub(super) fn http(&self) -> Option<&'a Http> {
+        self.config.listeners[self.connection.listener.index()].http()
+    }
+
+    /// Does everything that can be done now. Returns whether to come back without an event.
+    pub(in crate::io) fn run(&mut self) -> bool {
+        let mut slot = self.connection.exchange.take();
+        let mut exchanges = 0;
+        let more = loop {
+            let next = match (self.connection.phase, &mut slot) {
+                (Phase::Ended(_) | Phase::Upgraded, _) => break false,
+                (Phase::Idle { .. } | Phase::Head { .. }, _) => self.read_request_head(&mut slot),
+                (Phase::Exchanging, Some(exchange)) => {
+                    let next = self.exchange(exchange);
+                    if exchange.progress.is_over() {
+                        exchanges += 1;
+                        self.conclude(&mut slot);
+                    }
+                    next
+                }
+                (Phase::Exchanging, None) => self.end(End::cut(CloseReason::ClientError)),
+                (Phase::Lingering { .. }, _) => self.linger(),
+                (Phase::Cutting { reason, .. }, _) if self.connection.is_broken => {
+                    self.end(End::cut(reason))
+                }
+                (Phase::Cutting { .. }, _) => Next::Wait,
+            };
+            match next {
+                Next::Go if exchanges >= EXCHANGES_PER_TURN_MAX => break true,
+                Next::Go => {}
+                Next::Wait => break false,
+                Next::Yield => break true,
+            }
+        };
+        match self.connection.phase {
+            Phase::Ended(_) | Phase::Cutting { .. } => self.conclude(&mut slot),
+            _ => self.hear_client(),
+        }
+        self.connection.exchange = slot;
+        more
+    }
+
+    /// Moves what there is to move of an exchange, until nothing more is possible.
+    fn exchange(&mut self, exchange: &mut Exchange) -> Next {
+        loop {
+            self.has_acted = false;
+            if self.connection.is_broken {
+                return self.end(End::cut(CloseReason::ClientReset));
+            }
+            self.advance_request(exchange);
+            self.advance_response(exchange);
+            let is_spent = self.drive_lanes();
+            self.count(exchange);
+            self.check_faults(exchange);
+            if exchange.progress.is_over() || self.connection.phase != Phase::Exchanging {
+                return Next::Go;
+            }
+            if is_spent || (self.budget == 0 && self.has_acted) {
+                return Next::Yield;
+            }
+            if !self.has_acted {
+                return Next::Wait;
+            }
+        }
+    }
+
+    /// The connection is over.
+    pub(super) fn end(&mut self, end: End) -> Next {
+        self.connection.phase = Phase::Ended(end);
+        Next::Go
+    }
+
+    /// Runs both lanes. Returns whether the turn's budget was spent.
+    fn drive_lanes(&mut self) -> bool {
+        let connection = &mut *self.connection;
+        let relay = &mut connection.relay;
+        let (fallbacks, read) = (relay.fallbacks(), relay.read());
+        let upstream = connection.upstream.and_then(|id| self.upstreams.connection(id));
+        let upstream_token = connection.upstream.map_or(Token::Waker, Token::Upstream);
+        let mut ends = Ends {
+            client: &connection.client,
+            upstream: upstream.map(|upstream| &upstream.socket),
+            tokens: [Token::Socket(self.id, Side::Client), upstream_token],
+            conduits: &mut connection.conduits,
+            pipe_size: connection.pipe_size,
+            turn_bytes_max: self.budget,
+        };
+        let more = drive(self.kernel, self.supplies, &mut ends, relay);
+        let read = usize::try_from(relay.read() - read).unwrap_or(usize::MAX);
+        self.budget = self.budget.saturating_sub(read);
+        let met = relay.fallbacks().without(fallbacks);
+        self.account.fell_back(connection.listener, met.iter());
+        more
+    }
+
+    /// Adds what the lanes have delivered since the last time to the books and to the exchange.
+    pub(super) fn count(&mut self, exchange: &mut Exchange) {
+        for direction in Direction::ALL {
+            let is = *self.connection.relay.lane(direction).totals();
+            let was = std::mem::replace(&mut self.connection.counted[direction.index()], is);
+            if is == was {
+                continue;
+            }
+            self.has_acted = true;
+            let delivered = [0, 1].map(|path| is.delivered[path] - was.delivered[path]);
+            if delivered != [0, 0] {
+                self.account.delivered(self.connection.listener, direction, delivered);
+            }
+            match direction {
+                Direction::Upstream => exchange.progress.sent(delivered.iter().sum(), self.now),
+                Direction::Downstream => exchange.progress.delivered(self.now),
+            }
+        }
+    }
+
+    /// A request that nobody takes the rest of may have left the client unheard.
+    fn hear_client(&mut self) {
+        let change = self.connection.relay.lane_mut(Direction::Upstream).take_hearing_change();
+        if let Some(hears) = change {
+            let token = Token::Socket(self.id, Side::Client);
+            // A socket that is watched can be watched otherwise: the kernel needs no memory for it.
+            let _heard = self.kernel.rewatch(&self.connection.client, token, hears).is_err();
+        }
+    }
+
+    // Reading and writing besides the lanes.
+
+    /// Reads from the source of a lane that is at a boundary, at most `max` bytes, into the
+    /// scratch buffer.
+    pub(super) fn receive(&mut self, direction: Direction, max: usize) -> Received {
+        let connection = &mut *self.connection;
+        let socket = socket_of(connection, self.upstreams, direction.source());
+        let Some(socket) = socket else { return Received::Nothing };
+        let max = max.min(self.supplies.read_bytes_max());
+        let outcome = match self.kernel.recv(socket, &mut self.supplies.scratch[..max]) {
+            Ok(0) => Filled::Eof,
+            Ok(bytes) => Filled::Moved { bytes, path: Path::Copy, short: bytes < max },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Filled::WouldBlock,
+            Err(error) => Filled::Failed(FaultKind::of(&error)),
+        };
+        self.has_acted = true;
+        connection.relay.peeked(direction, outcome);
+        match outcome {
+            Filled::Moved { bytes, .. } => {
+                self.budget = self.budget.saturating_sub(bytes);
+                Received::Bytes(bytes)
+            }
+            Filled::WouldBlock | Filled::Eof | Filled::Failed(_) => Received::Nothing,
+        }
+    }
+
+    /// Puts bytes into a lane, and as many of them as possible into its sink. The lane holds
+    /// nothing, or bytes that were put there before.
+    pub(super) fn put(&mut self, direction: Direction, parts: &[IoSlice<'_>]) {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        if length == 0 {
+            return;
+        }
+        self.has_acted = true;
+        let connection = &mut *self.connection;
+        let lane = connection.relay.lane_mut(direction);
+        let may_send = lane.held() == 0 && lane.sink_is_writable();
+        lane.inject(length);
+        let mut sent = 0;
+        let socket = socket_of(connection, self.upstreams, direction.sink());
+        if let Some(socket) = socket.filter(|_| may_send) {
+            let outcome = match self.kernel.send_vectored(socket, parts) {
+                Ok(0) => Drained::WouldBlock,
+                Ok(bytes) => Drained::Moved(bytes),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Drained::WouldBlock,
+                Err(error) => Drained::Failed(FaultKind::of(&error)),
+            };
+            connection.relay.drained(direction, outcome);
+            sent = match outcome {
+                Drained::Moved(bytes) => bytes,
+                Drained::WouldBlock => 0,
+                Drained::Failed(_) => length,
+            };
+        }
+        if sent < length {
+            let conduit = &mut connection.conduits[direction.index()];
+            self.supplies.stick(conduit, parts, sent);
+        }
+    }
+
+    /// Throws away what a lane holds whose sink is gone.
+    pub(super) fn discard(&mut self, direction: Direction) {
+        let conduit =
+            std::mem::replace(&mut self.connection.conduits[direction.index()], Conduit::Empty);
+        self.supplies.release(conduit);
+    }
+}
+
+/// The socket of a side, if there is one.
+pub(super) fn socket_of<'s, K: Kernel>(
+    connection: &'s HttpConnection<K>,
+    upstreams: &'s UpstreamPool<K>,
+    side: Side,
+) -> Option<&'s K::Socket> {
+    match side {
+        Side::Client => Some(&connection.client),
+        Side::Upstream => {
+            let upstream = upstreams.connection(connection.upstream?)?;
+            Some(&upstream.socket)
+        }
+    }
+}

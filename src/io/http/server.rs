@@ -1,0 +1,316 @@
+//! From a request to the server that gets it: a connection that waits, or a new one; and what
+//! follows when it fails.
+
+use std::io::IoSlice;
+
+use crate::balance::attempts::{AfterFailure, Attempts};
+use crate::config::{Forward, Http, RelayMode};
+use crate::error::{CloseReason, Direction, FaultKind, Side};
+use crate::exchange::Exchange;
+use crate::exchange::phase::End;
+use crate::exchange::progress::{AfterLoss, Progress, RequestProgress, status_of_connect};
+use crate::http::context::{Context, Scheme};
+use crate::http::edits::HeaderEdits;
+use crate::http::rewrite::{self, RequestRewrite};
+use crate::id::{ServerId, Token, UpstreamId};
+use crate::io::connect::begin_to_connect;
+use crate::io::http::connection::Used;
+use crate::io::http::run::Turn;
+use crate::io::kernel::Kernel;
+use crate::relay::Readiness;
+use crate::relay::lane::Extent;
+
+impl<K: Kernel> Turn<'_, K> {
+    /// Sends a request on to its upstream. `rest` is what came behind its head; returns how much
+    /// of that was used.
+    pub(super) fn forward(
+        &mut self,
+        http: &Http,
+        exchange: &mut Exchange,
+        forward: &Forward,
+        rest: &[u8],
+    ) -> usize {
+        let upstream = forward.upstream;
+        let servers = self.config.upstreams[upstream.index()].servers.len();
+        let servers = u32::try_from(servers).unwrap_or(u32::MAX);
+        let first = self.turns[upstream.index()].pick(servers);
+        let attempts = Attempts::new(servers, first, self.now);
+        let listener = &self.config.listeners[self.connection.listener.index()];
+        let connect_timeout = listener.timeouts.connect;
+        exchange.upstream = Some(upstream);
+        exchange.progress = Progress::forwarded(http.timeouts, connect_timeout, attempts, self.now);
+        self.begin_relay(exchange, forward);
+        match self.upstreams.take(upstream, first, self.id, self.now, self.account) {
+            Some(id) => {
+                self.connection.upstream = Some(id);
+                self.on_connected(exchange, true);
+            }
+            None => self.begin_connect(exchange),
+        }
+        match exchange.progress.is_sending() {
+            true => self.send_request_head(exchange, rest),
+            false => 0,
+        }
+    }
+
+    /// Sets both lanes up for an exchange.
+    fn begin_relay(&mut self, exchange: &Exchange, forward: &Forward) {
+        let plan = &self.plan.listeners[self.connection.listener.index()];
+        let route = exchange.route.and_then(|route| plan.routes.get(route.index()));
+        let plan = route.and_then(Option::as_ref).unwrap_or(&plan.relay);
+        let low_water = forward.relay.low_water;
+        let marks = [low_water.filter(|_| !self.connection.is_unix), low_water];
+        self.connection.relay.restart(plan.mode, marks);
+        self.connection.counted = Default::default();
+        self.connection.pipe_size = plan.pipe_size;
+        if let Some(reason) = plan.fallback {
+            self.connection.relay.fall_back(reason);
+            self.account.fell_back(self.connection.listener, std::iter::once(reason));
+        }
+    }
+
+    /// The mode in force for the bodies of an exchange.
+    pub(super) fn relay_mode(&self, exchange: &Exchange) -> RelayMode {
+        let plan = &self.plan.listeners[self.connection.listener.index()];
+        let route = exchange.route.and_then(|route| plan.routes.get(route.index()));
+        route.and_then(Option::as_ref).unwrap_or(&plan.relay).mode
+    }
+
+    /// What the route changes about the fields of a direction.
+    pub(super) fn edits(&self, exchange: &Exchange, direction: Direction) -> &HeaderEdits {
+        let edits = self.route(exchange).and_then(|route| match direction {
+            Direction::Upstream => route.action.forward().map(|forward| &forward.request_headers),
+            Direction::Downstream => Some(&route.response_headers),
+        });
+        edits.unwrap_or(&self.desk.no_edits)
+    }
+
+    /// The server that is tried, or was reached.
+    pub(super) fn server(exchange: &Exchange) -> Option<(UpstreamId, ServerId)> {
+        Some((exchange.upstream?, exchange.progress.attempts()?.server()))
+    }
+
+    /// Begins to connect to the server whose turn it is, and to the next ones if that fails at
+    /// once.
+    fn begin_connect(&mut self, exchange: &mut Exchange) {
+        while let Err(kind) = self.connect_once(exchange) {
+            if self.on_connect_failed(exchange, kind) == AfterFailure::GiveUp {
+                return;
+            }
+        }
+    }
+
+    fn connect_once(&mut self, exchange: &mut Exchange) -> Result<(), FaultKind> {
+        let Some((upstream, server)) = Self::server(exchange) else {
+            return Err(FaultKind::Other);
+        };
+        let settings = &self.config.upstreams[upstream.index()];
+        let begun = begin_to_connect(self.kernel, self.supplies, settings, server);
+        let begun = begun.map_err(|error| FaultKind::of(&error))?;
+        let id = self.upstreams.insert(begun.socket, upstream, server, self.id);
+        self.connection.upstream = Some(id);
+        self.connection.connect_events = Readiness::default();
+        self.connection.relay.attach(Side::Upstream, false);
+        let Some(connection) = self.upstreams.connection_mut(id) else { return Ok(()) };
+        connection.is_unix = settings.servers[server.index()].is_unix();
+        let watched = self.kernel.watch(&connection.socket, Token::Upstream(id));
+        watched.map_err(|_| FaultKind::Exhausted)?;
+        if begun.established {
+            self.on_connected(exchange, false);
+        }
+        Ok(())
+    }
+
+    /// A connection to a server is there for the request.
+    fn on_connected(&mut self, exchange: &mut Exchange, is_reused: bool) {
+        exchange.progress.connected(is_reused, self.now);
+        exchange.times.connected_at = Some(self.now);
+        if is_reused {
+            self.connection.relay.attach(Side::Upstream, true);
+        } else {
+            // What the events have said since the connect began stays known.
+            self.connection.relay.lane_mut(Direction::Upstream).on_writable();
+        }
+        let Some(id) = self.connection.upstream else { return };
+        let Some(connection) = self.upstreams.connection_mut(id) else { return };
+        if connection.is_unix {
+            self.connection.relay.lane_mut(Direction::Downstream).source_is_unix();
+        }
+        self.account.assigned(connection.upstream, connection.server, is_reused);
+        if !is_reused {
+            connection.is_connected = true;
+            let took = exchange.progress.attempts().and_then(Attempts::took).unwrap_or_default();
+            self.account.connected(connection.upstream, connection.server, took);
+        }
+    }
+
+    /// Looks at what the events said of a connect that is under way, as for TCP.
+    fn check_connect(&mut self, exchange: &mut Exchange) {
+        let Readiness { writable, broken, .. } = self.connection.connect_events;
+        let Some(connection) =
+            self.connection.upstream.and_then(|id| self.upstreams.connection(id))
+        else {
+            return;
+        };
+        if broken {
+            let error = self.kernel.take_error(&connection.socket);
+            let kind = error.map_or(FaultKind::Other, |error| FaultKind::of(&error));
+            self.retry_connect(exchange, kind);
+        } else if writable {
+            self.on_connected(exchange, false);
+        }
+    }
+
+    /// An attempt to connect has failed: the next server, if there is one.
+    pub(super) fn retry_connect(&mut self, exchange: &mut Exchange, kind: FaultKind) {
+        if self.on_connect_failed(exchange, kind) == AfterFailure::Retry {
+            self.begin_connect(exchange);
+        }
+    }
+
+    fn on_connect_failed(&mut self, exchange: &mut Exchange, kind: FaultKind) -> AfterFailure {
+        self.has_acted = true;
+        if let Some((upstream, server)) = Self::server(exchange) {
+            self.account.server_failed(upstream, server, kind);
+        }
+        self.drop_server(exchange);
+        let next = exchange.progress.connect_failed(self.now);
+        match (next, exchange.upstream) {
+            (AfterFailure::Retry, Some(upstream)) => self.account.retried(upstream),
+            _ => self.fail(exchange, status_of_connect(kind), CloseReason::of_connect(kind)),
+        }
+        next
+    }
+
+    /// Moves the request on.
+    pub(super) fn advance_request(&mut self, exchange: &mut Exchange) {
+        if exchange.progress.is_waiting() {
+            self.check_connect(exchange);
+        }
+        if exchange.progress.is_sending() && !exchange.has_sent_head {
+            self.send_request_head_from_unread(exchange);
+        }
+        if exchange.progress.is_sending() {
+            self.pump(exchange, Direction::Upstream);
+        }
+    }
+
+    fn send_request_head_from_unread(&mut self, exchange: &mut Exchange) {
+        self.with_unread(Direction::Upstream, |turn, bytes| {
+            Used::up_to(turn.send_request_head(exchange, bytes))
+        });
+    }
+
+    /// Sends the rewritten head, and with it what of the body is in `rest`. Returns how much of
+    /// that was used.
+    fn send_request_head(&mut self, exchange: &mut Exchange, rest: &[u8]) -> usize {
+        exchange.has_sent_head = true;
+        let Some(http) = self.http() else { return 0 };
+        let Some(forward) = self.route(exchange).and_then(|route| route.action.forward()) else {
+            return 0;
+        };
+        let keeps_alive = self.plan.pool_idle_max[forward.upstream.index()] > 0;
+        let rewrite = RequestRewrite {
+            host: &forward.host,
+            path: &forward.path,
+            edits: &forward.request_headers,
+            forwarded: &http.forwarded,
+            keeps_alive: keeps_alive && !self.is_draining,
+        };
+        let mut head = std::mem::take(&mut self.desk.head);
+        let mut tail = std::mem::take(&mut self.desk.tail);
+        head.clear();
+        tail.clear();
+        rewrite::request(&exchange.request, &rewrite, &self.context(exchange), &mut head);
+        let direction = Direction::Upstream;
+        let taken = self.take_body(exchange, direction, rest, &mut tail);
+        if let Some((_, verbatim)) = taken {
+            let parts = [IoSlice::new(&head), IoSlice::new(&rest[..verbatim]), IoSlice::new(&tail)];
+            self.put(direction, &parts);
+        }
+        (self.desk.head, self.desk.tail) = (head, tail);
+        taken.map_or(rest.len(), |(used, _)| used)
+    }
+
+    /// What heads may tell of the connections around an exchange.
+    pub(super) fn context<'s>(&'s self, exchange: &'s Exchange) -> Context<'s> {
+        let server = Self::server(exchange);
+        let name = |(upstream, server)| self.desk.server_name(upstream, server);
+        Context {
+            client: self.connection.client_address,
+            local: exchange.local,
+            scheme: Scheme::Http,
+            request_id: &exchange.request_id,
+            listener: &self.config.listeners[self.connection.listener.index()].name,
+            upstream: server.map_or("", |(id, _)| &self.config.upstreams[id.index()].name),
+            server: server.map_or("", name),
+        }
+    }
+
+    // When it fails.
+
+    /// Looks whether a socket has failed in this pass.
+    pub(super) fn check_faults(&mut self, exchange: &mut Exchange) {
+        match self.connection.relay.fault() {
+            None => {}
+            Some((Side::Client, kind)) => {
+                exchange.end = CloseReason::of_fault(Side::Client, kind);
+                self.end(End::cut(exchange.end));
+            }
+            Some((Side::Upstream, kind)) => {
+                if exchange.progress.is_sending() {
+                    // The server takes no more; it may have answered all the same.
+                    exchange.progress.abandon(self.now);
+                    self.has_acted = true;
+                }
+                let response = self.connection.relay.lane(Direction::Downstream);
+                let has_failed = response.source_fault().is_some() && response.held() == 0;
+                if has_failed && !exchange.progress.is_over() {
+                    self.on_server_lost(exchange, kind);
+                }
+            }
+        }
+    }
+
+    /// The connection to the server has ended or failed before the response was whole.
+    pub(super) fn on_server_lost(&mut self, exchange: &mut Exchange, kind: FaultKind) {
+        self.has_acted = true;
+        if let Some((upstream, server)) = Self::server(exchange) {
+            self.account.server_failed(upstream, server, kind);
+        }
+        let is_idempotent = exchange.request.method().is_idempotent();
+        match exchange.progress.lost(is_idempotent, self.now) {
+            AfterLoss::Retry => {
+                self.drop_server(exchange);
+                if let Some(upstream) = exchange.upstream {
+                    self.account.retried(upstream);
+                }
+                self.begin_connect(exchange);
+            }
+            AfterLoss::Answer | AfterLoss::Cut => {
+                self.fail(exchange, 502, CloseReason::of_fault(Side::Upstream, kind));
+            }
+        }
+    }
+
+    /// Closes the connection to the server. What is held for it is lost.
+    pub(super) fn drop_server(&mut self, exchange: &mut Exchange) {
+        if let Some(id) = self.connection.upstream.take() {
+            self.upstreams.remove(id, self.account);
+        }
+        let direction = Direction::Upstream;
+        self.connection.relay.lane_mut(direction).fail_sink(FaultKind::Other);
+        self.discard(direction);
+        exchange.has_sent_head = false;
+        exchange.moving = [0; 2];
+        for direction in Direction::ALL {
+            let lane = self.connection.relay.lane_mut(direction);
+            lane.begin(Extent::NONE, RelayMode::Copy);
+        }
+        self.connection.relay.attach(Side::Upstream, false);
+        self.connection.unread[Direction::Downstream.index()] = Default::default();
+        if let RequestProgress::Sending { .. } = exchange.progress.request() {
+            exchange.progress.abandon(self.now);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! HTTP connections among the others of a worker: opened, run, looked after, taken out.
+
+use std::time::Instant;
+
+use crate::balance::attempts::Attempts;
+use crate::error::{CloseReason, FaultKind, Side};
+use crate::exchange::phase::{End, Phase};
+use crate::exchange::progress::Overdue;
+use crate::id::{ConnectionId, Token};
+use crate::io::connection::{Connection, Slot};
+use crate::io::http::run::{Turn, socket_of};
+use crate::io::kernel::Kernel;
+use crate::io::run_queue::Weight;
+use crate::io::worker::Worker;
+use crate::relay::Readiness;
+use crate::session::Session;
+
+impl<K: Kernel> Turn<'_, K> {
+    /// Time has passed: what was waited for too long is given up. Returns whether anything was.
+    fn expire(&mut self) -> bool {
+        let deadline = self.connection.phase.deadline();
+        if deadline.is_some_and(|deadline| self.now < deadline) {
+            return false;
+        }
+        let mut slot = self.connection.exchange.take();
+        let has_expired = match (self.connection.phase, &mut slot) {
+            (Phase::Ended(_) | Phase::Upgraded, _) => false,
+            (Phase::Idle { is_first, .. }, _) => {
+                let reason = match is_first {
+                    true => CloseReason::RequestTimeout,
+                    false => CloseReason::KeepAliveTimeout,
+                };
+                self.end(End::orderly(reason));
+                true
+            }
+            (Phase::Lingering { reason, .. }, _) => {
+                self.end(End::orderly(reason));
+                true
+            }
+            (Phase::Cutting { reason, mut watch }, _) => {
+                let left = self.kernel.unsent(&self.connection.client).unwrap_or(0);
+                if watch.is_over(self.now) || watch.seen(left, self.now) {
+                    self.end(End::cut(reason));
+                } else {
+                    self.connection.phase = Phase::Cutting { reason, watch };
+                }
+                true
+            }
+            (Phase::Head { .. }, Some(exchange)) => {
+                self.connection.phase = Phase::Exchanging;
+                exchange.keeps_client = false;
+                self.fail(exchange, 408, CloseReason::RequestTimeout);
+                true
+            }
+            (Phase::Exchanging, Some(exchange)) => match exchange.progress.expire(self.now) {
+                Overdue::Nothing => false,
+                Overdue::Connect => {
+                    self.retry_connect(exchange, FaultKind::TimedOut);
+                    true
+                }
+                Overdue::Silence(direction) => {
+                    let socket = socket_of(self.connection, self.upstreams, direction.sink());
+                    // One that cannot be asked has nothing left to send.
+                    let left = socket.map_or(0, |it| self.kernel.unsent(it).unwrap_or(0));
+                    match exchange.progress.send_queue(direction, left, self.now) {
+                        None => false,
+                        Some(timeout) => {
+                            self.on_timeout(exchange, timeout);
+                            true
+                        }
+                    }
+                }
+            },
+            (Phase::Head { .. } | Phase::Exchanging, None) => {
+                self.end(End::cut(CloseReason::ClientError));
+                true
+            }
+        };
+        self.connection.exchange = slot;
+        has_expired
+    }
+}
+
+impl<K: Kernel> Worker<K> {
+    /// A turn of an HTTP connection, unless it is gone.
+    fn http_turn(&mut self, id: ConnectionId, now: Instant) -> Option<Turn<'_, K>> {
+        let slot = self.connections.get_mut(id.index as usize)?;
+        let connection = slot.http_mut().filter(|it| it.generation == id.generation)?;
+        Some(Turn {
+            id,
+            connection,
+            kernel: &mut self.kernel,
+            supplies: &mut self.supplies,
+            upstreams: &mut self.upstreams,
+            turns: &mut self.turns,
+            account: &mut self.account,
+            desk: &mut self.desk,
+            config: &self.config,
+            plan: &self.plan,
+            now,
+            is_draining: self.drain_until.is_some(),
+            budget: self.turn_bytes_max,
+            has_acted: false,
+        })
+    }
+
+    /// Has an HTTP connection do what it can.
+    pub(in crate::io) fn run_http(&mut self, id: ConnectionId, now: Instant) {
+        let turn_bytes_max = self.turn_bytes_max;
+        let Some(mut turn) = self.http_turn(id, now) else { return };
+        turn.connection.queued = false;
+        let more = turn.run();
+        let bytes = turn_bytes_max - turn.budget;
+        turn.connection.weight = Weight::of(bytes);
+        self.turn_bytes_left = self.turn_bytes_left.saturating_sub(bytes);
+        if more {
+            self.enqueue(id);
+        }
+        self.settle_http(id, now);
+    }
+
+    /// The deadline of an HTTP connection has come, or one that has moved away since.
+    pub(in crate::io) fn expire_http(&mut self, id: ConnectionId, now: Instant) {
+        let Some(mut turn) = self.http_turn(id, now) else { return };
+        turn.connection.armed = None;
+        if turn.expire() && turn.run() {
+            self.enqueue(id);
+        }
+        self.settle_http(id, now);
+    }
+
+    /// The worker drains.
+    pub(in crate::io) fn drain_http(&mut self, now: Instant) {
+        self.upstreams.close(&mut self.account);
+        for id in self.connection_ids() {
+            let Some(mut turn) = self.http_turn(id, now) else { continue };
+            turn.drain();
+            self.settle_http(id, now);
+        }
+    }
+
+    /// An HTTP connection is cut, because the process ends.
+    pub(in crate::io) fn cut_http(&mut self, id: ConnectionId, now: Instant) {
+        let Some(mut turn) = self.http_turn(id, now) else { return };
+        turn.cut(CloseReason::DrainTimeout);
+        self.settle_http(id, now);
+    }
+
+    /// After anything has happened to an HTTP connection: takes it out if it is over, makes it one
+    /// of TCP if it has left HTTP, else sees to it that its deadline is armed.
+    pub(in crate::io) fn settle_http(&mut self, id: ConnectionId, now: Instant) {
+        let Some(slot) = self.connections.get_mut(id.index as usize) else { return };
+        let Some(connection) = slot.http_mut() else { return };
+        let deadline = match connection.phase {
+            Phase::Ended(end) => return self.finish_http(id, end, now),
+            Phase::Upgraded => return self.upgrade(id, now),
+            Phase::Exchanging => {
+                connection.exchange.as_ref().and_then(|exchange| exchange.progress.deadline())
+            }
+            phase => phase.deadline(),
+        };
+        if let Some(deadline) = deadline
+            && connection.armed.is_none_or(|armed| deadline < armed)
+        {
+            self.timers.arm(id, &mut connection.armed, deadline);
+        }
+    }
+
+    pub(in crate::io) fn finish_http(&mut self, id: ConnectionId, end: End, now: Instant) {
+        let Some(Slot::Http(mut connection)) = self.connections.try_remove(id.index as usize)
+        else {
+            return;
+        };
+        self.timers.disarm(id, &mut connection.armed);
+        for conduit in connection.conduits {
+            self.supplies.release(conduit);
+        }
+        if end.is_cut {
+            self.kernel.reset(connection.client);
+        }
+        let total = now.saturating_duration_since(connection.accepted_at);
+        self.account.left(connection.listener, end.reason, total);
+        self.on_place_free(now);
+    }
+
+    /// Makes an HTTP connection that was upgraded one of TCP, in the same place.
+    fn upgrade(&mut self, id: ConnectionId, now: Instant) {
+        let Some(place) = self.connections.get_mut(id.index as usize) else { return };
+        let Slot::Http(mut http) = std::mem::replace(place, Slot::Changing) else { return };
+        let detached = http.upstream.and_then(|upstream| self.upstreams.detach(upstream));
+        let watched = detached.as_ref().is_some_and(|upstream| {
+            self.kernel.rewatch(&upstream.socket, Token::Socket(id, Side::Upstream), true).is_ok()
+        });
+        let (Some(upstream), Some(exchange), true) = (detached, http.exchange.take(), watched)
+        else {
+            *place = Slot::Http(http);
+            return self.finish_http(id, End::cut(CloseReason::UpstreamError), now);
+        };
+        let settings = &self.config.listeners[http.listener.index()];
+        let attempts = exchange.progress.attempts().copied();
+        let alone = || Attempts::new(upstream.server.0 + 1, upstream.server, now);
+        let attempts = attempts.unwrap_or_else(alone).standing();
+        let (timeouts, accepted_at) = (settings.timeouts, http.accepted_at);
+        *place = Slot::Tcp(Connection {
+            generation: http.generation,
+            listener: http.listener,
+            target: upstream.upstream,
+            session: Session::relaying(http.relay, timeouts, attempts, accepted_at, now),
+            client: http.client,
+            client_address: http.client_address,
+            upstream: Some(upstream.socket),
+            connect_events: Readiness::default(),
+            keeps_alive: upstream.keeps_alive,
+            conduits: http.conduits,
+            upgraded_by: Some(exchange),
+            armed: http.armed,
+            weight: http.weight,
+            queued: http.queued,
+        });
+        self.enqueue(id);
+        self.settle(id, now);
+    }
+}

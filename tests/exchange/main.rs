@@ -1,0 +1,45 @@
+//! Whole exchanges over real sockets, with the real binary: clients and servers with manners of
+//! every kind, and software of other projects.
+
+// A failed `unwrap` or `panic!` is how a test fails.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../support/smuggling.rs"]
+mod smuggling;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_clients;
+mod bad_servers;
+mod bodies;
+mod books;
+mod bulk;
+mod curl;
+mod drain;
+mod early;
+mod h11;
+mod keep_alive;
+mod pool;
+mod routes;
+mod smuggled;
+mod streaming;
+mod timeouts;
+mod upgrade;
+
+use serde_json::Value;
+use support::eventually;
+use support::proxy::Proxy;
+
+/// The line of the access log that says of `key` that it is `value`.
+fn logged(proxy: &Proxy, key: &str, value: &str) -> Value {
+    eventually(&format!("a line with {key}={value}"), || {
+        let lines = proxy.stdout_lines();
+        let mut lines = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.find(|line| line[key] == value)
+    })
+}
+
+/// Waits until no request is in flight: every exchange that began has ended.
+fn await_none_in_flight(proxy: &Proxy) {
+    proxy.await_metric("spliceway_http_requests_in_flight", &[], |count| count == 0.0);
+}
