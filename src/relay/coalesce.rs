@@ -22,15 +22,11 @@
 //!    └─────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Where the length of what comes is known, as for most HTTP bodies, no proof is needed: a mark of
-//! at most what remains is always reached, if the sender goes on by itself. A server that has the
-//! whole request does; for its response no deadline is needed either. A client that sends a request
-//! may wait for what the server says of the first half of it, and so may a server in the midst of
-//! a request; there the rules above hold for the pause.
-//!
-//! A lane of known length has a mark as long as more than that remains, and the kernel is told
-//! anew after each read: it then looks at once whether so much is queued already (tcp(7) has no
-//! such promise, but `tcp_set_rcvlowat` does it since Linux 4.18), so no event is missed.
+//! Where the length of what comes is known, as for most HTTP bodies, no proof and no deadline are
+//! needed: a mark of at most what remains is always reached. Such a lane has a mark as long as
+//! more than that remains, and the kernel is told anew after each read: it then looks at once
+//! whether so much is queued already (tcp(7) has no such promise, but `tcp_set_rcvlowat` does it
+//! since Linux 4.18), so no event is missed.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -56,10 +52,6 @@ pub struct Coalescing {
     run: u64,
     /// What remains of a message of known length.
     left: Option<u64>,
-    /// Its sender waits for nobody.
-    is_certain: bool,
-    /// Its sender has paused, and has no mark any more.
-    has_paused: bool,
     is_on: bool,
     /// The next read tells whether the flow has paused.
     is_tail: bool,
@@ -76,8 +68,6 @@ impl Coalescing {
             mark: mark.and_then(NonZeroU32::new),
             run: 0,
             left: None,
-            is_certain: false,
-            has_paused: false,
             is_on: false,
             is_tail: false,
             is_told: false,
@@ -90,12 +80,10 @@ impl Coalescing {
         *self = Coalescing { is_told: self.is_told, ..Coalescing::new(mark) };
     }
 
-    /// So many bytes are to come; `is_certain` if their sender waits for nobody.
-    pub fn on_known_length(&mut self, left: u64, is_certain: bool) {
-        let may_have_mark = is_certain || !self.has_paused;
+    /// So many bytes are to come, for certain.
+    pub fn on_known_length(&mut self, left: u64) {
         self.left = Some(left);
-        self.is_certain = is_certain;
-        self.is_on = self.mark.is_some_and(|mark| left >= u64::from(mark.get()) && may_have_mark);
+        self.is_on = self.mark.is_some_and(|mark| left >= u64::from(mark.get()));
         self.is_due = false;
     }
 
@@ -113,13 +101,12 @@ impl Coalescing {
 
     /// A splice brought so many bytes.
     pub fn on_bulk(&mut self, bytes: usize) {
-        let Some(mark) = self.mark else { return self.on_copied(bytes) };
-        if std::mem::take(&mut self.is_tail) && bytes < (mark.get() / TAIL_PART_MIN) as usize {
-            self.on_pause();
-            return self.on_copied(bytes);
-        }
         if self.left.is_some() {
             return self.on_copied(bytes);
+        }
+        let Some(mark) = self.mark else { return };
+        if std::mem::take(&mut self.is_tail) && bytes < (mark.get() / TAIL_PART_MIN) as usize {
+            return self.on_pause();
         }
         self.run = self.run.saturating_add(bytes as u64);
         if self.run / PROOF_FACTOR > u64::from(mark.get()) {
@@ -131,7 +118,7 @@ impl Coalescing {
     pub fn on_copied(&mut self, bytes: usize) {
         match self.left {
             Some(left) => {
-                self.on_known_length(left.saturating_sub(bytes as u64), self.is_certain);
+                self.on_known_length(left.saturating_sub(bytes as u64));
                 self.is_due = true;
             }
             None => self.on_pause(),
@@ -140,7 +127,6 @@ impl Coalescing {
 
     /// The lane copied, or the other direction moved, or nothing came: this is no bulk.
     pub fn on_pause(&mut self) {
-        self.has_paused = true;
         self.run = 0;
         self.is_tail = false;
         self.is_on = false;
@@ -183,7 +169,7 @@ impl Coalescing {
 
     /// Whether what the kernel holds back may never become as much as the mark.
     pub fn needs_patience(&self) -> bool {
-        self.is_in_force() && !(self.left.is_some() && self.is_certain)
+        self.is_in_force() && self.left.is_none()
     }
 
     /// The mark that the source should have from now on, in bytes, if the kernel has not been
@@ -295,7 +281,7 @@ mod tests {
     #[test]
     fn a_known_length_has_a_mark_at_once_and_until_less_than_that_is_left() {
         let mut coalescing = Coalescing::new(Some(MARK));
-        coalescing.on_known_length(3 * u64::from(MARK), true);
+        coalescing.on_known_length(3 * u64::from(MARK));
         assert_eq!(coalescing.take_change(), Some(MARK));
         assert!(coalescing.is_in_force() && !coalescing.needs_patience());
         assert!(!coalescing.on_dialogue());
@@ -311,34 +297,15 @@ mod tests {
     #[test]
     fn a_short_message_never_has_a_mark() {
         let mut coalescing = Coalescing::new(Some(MARK));
-        coalescing.on_known_length(u64::from(MARK) - 1, true);
+        coalescing.on_known_length(u64::from(MARK) - 1);
         coalescing.on_bulk(MARK as usize - 1);
         assert_eq!(coalescing.take_change(), None);
     }
 
     #[test]
-    fn a_sender_that_pauses_in_the_midst_has_no_mark_any_more() {
-        let mut coalescing = Coalescing::new(Some(MARK));
-        coalescing.on_known_length(100 * u64::from(MARK), false);
-        assert_eq!(coalescing.take_change(), Some(MARK));
-        assert!(coalescing.needs_patience());
-        coalescing.on_tail();
-        coalescing.on_bulk(MARK as usize);
-        assert!(coalescing.is_on(), "it was only held up");
-        coalescing.on_tail();
-        coalescing.on_bulk(1);
-        assert_eq!(coalescing.take_change(), Some(1));
-        coalescing.on_bulk(CHUNK);
-        assert!(!coalescing.is_on());
-        coalescing.restart(Some(MARK));
-        coalescing.on_known_length(100 * u64::from(MARK), false);
-        assert!(coalescing.is_on(), "another message, another sender");
-    }
-
-    #[test]
     fn a_mark_that_is_left_behind_is_taken_back() {
         let mut coalescing = Coalescing::new(Some(MARK));
-        coalescing.on_known_length(u64::from(MARK), true);
+        coalescing.on_known_length(u64::from(MARK));
         assert_eq!(coalescing.take_change(), Some(MARK));
         coalescing.restart(None);
         assert_eq!(coalescing.take_change(), Some(1));

@@ -49,8 +49,6 @@ pub enum Extent {
     Message {
         /// How many.
         left: u64,
-        /// Their sender goes on by itself, whatever becomes of the other direction.
-        is_certain: bool,
     },
     /// To the end of the stream, which is the owner's to judge.
     UntilEnd,
@@ -58,12 +56,7 @@ pub enum Extent {
 
 impl Extent {
     /// Nothing is to be read: the stream is in its owner's hands.
-    pub const NONE: Extent = Extent::Message { left: 0, is_certain: true };
-
-    /// Whether nothing is left to read.
-    pub fn is_used_up(self) -> bool {
-        matches!(self, Extent::Message { left: 0, .. })
-    }
+    pub const NONE: Extent = Extent::Message { left: 0 };
 }
 
 /// What a lane wants to be done.
@@ -225,7 +218,7 @@ impl Lane {
             (_, _, Sink::Failed(_) | Sink::ShutDown) => Step::Done,
             (1.., _, Sink::Open { writable: true }) => Step::Drain,
             (1.., _, Sink::Open { writable: false }) => WAIT_FOR_SINK,
-            (0, _, _) if self.extent.is_used_up() => Step::Boundary,
+            (0, _, _) if self.extent == Extent::NONE => Step::Boundary,
             (0, Source::Failed(_), _) => Step::Done,
             (0, Source::Open { readable: true }, _) => {
                 Step::Fill { path: self.choice.path(), max: self.read_bytes_max() }
@@ -240,7 +233,7 @@ impl Lane {
 
     fn read_bytes_max(&self) -> usize {
         match self.extent {
-            Extent::Message { left, .. } => usize::try_from(left).unwrap_or(usize::MAX),
+            Extent::Message { left } => usize::try_from(left).unwrap_or(usize::MAX),
             Extent::Stream | Extent::UntilEnd => usize::MAX,
         }
     }
@@ -263,9 +256,7 @@ impl Lane {
         self.extent = extent;
         self.choice.renew(mode);
         match extent {
-            Extent::Message { left, is_certain } => {
-                self.coalescing.on_known_length(left, is_certain);
-            }
+            Extent::Message { left } => self.coalescing.on_known_length(left),
             Extent::Stream | Extent::UntilEnd => self.coalescing.on_unknown_length(),
         }
     }
@@ -404,14 +395,14 @@ impl Lane {
                 self.held_by = path;
                 self.totals.read += bytes as u64;
                 self.choice.observe(bytes);
-                if let Extent::Message { left, .. } = &mut self.extent {
+                if let Extent::Message { left } = &mut self.extent {
                     debug_assert!(bytes as u64 <= *left, "no byte beyond the extent");
                     *left = left.saturating_sub(bytes as u64);
                 }
                 // With a mark in force, what is left comes with the next edge or with the tail;
                 // another read now would only bring a little of it. Past the end of the extent
                 // nothing is held back.
-                let holds_back = self.coalescing.is_in_force() && !self.extent.is_used_up();
+                let holds_back = self.coalescing.is_in_force() && self.extent != Extent::NONE;
                 self.note_dryness(short && (path == Path::Copy || holds_back));
                 match path {
                     Path::Splice => self.coalescing.on_bulk(bytes),

@@ -38,10 +38,7 @@ impl<K: Kernel> Turn<'_, K> {
                 return self.move_unseen(exchange, direction, Extent::UntilEnd, mode);
             }
             if policy::moves_unseen(mode, left) {
-                // A server that has the whole request waits for nothing.
-                let is_certain =
-                    direction == Direction::Downstream && exchange.progress.has_sent_all();
-                let extent = Extent::Message { left, is_certain };
+                let extent = Extent::Message { left };
                 return self.move_unseen(exchange, direction, extent, RelayMode::Splice);
             }
             if !lane.source_is_readable() || self.budget == 0 {
@@ -66,7 +63,7 @@ impl<K: Kernel> Turn<'_, K> {
         if direction == Direction::Upstream {
             exchange.progress.sent_body();
         }
-        if let Extent::Message { left, .. } = extent {
+        if let Extent::Message { left } = extent {
             exchange.moving[direction.index()] = left;
         }
         exchange.moved_unseen[direction.index()] = true;
@@ -77,7 +74,7 @@ impl<K: Kernel> Turn<'_, K> {
     pub(super) fn settle_moved(&mut self, exchange: &mut Exchange, direction: Direction) {
         let index = direction.index();
         let begun = std::mem::take(&mut exchange.moving[index]);
-        if let Extent::Message { left, .. } = self.connection.relay.lane(direction).extent() {
+        if let Extent::Message { left } = self.connection.relay.lane(direction).extent() {
             exchange.bodies[index].moved(begun.saturating_sub(left));
             let lane = self.connection.relay.lane_mut(direction);
             lane.begin(Extent::NONE, RelayMode::Copy);

@@ -50,8 +50,6 @@ pub struct HttpConnection<K: Kernel> {
     pub counted: [Totals; 2],
     /// The capacity of the pipes to ask for.
     pub pipe_size: u32,
-    /// When to look after bytes that a source keeps back.
-    pub tail_at: Option<Instant>,
     /// The deadline that is armed in the worker's timers.
     pub armed: Option<Instant>,
     /// What it was found to carry when it last ran.
@@ -87,7 +85,6 @@ impl<K: Kernel> HttpConnection<K> {
             unread: Default::default(),
             counted: Default::default(),
             pipe_size: 0,
-            tail_at: None,
             armed: None,
             weight: Weight::default(),
             queued: false,

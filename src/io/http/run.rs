@@ -17,7 +17,6 @@ use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
 use crate::io::kernel::Kernel;
 use crate::io::upstream_pool::UpstreamPool;
-use crate::relay::coalesce::PATIENCE;
 use crate::relay::lane::{Drained, Filled};
 
 /// Exchanges of one connection after which the others have their turn: a client that pipelines
@@ -44,8 +43,6 @@ pub(in crate::io) struct Turn<'a, K: Kernel> {
     pub(in crate::io) budget: usize,
     /// Something was done, so something else may be possible.
     pub(in crate::io) has_acted: bool,
-    /// A byte was read or written by a lane in this turn.
-    pub(in crate::io) has_moved: bool,
 }
 
 /// What to do next.
@@ -108,11 +105,6 @@ impl<'a, K: Kernel> Turn<'a, K> {
             Phase::Ended(_) | Phase::Cutting { .. } => self.conclude(&mut slot),
             _ => self.hear_client(),
         }
-        self.connection.tail_at = match self.connection.tail_at {
-            _ if !self.connection.relay.awaits_tail() => None,
-            Some(tail_at) if !self.has_moved => Some(tail_at),
-            _ => Some(self.now + PATIENCE),
-        };
         self.connection.exchange = slot;
         more
     }
@@ -179,7 +171,6 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 continue;
             }
             self.has_acted = true;
-            self.has_moved = true;
             let delivered = [0, 1].map(|path| is.delivered[path] - was.delivered[path]);
             if delivered != [0, 0] {
                 self.account.delivered(self.connection.listener, direction, delivered);

@@ -18,11 +18,6 @@ use crate::session::Session;
 impl<K: Kernel> Turn<'_, K> {
     /// Time has passed: what was waited for too long is given up. Returns whether anything was.
     fn expire(&mut self) -> bool {
-        if self.connection.tail_at.is_some_and(|tail_at| self.now >= tail_at) {
-            self.connection.tail_at = None;
-            self.connection.relay.on_tail();
-            return true;
-        }
         let deadline = self.connection.phase.deadline();
         if deadline.is_some_and(|deadline| self.now < deadline) {
             return false;
@@ -106,7 +101,6 @@ impl<K: Kernel> Worker<K> {
             is_draining: self.drain_until.is_some(),
             budget: self.turn_bytes_max,
             has_acted: false,
-            has_moved: false,
         })
     }
 
@@ -165,7 +159,7 @@ impl<K: Kernel> Worker<K> {
             }
             phase => phase.deadline(),
         };
-        if let Some(deadline) = deadline.into_iter().chain(connection.tail_at).min()
+        if let Some(deadline) = deadline
             && connection.armed.is_none_or(|armed| deadline < armed)
         {
             self.timers.arm(id, &mut connection.armed, deadline);

@@ -143,10 +143,6 @@ fn barren_wakes_demote_a_splicing_lane_once() {
     assert_eq!(lane.next(), fill(Path::Copy));
 }
 
-fn message(left: u64) -> Extent {
-    Extent::Message { left, is_certain: true }
-}
-
 fn lane_with(extent: Extent) -> Lane {
     let mut lane = Lane::new(RelayMode::Splice, None);
     lane.restart(RelayMode::Splice, None);
@@ -157,7 +153,7 @@ fn lane_with(extent: Extent) -> Lane {
 
 #[test]
 fn a_message_is_read_to_its_last_byte_and_not_beyond() {
-    let mut lane = lane_with(message(15));
+    let mut lane = lane_with(Extent::Message { left: 15 });
     assert_eq!(lane.next(), Step::Fill { path: Path::Splice, max: 15 });
     lane.filled(spliced(10));
     lane.drained(Drained::Moved(10));
@@ -167,20 +163,20 @@ fn a_message_is_read_to_its_last_byte_and_not_beyond() {
     lane.drained(Drained::Moved(5));
     assert_eq!(lane.next(), Step::Boundary);
     assert!(lane.source_is_readable(), "what follows is the owner's, and may be there");
-    lane.begin(message(7), RelayMode::Splice);
+    lane.begin(Extent::Message { left: 7 }, RelayMode::Splice);
     assert_eq!(lane.next(), Step::Fill { path: Path::Splice, max: 7 });
 }
 
 #[test]
 fn an_end_within_a_message_and_the_end_of_an_endless_one_are_the_owners_to_judge() {
-    for extent in [message(15), Extent::UntilEnd] {
+    for extent in [Extent::Message { left: 15 }, Extent::UntilEnd] {
         let mut lane = lane_with(extent);
         lane.filled(spliced(10));
         lane.drained(Drained::Moved(10));
         lane.filled(Filled::Eof);
         assert_eq!(lane.next(), Step::Boundary, "no SHUT_WR");
         assert!(lane.source_has_ended());
-        let left = if extent == Extent::UntilEnd { extent } else { message(5) };
+        let left = if extent == Extent::UntilEnd { extent } else { Extent::Message { left: 5 } };
         assert_eq!(lane.extent(), left);
     }
 }
@@ -206,7 +202,7 @@ fn the_owner_reads_and_writes_at_a_boundary() {
 fn the_mark_of_a_long_message_is_renewed_and_its_end_is_not_held_back() {
     let mut lane = Lane::new(RelayMode::Splice, None);
     lane.restart(RelayMode::Splice, Some(100));
-    lane.begin(message(250), RelayMode::Splice);
+    lane.begin(Extent::Message { left: 250 }, RelayMode::Splice);
     assert_eq!(lane.take_low_water_change(), Some(100));
     lane.on_readable(false);
     lane.filled(spliced(120));
