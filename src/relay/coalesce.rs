@@ -22,18 +22,20 @@
 //!    └─────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Where the length of what comes is known, as for most HTTP bodies, no proof and no deadline are
-//! needed: a mark of at most what remains is always reached. Such a lane has a mark as long as
-//! more than that remains, and the kernel is told anew after each read: it then looks at once
-//! whether so much is queued already (tcp(7) has no such promise, but `tcp_set_rcvlowat` does it
-//! since Linux 4.18), so no event is missed.
+//! Where the length of what comes is known, as for most HTTP bodies, no proof is needed: so much
+//! will come for certain. Such a lane has a mark as long as more than that remains, and the kernel
+//! is told anew after each read: it then looks at once whether so much is queued already (tcp(7)
+//! has no such promise, but `tcp_set_rcvlowat` does it since Linux 4.18), so no event is missed.
+//! When it will come is another matter: the sender may be slow, or wait for an answer to what it
+//! has sent so far. So patience is needed as before, and a flow that has paused once must prove
+//! itself like any other.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// More than so many times the mark a lane must have moved, with nothing in the other direction, before it
-/// has one. With the default mark of 512 KiB that is 4 MiB, so a message of a dialogue of up to
-/// that size never meets it.
+/// More than so many times the mark a lane must have moved, with nothing in the other direction,
+/// before it has one. With the default mark of 512 KiB that is 4 MiB, so a message of a dialogue of
+/// up to that size never meets it.
 pub const PROOF_FACTOR: u64 = 8;
 
 /// A read after [`PATIENCE`] that brings at least this part of the mark shows that the flow goes
@@ -52,6 +54,8 @@ pub struct Coalescing {
     run: u64,
     /// What remains of a message of known length.
     left: Option<u64>,
+    /// Messages of known length have to prove themselves too: one has paused.
+    has_paused: bool,
     is_on: bool,
     /// The next read tells whether the flow has paused.
     is_tail: bool,
@@ -68,6 +72,7 @@ impl Coalescing {
             mark: mark.and_then(NonZeroU32::new),
             run: 0,
             left: None,
+            has_paused: false,
             is_on: false,
             is_tail: false,
             is_told: false,
@@ -83,7 +88,8 @@ impl Coalescing {
     /// So many bytes are to come, for certain.
     pub fn on_known_length(&mut self, left: u64) {
         self.left = Some(left);
-        self.is_on = self.mark.is_some_and(|mark| left >= u64::from(mark.get()));
+        let is_enough = |mark: NonZeroU32| left >= u64::from(mark.get());
+        self.is_on = self.mark.is_some_and(is_enough) && !self.has_paused;
         self.is_due = false;
     }
 
@@ -101,26 +107,33 @@ impl Coalescing {
 
     /// A splice brought so many bytes.
     pub fn on_bulk(&mut self, bytes: usize) {
-        if self.left.is_some() {
-            return self.on_copied(bytes);
-        }
         let Some(mark) = self.mark else { return };
-        if std::mem::take(&mut self.is_tail) && bytes < (mark.get() / TAIL_PART_MIN) as usize {
-            return self.on_pause();
+        let is_tail = std::mem::take(&mut self.is_tail);
+        if is_tail && bytes < (mark.get() / TAIL_PART_MIN) as usize {
+            self.on_pause();
+        } else {
+            self.run = self.run.saturating_add(bytes as u64);
         }
-        self.run = self.run.saturating_add(bytes as u64);
-        if self.run / PROOF_FACTOR > u64::from(mark.get()) {
-            self.is_on = true;
+        let has_proof = self.run / PROOF_FACTOR > u64::from(mark.get());
+        match self.left {
+            Some(left) => {
+                self.has_paused &= !has_proof;
+                self.on_more(left, bytes);
+            }
+            None => self.is_on |= has_proof,
         }
+    }
+
+    /// More of a message of known length has come.
+    fn on_more(&mut self, left: u64, bytes: usize) {
+        self.on_known_length(left.saturating_sub(bytes as u64));
+        self.is_due = true;
     }
 
     /// A copying read brought so many bytes. What remains of a known length still comes.
     pub fn on_copied(&mut self, bytes: usize) {
         match self.left {
-            Some(left) => {
-                self.on_known_length(left.saturating_sub(bytes as u64));
-                self.is_due = true;
-            }
+            Some(left) => self.on_more(left, bytes),
             None => self.on_pause(),
         }
     }
@@ -128,6 +141,7 @@ impl Coalescing {
     /// The lane copied, or the other direction moved, or nothing came: this is no bulk.
     pub fn on_pause(&mut self) {
         self.run = 0;
+        self.has_paused |= self.left.is_some();
         self.is_tail = false;
         self.is_on = false;
     }
@@ -167,11 +181,6 @@ impl Coalescing {
         self.is_on && self.is_told
     }
 
-    /// Whether what the kernel holds back may never become as much as the mark.
-    pub fn needs_patience(&self) -> bool {
-        self.is_in_force() && self.left.is_none()
-    }
-
     /// The mark that the source should have from now on, in bytes, if the kernel has not been
     /// told yet.
     pub fn take_change(&mut self) -> Option<u32> {
@@ -179,6 +188,31 @@ impl Coalescing {
         let is_news = std::mem::replace(&mut self.is_told, self.is_on) != self.is_on;
         let mark = self.mark.filter(|_| self.is_on).map_or(1, NonZeroU32::get);
         (is_news || is_due).then_some(mark)
+    }
+}
+
+/// When to look after bytes that a mark keeps back.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TailWatch(Option<Instant>);
+
+impl TailWatch {
+    /// The lanes were run: whether one of them keeps bytes back now, and whether any byte moved.
+    pub fn on_turn(&mut self, awaits_tail: bool, moved: bool, now: Instant) {
+        self.0 = match self.0 {
+            _ if !awaits_tail => None,
+            Some(at) if !moved => Some(at),
+            _ => Some(now + PATIENCE),
+        };
+    }
+
+    /// When that is.
+    pub fn deadline(self) -> Option<Instant> {
+        self.0
+    }
+
+    /// Whether that time has come. It comes once.
+    pub fn take_due(&mut self, now: Instant) -> bool {
+        self.0.take_if(|at| now >= *at).is_some()
     }
 }
 
@@ -283,7 +317,7 @@ mod tests {
         let mut coalescing = Coalescing::new(Some(MARK));
         coalescing.on_known_length(3 * u64::from(MARK));
         assert_eq!(coalescing.take_change(), Some(MARK));
-        assert!(coalescing.is_in_force() && !coalescing.needs_patience());
+        assert!(coalescing.is_in_force());
         assert!(!coalescing.on_dialogue());
         coalescing.on_bulk(2 * MARK as usize - 1);
         assert_eq!(coalescing.take_change(), Some(MARK), "so that the kernel looks again");
@@ -300,6 +334,46 @@ mod tests {
         coalescing.on_known_length(u64::from(MARK) - 1);
         coalescing.on_bulk(MARK as usize - 1);
         assert_eq!(coalescing.take_change(), None);
+    }
+
+    #[test]
+    fn a_known_length_that_pauses_must_prove_itself() {
+        let mut coalescing = Coalescing::new(Some(MARK));
+        coalescing.on_known_length(1 << 40);
+        assert_eq!(coalescing.take_change(), Some(MARK));
+        coalescing.on_tail();
+        coalescing.on_bulk(MARK as usize / 2);
+        assert!(coalescing.is_in_force(), "much came: the sender was only held up");
+        coalescing.on_tail();
+        coalescing.on_bulk(1000);
+        assert!(!coalescing.is_on() && coalescing.take_change() == Some(1));
+        // Nor does the next part of the same body begin with a mark.
+        coalescing.on_known_length(1 << 40);
+        assert!(!coalescing.is_on());
+        bring(&mut coalescing, PROOF_CHUNKS);
+        assert!(coalescing.is_on());
+        coalescing.on_tail();
+        coalescing.on_pause();
+        assert!(!coalescing.is_on(), "nothing came");
+        coalescing.restart(Some(MARK));
+        coalescing.on_known_length(1 << 40);
+        assert!(coalescing.is_on(), "another exchange is another flow");
+    }
+
+    #[test]
+    fn the_tail_is_looked_after_once_nothing_moves() {
+        let start = Instant::now();
+        let mut tail = TailWatch::default();
+        tail.on_turn(false, true, start);
+        assert_eq!(tail.deadline(), None);
+        tail.on_turn(true, true, start);
+        tail.on_turn(true, false, start + PATIENCE / 2);
+        assert_eq!(tail.deadline(), Some(start + PATIENCE));
+        assert!(!tail.take_due(start + PATIENCE / 2));
+        assert!(tail.take_due(start + PATIENCE) && tail.deadline().is_none());
+        tail.on_turn(true, true, start);
+        tail.on_turn(true, true, start + PATIENCE / 2);
+        assert_eq!(tail.deadline(), Some(start + PATIENCE * 3 / 2));
     }
 
     #[test]

@@ -361,7 +361,7 @@ impl Lane {
     /// Whether the source keeps bytes back until there are many, so that somebody must look after
     /// them once [`coalesce::PATIENCE`](crate::relay::coalesce::PATIENCE) has passed.
     pub fn awaits_tail(&self) -> bool {
-        self.coalescing.needs_patience()
+        self.coalescing.is_in_force()
             && self.held == 0
             && matches!(self.source, Source::Open { .. })
     }

@@ -24,7 +24,7 @@ use crate::balance::attempts::{AfterFailure, Attempts};
 use crate::config::Timeouts;
 use crate::error::{CloseReason, FaultKind, Side};
 use crate::id::ServerId;
-use crate::relay::coalesce::PATIENCE;
+use crate::relay::coalesce::TailWatch;
 use crate::relay::silence::{Look, QueueLook};
 use crate::relay::survivor::QueueWatch;
 use crate::relay::{Progress, Readiness, Relay};
@@ -79,7 +79,7 @@ pub struct Session {
     accepted_at: Instant,
     active_at: Instant,
     /// When to look after bytes that a source keeps back.
-    tail_at: Option<Instant>,
+    tail: TailWatch,
     /// Both directions are open; the time of silence changes when that ends.
     is_open: bool,
     /// What the send queues of both sides held together after a silence.
@@ -103,7 +103,7 @@ impl Session {
             timeouts,
             accepted_at: now,
             active_at: now,
-            tail_at: None,
+            tail: TailWatch::default(),
             is_open: true,
             look: QueueLook::default(),
             connect: Attempts::new(servers, first, now),
@@ -125,7 +125,7 @@ impl Session {
             timeouts,
             accepted_at,
             active_at: now,
-            tail_at: None,
+            tail: TailWatch::default(),
             is_open: true,
             look: QueueLook::default(),
             connect,
@@ -211,11 +211,7 @@ impl Session {
             self.active_at = now;
             self.look.clear();
         }
-        self.tail_at = match self.tail_at {
-            _ if !self.relay.awaits_tail() => None,
-            Some(tail_at) if !moved => Some(tail_at),
-            _ => Some(now + PATIENCE),
-        };
+        self.tail.on_turn(self.relay.awaits_tail(), moved, now);
         match self.relay.progress() {
             Progress::Open | Progress::HalfClosed | Progress::Failing { .. } => {}
             Progress::Completed => self.phase = Phase::Ended(CloseReason::Completed),
@@ -254,7 +250,7 @@ impl Session {
             Phase::Connecting { until } => Some(until),
             Phase::Relaying => {
                 let silent = self.silent_at();
-                Some(self.tail_at.map_or(silent, |tail_at| tail_at.min(silent)))
+                Some(self.tail.deadline().map_or(silent, |tail| tail.min(silent)))
             }
             Phase::Resetting { watch, .. } => Some(watch.deadline()),
             Phase::Ended(_) => None,
@@ -288,8 +284,7 @@ impl Session {
         }
         match self.phase {
             Phase::Connecting { .. } => Expiry::ConnectTimedOut,
-            Phase::Relaying if now < self.silent_at() => {
-                self.tail_at = None;
+            Phase::Relaying if now < self.silent_at() && self.tail.take_due(now) => {
                 self.relay.on_tail();
                 Expiry::Run
             }

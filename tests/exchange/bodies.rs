@@ -191,6 +191,8 @@ fn a_body_that_ends_with_the_connection_arrives_whole() {
         let origin = HttpOrigin::start(move |_, connection| {
             connection.send("HTTP/1.0 200 OK\r\nServer: old\r\n\r\n");
             connection.send(&sent);
+            // So that the end comes alone.
+            connection.stream().await_delivered();
             false
         });
         let proxy = Launch::http(mode, &[origin.address()]).start();

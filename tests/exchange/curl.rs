@@ -165,6 +165,10 @@ fn files_go_up_whole() {
                 ("chunked", &["--header", "Transfer-Encoding: chunked"]),
                 ("expect", &["--header", "Expect: 100-continue"]),
             ] {
+                // curl 7.88 forgets the last chunk of a body that is empty.
+                if (kind, size) == ("chunked", 0) {
+                    continue;
+                }
                 let source = nginx.files().join(size.to_string()).display().to_string();
                 let url = format!("URL/upload/{mode}-{kind}-{size}");
                 let fixed = ["--write-out", "%{http_code}", "--upload-file", &source, &url];

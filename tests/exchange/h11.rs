@@ -35,7 +35,7 @@ const CASES: [Case; 13] = [
     case("GET http://a.example HTTP/1.1\r\nHost: a.example\r\n\r\n", "GET", "/", ""),
     case("OPTIONS * HTTP/1.1\r\nHost: a.example\r\n\r\n", "OPTIONS", "*", ""),
     case("\r\nGET / HTTP/1.1\r\nHost:a.example\r\nX:\t y \t\r\nX-Empty:\r\n\r\n", "GET", "/", ""),
-    case("GET /%7euser/%E4?\u{e4} HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "GET", "", ""),
+    case("GET /%7euser/%E4?%e4 HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "GET", "", ""),
     case("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0005\r\n\r\nhello", "POST", "/", "hello"),
     case(
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\nContent-Length: 5\r\n\r\nhello",
@@ -111,11 +111,9 @@ fn what_is_sent_on_is_beyond_doubt() {
     });
 }
 
-/// Responses in every framing; each is read by h11 as the client, twice over one connection.
-#[test]
-fn what_is_answered_is_beyond_doubt() {
-    let Some(python) = python_with("h11") else { return };
-    let origin = HttpOrigin::start(|request: &Message, connection| {
+/// A server that answers in every framing, some of them old.
+fn in_every_framing() -> HttpOrigin {
+    HttpOrigin::start(|request: &Message, connection| {
         let long = "x".repeat(100_000);
         let response = match request.target() {
             "/length" => "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_owned(),
@@ -132,8 +130,15 @@ fn what_is_answered_is_beyond_doubt() {
         };
         connection.try_send(response).is_ok()
             && !matches!(request.target(), "/until-close" | "/old")
-    });
+    })
+}
+
+/// Responses in every framing; each is read by h11 as the client, twice over one connection.
+#[test]
+fn what_is_answered_is_beyond_doubt() {
+    let Some(python) = python_with("h11") else { return };
     in_each_mode(|mode| {
+        let origin = in_every_framing();
         let proxy = Launch::http(mode, &[origin.address()]).start();
         let output = Command::new(python)
             .args(["-c", include_str!("h11_client.py"), &proxy.address().to_string()])

@@ -2,7 +2,7 @@
 //! every kind, and software of other projects.
 
 // A failed `unwrap` or `panic!` is how a test fails.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub)]
 
 #[path = "../support/smuggling.rs"]
 mod smuggling;
@@ -31,7 +31,8 @@ use support::eventually;
 use support::proxy::Proxy;
 
 /// The line of the access log that says of `key` that it is `value`.
-fn logged(proxy: &Proxy, key: &str, value: &str) -> Value {
+fn logged(proxy: &Proxy, key: &str, value: impl Into<Value>) -> Value {
+    let value = value.into();
     eventually(&format!("a line with {key}={value}"), || {
         let lines = proxy.stdout_lines();
         let mut lines = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -42,4 +43,11 @@ fn logged(proxy: &Proxy, key: &str, value: &str) -> Value {
 /// Waits until no request is in flight: every exchange that began has ended.
 fn await_none_in_flight(proxy: &Proxy) {
     proxy.await_metric("spliceway_http_requests_in_flight", &[], |count| count == 0.0);
+}
+
+/// Waits until so many requests have been given to servers, and then no connection to one is left.
+/// The count comes first: before it is there, the connections need not be either.
+fn await_none_connected(proxy: &Proxy, requests: f64) {
+    proxy.await_metric("spliceway_upstream_requests_total", &[], |count| count == requests);
+    proxy.await_metric("spliceway_upstream_connections", &[], |open| open == 0.0);
 }

@@ -219,7 +219,7 @@ fn redirects_lead_elsewhere() {
         (301, Some("https://new.example/a/b?c=d"))
     );
     assert_eq!(response.field("x-frame-options"), Some("DENY"));
-    let line = logged(&site.proxy, "status", "301");
+    let line = logged(&site.proxy, "status", 301);
     assert_eq!(line["upstream"], Value::Null);
     // The bare domain is not below itself.
     assert_eq!(site.first_line("GET /", &["Host: old.example"]), "site GET / HTTP/1.1");

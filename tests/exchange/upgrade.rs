@@ -30,7 +30,7 @@ fn websockets_of_another_project_talk_through_it() {
             .unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{mode}: {errors}");
-        let line = logged(&proxy, "status", "101");
+        let line = logged(&proxy, "status", 101);
         assert_eq!((&line["path"], &line["reason"]), (&"/chat?room=1".into(), &"completed".into()));
         let total = line["total_seconds"].as_f64().unwrap();
         let head = line["head_seconds"].as_f64().unwrap();

@@ -39,6 +39,7 @@ impl<K: Kernel> Turn<'_, K> {
             exchange,
             bytes: Direction::ALL.map(|direction| relay.lane(direction).totals().delivered),
             fallbacks: relay.fallbacks(),
+            reason: exchange.end,
             ended_at: self.now,
         });
     }

@@ -12,6 +12,7 @@ use crate::io::conduit::Conduit;
 use crate::io::connection::Accepted;
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
+use crate::relay::coalesce::TailWatch;
 use crate::relay::lane::Totals;
 use crate::relay::{Readiness, Relay};
 
@@ -48,6 +49,8 @@ pub struct HttpConnection<K: Kernel> {
     pub unread: [Unread; 2],
     /// What was counted of each lane's bytes.
     pub counted: [Totals; 2],
+    /// When to look after bytes that a source keeps back.
+    pub tail: TailWatch,
     /// The capacity of the pipes to ask for.
     pub pipe_size: u32,
     /// The deadline that is armed in the worker's timers.
@@ -84,6 +87,7 @@ impl<K: Kernel> HttpConnection<K> {
             conduits: [Conduit::Empty, Conduit::Empty],
             unread: Default::default(),
             counted: Default::default(),
+            tail: TailWatch::default(),
             pipe_size: 0,
             armed: None,
             weight: Weight::default(),

@@ -59,15 +59,17 @@ impl Desk {
         }
     }
 
-    /// An exchange to begin.
+    /// An exchange to begin, with a name of its own.
     pub fn take(&mut self, timeouts: HttpTimeouts, now: Instant) -> Box<Exchange> {
-        match self.exchanges.pop() {
+        let mut exchange = match self.exchanges.pop() {
             Some(mut exchange) => {
                 exchange.restart(timeouts, now);
                 exchange
             }
             None => Box::new(Exchange::new(timeouts, now)),
-        }
+        };
+        exchange.request_id = self.request_id();
+        exchange
     }
 
     /// Takes back an exchange that is over.
@@ -79,7 +81,7 @@ impl Desk {
     }
 
     /// An id that no other request has: a keyed hash of a count, so that none tells of another.
-    pub fn request_id(&mut self) -> RequestId {
+    fn request_id(&mut self) -> RequestId {
         self.requests += 1;
         let half = |which: u8| u128::from(self.random.hash_one((self.requests, which)));
         RequestId::new(half(0) << 64 | half(1))

@@ -21,7 +21,9 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let limits = &http.limits;
         let body = Body::new(length, limits.chunk).limited(limits.request_body_max);
         exchange.bodies[Direction::Upstream.index()] = body;
-        exchange.request_id = self.request_id(http, &exchange.request);
+        if let Some(id) = self.trusted_request_id(http, &exchange.request) {
+            exchange.request_id = id;
+        }
         if exchange.request.host().is_empty() {
             exchange.local = self.kernel.local_ip(&self.connection.client);
         }
@@ -60,13 +62,13 @@ impl<'a, K: Kernel> Turn<'a, K> {
         }
     }
 
-    /// The id that a trusted client has given, or a new one.
-    fn request_id(&mut self, http: &Http, request: &RequestHead) -> RequestId {
+    /// The id that a trusted client has given.
+    fn trusted_request_id(&self, http: &Http, request: &RequestHead) -> Option<RequestId> {
         let client = self.connection.client_address.map(|address| address.ip());
         let given = (http.forwarded.request_id && http.forwarded.trust.contains(client))
             .then(|| request.values(Known::XRequestId).next())
             .flatten();
-        given.and_then(RequestId::accept).unwrap_or_else(|| self.desk.request_id())
+        given.and_then(RequestId::accept)
     }
 
     /// The route of an exchange, once it is found.

@@ -17,6 +17,7 @@ use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
 use crate::io::kernel::Kernel;
 use crate::io::upstream_pool::UpstreamPool;
+use crate::relay::Relay;
 use crate::relay::lane::{Drained, Filled};
 
 /// Exchanges of one connection after which the others have their turn: a client that pipelines
@@ -43,6 +44,8 @@ pub(in crate::io) struct Turn<'a, K: Kernel> {
     pub(in crate::io) budget: usize,
     /// Something was done, so something else may be possible.
     pub(in crate::io) has_acted: bool,
+    /// A byte moved through a lane.
+    pub(in crate::io) has_moved: bool,
 }
 
 /// What to do next.
@@ -106,6 +109,8 @@ impl<'a, K: Kernel> Turn<'a, K> {
             _ => self.hear_client(),
         }
         self.connection.exchange = slot;
+        let awaits_tail = self.connection.relay.awaits_tail();
+        self.connection.tail.on_turn(awaits_tail, self.has_moved, self.now);
         more
     }
 
@@ -143,7 +148,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
     fn drive_lanes(&mut self) -> bool {
         let connection = &mut *self.connection;
         let relay = &mut connection.relay;
-        let (fallbacks, read) = (relay.fallbacks(), relay.read());
+        let (fallbacks, read, ended) = (relay.fallbacks(), relay.read(), has_ended(relay));
         let upstream = connection.upstream.and_then(|id| self.upstreams.connection(id));
         let upstream_token = connection.upstream.map_or(Token::Waker, Token::Upstream);
         let mut ends = Ends {
@@ -157,6 +162,8 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let more = drive(self.kernel, self.supplies, &mut ends, relay);
         let read = usize::try_from(relay.read() - read).unwrap_or(usize::MAX);
         self.budget = self.budget.saturating_sub(read);
+        // An end is news even where not a byte came before it.
+        self.has_acted |= has_ended(relay) != ended;
         let met = relay.fallbacks().without(fallbacks);
         self.account.fell_back(connection.listener, met.iter());
         more
@@ -170,7 +177,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
             if is == was {
                 continue;
             }
-            self.has_acted = true;
+            (self.has_acted, self.has_moved) = (true, true);
             let delivered = [0, 1].map(|path| is.delivered[path] - was.delivered[path]);
             if delivered != [0, 0] {
                 self.account.delivered(self.connection.listener, direction, delivered);
@@ -258,6 +265,11 @@ impl<'a, K: Kernel> Turn<'a, K> {
             std::mem::replace(&mut self.connection.conduits[direction.index()], Conduit::Empty);
         self.supplies.release(conduit);
     }
+}
+
+/// Whether the sources of both lanes have ended.
+fn has_ended(relay: &Relay) -> [bool; 2] {
+    Direction::ALL.map(|direction| relay.lane(direction).source_has_ended())
 }
 
 /// The socket of a side, if there is one.

@@ -18,6 +18,10 @@ use crate::session::Session;
 impl<K: Kernel> Turn<'_, K> {
     /// Time has passed: what was waited for too long is given up. Returns whether anything was.
     fn expire(&mut self) -> bool {
+        if self.connection.tail.take_due(self.now) {
+            self.connection.relay.on_tail();
+            return true;
+        }
         let deadline = self.connection.phase.deadline();
         if deadline.is_some_and(|deadline| self.now < deadline) {
             return false;
@@ -101,6 +105,7 @@ impl<K: Kernel> Worker<K> {
             is_draining: self.drain_until.is_some(),
             budget: self.turn_bytes_max,
             has_acted: false,
+            has_moved: false,
         })
     }
 
@@ -155,7 +160,9 @@ impl<K: Kernel> Worker<K> {
             Phase::Ended(end) => return self.finish_http(id, end, now),
             Phase::Upgraded => return self.upgrade(id, now),
             Phase::Exchanging => {
-                connection.exchange.as_ref().and_then(|exchange| exchange.progress.deadline())
+                let exchange = connection.exchange.as_ref();
+                let silent = exchange.and_then(|exchange| exchange.progress.deadline());
+                [silent, connection.tail.deadline()].into_iter().flatten().min()
             }
             phase => phase.deadline(),
         };
