@@ -58,7 +58,7 @@
 //! | [`io::kernel`], [`io::linux`] | the system calls as a trait, and the real ones |
 //! | [`io::timer`] | deadlines of a worker |
 //! | [`sys`] | pipes, sockets, splice: all of `unsafe` and of libc |
-//! | [`account`] | the one way out of a connection: counters, duration, access log line |
+//! | [`account`] | the one way out of a connection and of an exchange: counters, durations, access log line |
 //! | [`metrics`], [`access_log`] | every metric, said once; the line and where it goes |
 //! | [`snapshot`] | what the two planes share: a stage to read, reports to write |
 //! | [`control`] | signals, drain, admin endpoint, systemd, watchdog |

@@ -25,11 +25,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use spliceway::access_log::{LINES_QUEUED_MAX, Record};
+use spliceway::access_log::{
+    ConnectionRecord, LINES_QUEUED_MAX, QUEUED_BYTES_MAX, RequestRecord, TEXT_BYTES_MAX, Timings,
+    Traffic,
+};
 use spliceway::balance::attempts;
 use spliceway::config::units::{parse_duration, parse_size};
 use spliceway::config::{LogFormat, limits};
 use spliceway::error::{CloseReason, FallbackReason};
+use spliceway::http::reject::{RejectReason, Rejection};
 use spliceway::http::template::Placeholder;
 use spliceway::metrics::{FAMILIES, Kind};
 use spliceway::{control, io, relay};
@@ -595,15 +599,16 @@ fn the_metrics_table_has_every_family_with_its_labels() {
     assert_eq!(shown, expected);
 }
 
+const NO_TRAFFIC: Traffic<'static> = Traffic { bytes: [[0; 2]; 2], fallbacks: &[] };
+
 fn log_line(reason: CloseReason, format: LogFormat) -> String {
-    let record = Record {
+    let record = ConnectionRecord {
         time: "2026-11-21T03:48:50.123Z".parse().unwrap(),
         listener: "web",
         client: &"127.0.0.1:5000",
         upstream: "app",
         server: Some(&"10.0.0.1:9001"),
-        bytes: [[1, 2], [3, 4]],
-        fallbacks: &[],
+        traffic: NO_TRAFFIC,
         connect: None,
         total: Duration::from_secs(1),
         retries: 0,
@@ -630,13 +635,60 @@ fn the_reasons_are_all_there_with_their_status() {
     assert_eq!(first_codes("fallback reasons"), FallbackReason::ALL.map(FallbackReason::label));
 }
 
+fn request_line() -> String {
+    let record = RequestRecord {
+        time: "2026-11-21T03:48:50.123Z".parse().unwrap(),
+        listener: "web",
+        client: &"127.0.0.1:5000",
+        request_id: "abc",
+        method: b"GET",
+        host: b"a.example",
+        path: b"/",
+        protocol: "HTTP/1.1",
+        status: None,
+        referer: None,
+        user_agent: None,
+        upstream: None,
+        server: None,
+        reused: false,
+        retries: 0,
+        traffic: NO_TRAFFIC,
+        timings: Timings { queue: None, connect: None, head: None, total: Duration::ZERO },
+        rejection: None,
+        reason: CloseReason::Completed,
+    };
+    let mut line = Vec::new();
+    record.write(LogFormat::Json, &mut line);
+    String::from_utf8(line).unwrap()
+}
+
 #[test]
-fn the_access_log_table_has_every_field_in_order() {
-    let line = log_line(CloseReason::Completed, LogFormat::Json);
-    let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&line).unwrap();
-    let mut fields: Vec<String> = fields.keys().cloned().collect();
-    fields.sort_by_key(|field| line.find(&format!("\"{field}\":")));
-    assert_eq!(first_codes("access log"), fields);
+fn the_access_log_tables_have_every_field_in_order() {
+    for (name, line) in [
+        ("access log", log_line(CloseReason::Completed, LogFormat::Json)),
+        ("request log", request_line()),
+    ] {
+        let fields: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&line).unwrap();
+        let mut fields: Vec<String> = fields.keys().cloned().collect();
+        fields.sort_by_key(|field| line.find(&format!("\"{field}\":")));
+        assert_eq!(first_codes(name), fields);
+    }
+}
+
+#[test]
+fn the_rejections_are_all_there_with_their_status() {
+    let shown: Vec<[String; 2]> = table("rejections")
+        .into_iter()
+        .map(|row| [code(&row[0]).join(" "), code(&row[1]).join(" ")])
+        .collect();
+    let expected = RejectReason::ALL.map(|reason| {
+        // The one that no request is refused for.
+        let is_of_response = reason == RejectReason::Upgrade;
+        let status = if is_of_response { 502 } else { Rejection::of_request(reason).status };
+        [reason.label().to_owned(), status.to_string()]
+    });
+    assert_eq!(shown, expected);
 }
 
 #[test]
@@ -669,7 +721,8 @@ fn figures_in_sentences_are_those_of_the_source() {
     let word = |number: u32| ["no", "one", "two", "three", "four", "five"][number as usize];
     use relay::choice;
     let sentences = [
-        format!("falls behind by {LINES_QUEUED_MAX} lines"),
+        format!("falls behind by {LINES_QUEUED_MAX} lines or by {} MiB", QUEUED_BYTES_MAX >> 20),
+        format!("a client sent, {} are written at most", kib(TEXT_BYTES_MAX)),
         format!("at most {} connections", control::CONNECTIONS_MAX),
         format!(
             "request heads of at most {} within {} seconds",

@@ -78,19 +78,20 @@ fn an_upload_trickles_through() {
         let (arrived, arrivals) = channel::<Vec<u8>>();
         let arrived = Mutex::new(arrived);
         let origin = HttpOrigin::by_connection(move |connection| {
-            let Ok(Some(head)) = connection.read_head() else { return };
-            for _ in 0..5 {
-                let piece = if head.field("content-length").is_some() {
-                    connection.read_bytes(10).unwrap()
-                } else {
-                    connection.read_bytes(15).unwrap()[3..13].to_vec()
-                };
-                arrived.lock().unwrap().send(piece).unwrap();
+            while let Ok(Some(head)) = connection.read_head() {
+                for _ in 0..5 {
+                    let piece = if head.field("content-length").is_some() {
+                        connection.read_bytes(10).unwrap()
+                    } else {
+                        connection.read_bytes(15).unwrap()[3..13].to_vec()
+                    };
+                    arrived.lock().unwrap().send(piece).unwrap();
+                }
+                if head.field("content-length").is_none() {
+                    assert_eq!(connection.read_bytes(5).unwrap(), b"0\r\n\r\n");
+                }
+                connection.send(ok("thanks"));
             }
-            if head.field("content-length").is_none() {
-                assert_eq!(connection.read_bytes(5).unwrap(), b"0\r\n\r\n");
-            }
-            connection.send(ok("thanks"));
         });
         let proxy = Launch::http(mode, &[origin.address()]).start();
         for is_chunked in [false, true] {
@@ -112,5 +113,51 @@ fn an_upload_trickles_through() {
             }
             assert_eq!(client.read_response("PUT").text(), "thanks", "{mode}");
         }
+    });
+}
+
+/// A body of known length whose sender is slow, after it was fast: what has come is not held back
+/// until there is much of it.
+#[test]
+fn a_slow_part_of_a_large_body_is_not_held_back() {
+    const FAST: usize = 20 << 20;
+    const LENGTH: usize = FAST + (5 << 20);
+    in_each_mode(|mode| {
+        let (arrived, arrivals) = channel::<()>();
+        let arrived = Mutex::new(arrived);
+        let (seen, to_go_on) = channel::<()>();
+        let to_go_on = Mutex::new(to_go_on);
+        let origin = HttpOrigin::by_connection(move |connection| {
+            let Ok(Some(_)) = connection.read_head() else { return };
+            connection.read_bytes(FAST as u64).unwrap();
+            for _ in 0..20 {
+                connection.read_bytes(1000).unwrap();
+                arrived.lock().unwrap().send(()).unwrap();
+            }
+            connection.read_bytes((LENGTH - FAST - 20_000) as u64).unwrap();
+            connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n"));
+            connection.send(vec![b'x'; FAST]);
+            for _ in 0..20 {
+                connection.send(vec![b'y'; 1000]);
+                to_go_on.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            }
+            connection.send(vec![b'z'; LENGTH - FAST - 20_000]);
+        });
+        let proxy = Launch::http(mode, &[origin.address()]).start();
+        let mut client = Connection::open(&proxy.address());
+        client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n"));
+        client.send(vec![b'x'; FAST]);
+        for _ in 0..20 {
+            client.send(vec![b'y'; 1000]);
+            arrivals.recv_timeout(PATIENCE).expect("what was sent arrives");
+        }
+        client.send(vec![b'z'; LENGTH - FAST - 20_000]);
+        assert_eq!(client.read_head().unwrap().unwrap().status(), 200, "{mode}");
+        client.read_bytes(FAST as u64).unwrap();
+        for _ in 0..20 {
+            assert!(client.read_bytes(1000).unwrap() == [b'y'; 1000], "{mode}");
+            seen.send(()).unwrap();
+        }
+        client.read_bytes((LENGTH - FAST - 20_000) as u64).unwrap();
     });
 }
