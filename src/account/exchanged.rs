@@ -7,7 +7,7 @@ use super::collect;
 use crate::access_log::{RequestRecord, Timings, Traffic};
 use crate::balance::attempts::Attempts;
 use crate::config::Config;
-use crate::error::{CloseReason, FallbackReason};
+use crate::error::FallbackReason;
 use crate::exchange::Exchange;
 use crate::id::ListenerId;
 use crate::relay::choice::Fallbacks;
@@ -19,15 +19,13 @@ pub struct Exchanged<'a> {
     pub listener: ListenerId,
     /// The client's IP address, if it has one.
     pub client: Option<SocketAddr>,
-    /// What is known of it: heads, status, upstream and server, attempts, times, rejection.
+    /// What is known of it: heads, status, upstream and server, attempts, times, rejection, end.
     pub exchange: &'a Exchange,
     /// Bytes delivered for it, heads among them, by [`crate::error::Direction::index`] and then by
     /// [`crate::error::Path::index`].
     pub bytes: [[u64; 2]; 2],
     /// Why any of them were copied although splice was chosen.
     pub fallbacks: Fallbacks,
-    /// Why it ended.
-    pub reason: CloseReason,
     /// When it ended.
     pub ended_at: Instant,
 }
@@ -82,7 +80,7 @@ impl Exchanged<'_> {
             },
             timings: self.timings(),
             rejection: exchange.rejection.map(|rejection| rejection.reason),
-            reason: self.reason,
+            reason: exchange.end,
         };
         record.write(config.access_log.format, line);
     }

@@ -174,7 +174,6 @@ impl Account {
                 bytes: Direction::ALL
                     .map(|direction| session.relay().lane(direction).totals().delivered),
                 fallbacks: session.relay().fallbacks(),
-                reason,
                 ended_at: now,
             }),
             None if self.access_log.is_on() => self.log(closed, total),

@@ -406,9 +406,12 @@ impl<K: Kernel> Worker<K> {
             client_address,
             upstream,
             conduits,
-            upgraded_by,
+            mut upgraded_by,
             ..
         } = connection;
+        if let Some(exchange) = &mut upgraded_by {
+            exchange.end = reason;
+        }
         for conduit in conduits {
             self.supplies.release(conduit);
         }

@@ -172,6 +172,11 @@ impl Relay {
         }
     }
 
+    /// What both lanes want to be done.
+    pub fn steps(&self) -> [Step; 2] {
+        [self.lanes[0].next(), self.lanes[1].next()]
+    }
+
     /// Bytes read by both lanes together.
     pub fn read(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.totals().read).sum()

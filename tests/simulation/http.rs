@@ -246,7 +246,7 @@ impl Simulation {
                 };
                 let is_worth = source.is_some_and(Socket::is_worth_reading);
                 assert!(
-                    !wants || !is_worth || lane.source_has_ended(),
+                    !wants || !(is_worth || lane.source_has_ended()),
                     "{direction:?} sleeps although its source is readable: {connection:#?} {source:?}"
                 );
             }

@@ -39,7 +39,6 @@ impl<K: Kernel> Turn<'_, K> {
             exchange,
             bytes: Direction::ALL.map(|direction| relay.lane(direction).totals().delivered),
             fallbacks: relay.fallbacks(),
-            reason: exchange.end,
             ended_at: self.now,
         });
     }

@@ -88,10 +88,9 @@ impl<K: Kernel> Turn<'_, K> {
     /// Returns how much of that was used.
     fn respond(&mut self, exchange: &mut Exchange, rest: &[u8]) -> usize {
         let Some(http) = self.http() else { return 0 };
-        // Before the request is whole nobody knows whether it will be: a client that waits for a
-        // sign to send its body must not wait for ever, and has to be told (RFC 9112, section 9.6).
-        let is_early = !exchange.progress.has_sent_all();
-        let keeps_client = exchange.keeps_client && !self.is_draining && !is_early;
+        // A client that is still sending must know that nobody waits for the rest.
+        let has_all = exchange.progress.has_sent_all();
+        let keeps_client = exchange.keeps_client && has_all && !self.is_draining;
         let delivery = Delivery::new(&exchange.response, &exchange.request, keeps_client);
         let length = exchange.response.body();
         let body = Body::new(length, http.limits.chunk);

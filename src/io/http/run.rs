@@ -17,7 +17,6 @@ use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
 use crate::io::kernel::Kernel;
 use crate::io::upstream_pool::UpstreamPool;
-use crate::relay::Relay;
 use crate::relay::lane::{Drained, Filled};
 
 /// Exchanges of one connection after which the others have their turn: a client that pipelines
@@ -148,7 +147,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
     fn drive_lanes(&mut self) -> bool {
         let connection = &mut *self.connection;
         let relay = &mut connection.relay;
-        let (fallbacks, read, ended) = (relay.fallbacks(), relay.read(), has_ended(relay));
+        let (fallbacks, read, steps) = (relay.fallbacks(), relay.read(), relay.steps());
         let upstream = connection.upstream.and_then(|id| self.upstreams.connection(id));
         let upstream_token = connection.upstream.map_or(Token::Waker, Token::Upstream);
         let mut ends = Ends {
@@ -162,8 +161,8 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let more = drive(self.kernel, self.supplies, &mut ends, relay);
         let read = usize::try_from(relay.read() - read).unwrap_or(usize::MAX);
         self.budget = self.budget.saturating_sub(read);
-        // An end is news even where not a byte came before it.
-        self.has_acted |= has_ended(relay) != ended;
+        // A lane may have found the end of its source, and moved nothing.
+        self.has_acted |= relay.steps() != steps;
         let met = relay.fallbacks().without(fallbacks);
         self.account.fell_back(connection.listener, met.iter());
         more
@@ -265,11 +264,6 @@ impl<'a, K: Kernel> Turn<'a, K> {
             std::mem::replace(&mut self.connection.conduits[direction.index()], Conduit::Empty);
         self.supplies.release(conduit);
     }
-}
-
-/// Whether the sources of both lanes have ended.
-fn has_ended(relay: &Relay) -> [bool; 2] {
-    Direction::ALL.map(|direction| relay.lane(direction).source_has_ended())
 }
 
 /// The socket of a side, if there is one.
