@@ -209,7 +209,7 @@ fn each_route_has_a_way_of_its_own() {
     let plan = plan(&config, &machine());
     let routes = &plan.listeners[0].routes;
     let modes: Vec<_> = routes.iter().map(|relay| relay.as_ref().map(|it| it.mode)).collect();
-    assert_eq!(modes, [Some(RelayMode::Copy), None, Some(RelayMode::Splice)]);
+    assert_eq!(modes, [Some(RelayMode::Copy), None, Some(RelayMode::Auto)]);
     assert_eq!(plan.notes, [""; 0]);
     // Only the routes count: a listener whose routes all copy needs no pipes.
     let copied = plan_of(&[("listeners.a.upstream", "b"), ("relay.mode", "copy")]);

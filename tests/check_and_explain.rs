@@ -117,7 +117,7 @@ fn explain_shows_every_route_of_an_http_listener() {
         text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     for expected in [
         "listeners.web.routes[0].redirect.status 308 default",
-        "listeners.web.routes[1].relay.mode splice relay.mode, default",
+        "listeners.web.routes[1].relay.mode auto relay.mode, default",
         "upstreams.api.pool.idle_timeout 30s config/http.toml:62",
         "upstreams.site.pool.idle_timeout 4s timeouts.upstream_idle, default",
         "web: 0.0.0.0:80, [::]:80, HTTP",
@@ -136,7 +136,7 @@ fn explain_shows_every_route_of_an_http_listener() {
     let routes = listener["routes"].as_array().unwrap();
     assert_eq!(routes[0]["requests"], "example.com/");
     assert_eq!((&routes[0]["relay"], &routes[1]["destination"]), (&json["none"], &"api".into()));
-    assert_eq!(routes[1]["relay"]["mode"], "splice");
+    assert_eq!(routes[1]["relay"]["mode"], "auto");
     assert_eq!(json["plan"]["pool_idle_max"]["api"], 256);
 }
 

@@ -28,9 +28,20 @@ pub fn take(program: Program, kind: Kind, conditions: &Conditions) -> io::Result
         Kind::Fairness { flows } => fairness(&origin, &running, kind, flows, conditions.effort),
         _ => {
             let load = start(kind, origin, running.address)?;
-            let window = watch(&running, load, conditions.effort)?;
+            let window = watch(&running, load, effort_for(kind, conditions.effort))?;
             Ok(window.sample(kind, values(kind, &window)))
         }
+    }
+}
+
+/// Bulk gets more time: buffers, windows and the proxy's own judgement of a flow need a while, with
+/// many flows above all.
+fn effort_for(kind: Kind, effort: Effort) -> Effort {
+    match kind {
+        Kind::Bulk { .. } => {
+            Effort { warm_up: effort.warm_up * 3, window: effort.window * 2, ..effort }
+        }
+        _ => effort,
     }
 }
 

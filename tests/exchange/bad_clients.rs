@@ -200,9 +200,9 @@ fn what_one_client_left_unread_is_nobodys() {
             let mut rude = Connection::open(&proxy.address());
             rude.send(get(&format!("/rude/{round}")));
             if round % 2 == 0 {
-                rude.reset()
+                rude.reset();
             } else {
-                drop(rude)
+                drop(rude);
             }
             let mut polite = Connection::open(&proxy.address());
             let target = format!("/polite/{round}");

@@ -143,7 +143,8 @@ fn a_body_that_breaks_off_is_a_reset_to_http_1_0() {
 fn a_chunk_that_is_malformed_cuts_the_response() {
     in_each_mode(|mode| {
         for bad in ["xyz\r\n", "3\r\n1234\r\n", "-1\r\n", "0\r\nX : y\r\n\r\n"] {
-            let sent = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
+            let sent =
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n".to_string();
             let origin = HttpOrigin::start(move |_, connection| {
                 connection.send(&sent);
                 connection.stream().await_delivered();

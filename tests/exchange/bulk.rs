@@ -41,7 +41,7 @@ impl Memory<'_> {
 
     fn look(&mut self) {
         self.looks += 1;
-        if self.looks % 64 == 0 {
+        if self.looks.is_multiple_of(64) {
             self.largest = self.largest.max(self.proxy.resident_kib());
         }
     }

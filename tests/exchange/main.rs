@@ -4,8 +4,6 @@
 // A failed `unwrap` or `panic!` is how a test fails.
 #![allow(clippy::unwrap_used, clippy::panic, unreachable_pub)]
 
-#[path = "../support/smuggling.rs"]
-mod smuggling;
 #[path = "../support/mod.rs"]
 mod support;
 

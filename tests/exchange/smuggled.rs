@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::smuggling::{CASES, Case, SMUGGLED, UNFINISHED, Verdict};
 use crate::support::http::{Connection, HttpOrigin, Message};
 use crate::support::proxy::{Launch, Proxy};
+use crate::support::smuggling::{CASES, Case, SMUGGLED, UNFINISHED, Verdict};
 use crate::support::{MODES, eventually};
 use crate::{await_none_in_flight, logged};
 

@@ -215,6 +215,7 @@ proptest! {
         let mut scanner = ChunkScanner::default();
         let (mut found, mut forwarded, mut at) = (Vec::new(), Vec::new(), 0);
         for (size, moves_unseen) in pieces.into_iter().cycle() {
+            prop_assert!(at < body.len(), "the end was not found");
             let size = size.min(body.len() - at);
             match scanner.progress() {
                 ChunkProgress::End => break,

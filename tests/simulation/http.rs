@@ -36,7 +36,6 @@ use spliceway::io::conduit::Conduit;
 use spliceway::io::http::connection::{HttpConnection, Unread};
 use spliceway::io::kernel::PipeState;
 use spliceway::io::worker::{Setup, Wake, Worker};
-use spliceway::relay::coalesce::PATIENCE;
 use spliceway::relay::lane::Step;
 use spliceway::route::{Pattern, Router};
 use spliceway::snapshot::WorkerReport;
@@ -56,7 +55,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_millis(400);
 
 fn config(mode: RelayMode) -> Config {
     let hour = Duration::from_secs(3600);
-    let relay = Relay { mode, pipe_size: 1 << 18, low_water: Some(LOW_WATER) };
+    let relay = Relay { mode, pipe_size: 1 << 18, low_water: Some(LOW_WATER * 40) };
     let forward = Forward {
         upstream: UpstreamId(0),
         relay,
@@ -237,13 +236,6 @@ impl Simulation {
                     let is_free =
                         sink.is_some_and(|it| it.outgoing.len() * 3 <= it.send_buffer * 2);
                     assert!(!is_free, "a lane sleeps although its sink is writable");
-                    continue;
-                }
-                if lane.awaits_tail() {
-                    let is_armed = matches!(
-                        self.worker.next_wake(), Wake::At(next) if next <= self.now + PATIENCE
-                    );
-                    assert!(is_armed, "bytes are held back and nobody will look after them");
                     continue;
                 }
                 let wants = match lane.next() {

@@ -327,10 +327,13 @@ pub fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
+/// What one connection has sent, as far as it has come.
+type Recording = Arc<Mutex<Vec<u8>>>;
+
 /// An origin of HTTP that keeps what it was sent.
 pub struct HttpOrigin {
     origin: Origin,
-    raw: Arc<Mutex<Vec<Arc<Mutex<Vec<u8>>>>>>,
+    raw: Arc<Mutex<Vec<Recording>>>,
     requests: Arc<Mutex<Vec<Message>>>,
 }
 
@@ -375,7 +378,7 @@ impl HttpOrigin {
         requests: Arc<Mutex<Vec<Message>>>,
         serve: impl Fn(&mut Connection) + Send + Sync + 'static,
     ) -> HttpOrigin {
-        let raw = Arc::<Mutex<Vec<Arc<Mutex<Vec<u8>>>>>>::default();
+        let raw = Arc::<Mutex<Vec<Recording>>>::default();
         let records = Arc::clone(&raw);
         let origin = Origin::start(move |stream| {
             let record = Arc::<Mutex<Vec<u8>>>::default();
