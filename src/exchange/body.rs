@@ -11,6 +11,8 @@ use crate::http::reject::RejectReason;
 #[derive(Debug, Default)]
 pub struct Body {
     rest: Rest,
+    /// All that it has, where it has said so.
+    length: u64,
     /// Used only for a body in chunks.
     scanner: ChunkScanner,
     limits: ChunkLimits,
@@ -47,7 +49,8 @@ impl Body {
             BodyLength::Chunked => Rest::Chunks,
             BodyLength::UntilEnd => Rest::UntilEnd,
         };
-        Body { rest, limits, ..Body::default() }
+        let length = if let BodyLength::Length(length) = length { length } else { 0 };
+        Body { rest, length, limits, ..Body::default() }
     }
 
     /// The same body, refused if it turns out to have more than `size_max` bytes of data. Only
@@ -140,6 +143,12 @@ impl Body {
         }
     }
 
+    /// The largest part that came or is to come of which the length was said: all of it, or a
+    /// chunk.
+    pub fn largest_part(&self) -> u64 {
+        self.length.max(self.scanner.largest())
+    }
+
     /// The sender's stream has ended. Says whether that is the end of the body; otherwise, a part
     /// is missing.
     pub fn ended(&mut self) -> bool {
@@ -157,11 +166,6 @@ impl Body {
     /// Whether it goes on until its stream ends.
     pub fn is_until_end(&self) -> bool {
         self.rest == Rest::UntilEnd
-    }
-
-    /// Whether the next bytes are of the lines between chunks.
-    pub fn is_between_chunks(&self) -> bool {
-        self.rest == Rest::Chunks && self.unseen() == 0
     }
 }
 
@@ -211,7 +215,7 @@ mod tests {
         let taken = body.take(b"10000\r\nab", &edits, &mut out).unwrap();
         assert_eq!((taken.used, taken.verbatim, body.unseen()), (9, 9, 0xfffe));
         body.moved(0xfffe);
-        assert!(body.unseen() == 0 && body.is_between_chunks() && !body.ended());
+        assert!(body.unseen() == 0 && !body.ended());
         body.take(b"\r\n0\r\n\r\n", &edits, &mut out).unwrap();
         assert!(body.is_complete() && out.is_empty());
     }

@@ -49,6 +49,8 @@ pub struct ChunkScanner {
     state: State,
     /// The sizes of all chunks so far.
     announced: u64,
+    /// The size of the largest of them.
+    largest: u64,
     /// Bytes of the extensions of all chunks so far.
     extensions: usize,
     trailers: TrailerSection,
@@ -84,6 +86,7 @@ impl ChunkScanner {
     pub fn clear(&mut self) {
         self.state = State::default();
         self.announced = 0;
+        self.largest = 0;
         self.extensions = 0;
         self.trailers.clear();
     }
@@ -101,6 +104,11 @@ impl ChunkScanner {
     /// The sizes of all chunks so far, in bytes, whether their data has come or not.
     pub fn announced(&self) -> u64 {
         self.announced
+    }
+
+    /// The size of the largest chunk so far, in bytes.
+    pub fn largest(&self) -> u64 {
+        self.largest
     }
 
     /// Looks at the next bytes of the body, which may go beyond its end.
@@ -174,6 +182,7 @@ impl ChunkScanner {
             (State::SizeEnd { size }, b'\n') => {
                 let announced = self.announced.checked_add(size);
                 self.announced = announced.ok_or(RejectReason::ChunkSize)?;
+                self.largest = self.largest.max(size);
                 Ok(State::Data { left: size })
             }
             (State::SizeEnd { .. }, _) => Err(RejectReason::ChunkSize),

@@ -37,6 +37,20 @@ pub struct Ends<'a, K: Kernel> {
     pub turn_bytes_max: usize,
 }
 
+impl<K: Kernel> Ends<'_, K> {
+    /// Has the socket of a side send what it keeps back for more. One that cannot be told is gone,
+    /// which its next read or write finds out, or is of a family that keeps nothing back.
+    pub fn push(&self, kernel: &mut K, side: Side) {
+        let socket = match side {
+            Side::Client => Some(self.client),
+            Side::Upstream => self.upstream,
+        };
+        if let Some(socket) = socket {
+            let _gone = kernel.push(socket).is_err();
+        }
+    }
+}
+
 /// Runs both lanes until each waits, is done, or has had its turn. Returns whether one has had
 /// its turn and must be run again without waiting for an event.
 pub fn drive<K: Kernel>(

@@ -115,11 +115,23 @@ pub trait Kernel {
     fn send(&mut self, socket: &Self::Socket, bytes: &[u8]) -> io::Result<usize>;
 
     /// Writes as much of `parts`, one after the other, as the socket takes: a head and what of
-    /// its body is there leave in one segment.
+    /// its body is there leave in one segment. With `more` the end of them may be kept back until
+    /// more is written or [`Kernel::push`] is called.
     ///
     /// # Errors
     /// `EAGAIN`, or the socket's error.
-    fn send_vectored(&mut self, socket: &Self::Socket, parts: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn send_vectored(
+        &mut self,
+        socket: &Self::Socket,
+        parts: &[IoSlice<'_>],
+        more: bool,
+    ) -> io::Result<usize>;
+
+    /// Has what was kept back for more leave at once.
+    ///
+    /// # Errors
+    /// The socket is gone, or is of a family that keeps nothing back.
+    fn push(&mut self, socket: &Self::Socket) -> io::Result<()>;
 
     /// Opens a pipe of `capacity` bytes, or of less if the kernel gives less.
     ///

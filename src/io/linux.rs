@@ -119,8 +119,17 @@ impl Kernel for Linux {
         transfer::send(socket.as_fd(), bytes)
     }
 
-    fn send_vectored(&mut self, socket: &OwnedFd, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        transfer::send_vectored(socket.as_fd(), parts)
+    fn send_vectored(
+        &mut self,
+        socket: &OwnedFd,
+        parts: &[IoSlice<'_>],
+        more: bool,
+    ) -> io::Result<usize> {
+        transfer::send_vectored(socket.as_fd(), parts, more)
+    }
+
+    fn push(&mut self, socket: &OwnedFd) -> io::Result<()> {
+        socket::push(socket.as_fd())
     }
 
     fn open_pipe(&mut self, capacity: u32) -> io::Result<Pipe> {

@@ -547,6 +547,11 @@ impl Lane {
         &self.totals
     }
 
+    /// Bytes that the sink has taken, whichever way they came.
+    pub fn delivered(&self) -> u64 {
+        self.totals.delivered.iter().sum()
+    }
+
     /// Why this lane copied although splice was chosen.
     pub fn fallbacks(&self) -> Fallbacks {
         self.choice.fallbacks()

@@ -17,6 +17,47 @@ pub const MOVE_BYTES_MIN: u64 = 32 * 1024;
 /// fits; what comes with it of the next chunk is copied, and should be little.
 pub const BETWEEN_CHUNKS_READ_BYTES: usize = 64;
 
+/// A body of so many bytes, or with a chunk of so many, is worth reading only a little with its
+/// head: with less, two system calls more cost as much as the copies that they save.
+pub const LARGE_BODY_BYTES_MIN: u64 = 48 * 1024;
+
+/// How much is read where a head is awaited and a large body is expected behind it. Most heads
+/// fit; what comes with them of the body is copied.
+pub const HEAD_READ_BYTES: usize = 4 * 1024;
+
+/// What the bodies behind past heads tell of the next one. A counter of two bits, as the branch
+/// predictors of processors have it: one body of another size among many alike changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Expectation(u8);
+
+impl Expectation {
+    const MAX: u8 = 3;
+
+    /// The largest part of a body that could be moved unseen had so many bytes.
+    pub fn note(&mut self, largest_part: u64) {
+        self.0 = match largest_part >= LARGE_BODY_BYTES_MIN {
+            true => (self.0 + 1).min(Expectation::MAX),
+            false => self.0.saturating_sub(1),
+        };
+    }
+
+    /// How much to read where a head is awaited.
+    pub fn head_read_bytes(self, mode: RelayMode) -> usize {
+        let expects_large = self.0 > Expectation::MAX / 2;
+        if expects_large && mode != RelayMode::Copy { HEAD_READ_BYTES } else { usize::MAX }
+    }
+}
+
+/// How much may be read at once of a body that is to be read: `left` bytes are known to come next.
+/// Where parts of it `were_moved` unseen, the next one is not read for the sake of the line before
+/// it.
+pub fn body_read_bytes(were_moved: bool, left: u64) -> usize {
+    match usize::try_from(left) {
+        Ok(left) if were_moved => left.saturating_add(BETWEEN_CHUNKS_READ_BYTES),
+        _ => usize::MAX,
+    }
+}
+
 /// Whether the next `left` bytes of a body, all of which are certain to come, are moved unseen.
 ///
 /// `splice` and `auto` agree here: a length that is known needs no watching of the flow.
@@ -38,5 +79,31 @@ mod tests {
             check(mode, u64::MAX, true);
         }
         check(RelayMode::Copy, u64::MAX, false);
+    }
+
+    #[test]
+    fn two_large_bodies_in_a_row_are_expected_to_be_followed_by_a_third() {
+        let mut expectation = Expectation::default();
+        let mut check = |part: u64, expected: usize| {
+            expectation.note(part);
+            assert_eq!(expectation.head_read_bytes(RelayMode::Auto), expected);
+            assert_eq!(expectation.head_read_bytes(RelayMode::Copy), usize::MAX);
+        };
+        check(LARGE_BODY_BYTES_MIN, usize::MAX);
+        check(u64::MAX, HEAD_READ_BYTES);
+        for _ in 0..10 {
+            check(LARGE_BODY_BYTES_MIN, HEAD_READ_BYTES);
+        }
+        check(LARGE_BODY_BYTES_MIN - 1, HEAD_READ_BYTES);
+        check(LARGE_BODY_BYTES_MIN, HEAD_READ_BYTES);
+        check(0, HEAD_READ_BYTES);
+        check(0, usize::MAX);
+    }
+
+    #[test]
+    fn between_parts_that_are_moved_little_is_read() {
+        assert_eq!(body_read_bytes(false, 0), usize::MAX);
+        assert_eq!(body_read_bytes(true, 0), BETWEEN_CHUNKS_READ_BYTES);
+        assert_eq!(body_read_bytes(true, 100), 100 + BETWEEN_CHUNKS_READ_BYTES);
     }
 }

@@ -204,6 +204,15 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<SocketAdd
     Ok((socket, name.as_socket()))
 }
 
+/// Has TCP send what it keeps back for more: setting `TCP_NODELAY` does that, even where it is set
+/// already (tcp(7)).
+///
+/// # Errors
+/// The socket is gone, or is none of TCP.
+pub fn push(socket: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&socket).set_tcp_nodelay(true)
+}
+
 /// Has the kernel report a socket as readable only once `bytes` are queued, or at the end of the
 /// stream (`SO_RCVLOWAT`, socket(7)). TCP makes room for them, as far as `net.ipv4.tcp_rmem`
 /// allows, and looks at once whether the new mark is reached already. Reads bring what is there,

@@ -53,13 +53,20 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     uninterrupted(|| nix_send(socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL))
 }
 
-/// Writes parts to a socket, one after the other, as far as it takes them.
+/// Writes parts to a socket, one after the other, as far as it takes them. With `more` TCP keeps
+/// the last segment back until more is written, it is pushed, or 200 ms have passed (`MSG_MORE`,
+/// send(2)).
 ///
 /// # Errors
 /// As [`send`].
-pub fn send_vectored(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+pub fn send_vectored(
+    socket: BorrowedFd<'_>,
+    parts: &[IoSlice<'_>],
+    more: bool,
+) -> io::Result<usize> {
+    let flags = if more { libc::MSG_NOSIGNAL | libc::MSG_MORE } else { libc::MSG_NOSIGNAL };
     loop {
-        let sent = SockRef::from(&socket).send_vectored_with_flags(parts, libc::MSG_NOSIGNAL);
+        let sent = SockRef::from(&socket).send_vectored_with_flags(parts, flags);
         match sent {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             outcome => return outcome,

@@ -272,14 +272,29 @@ impl Kernel for FakeKernel {
         let taken = self.room(socket, bytes.len())?;
         self.with(socket, |socket| {
             socket.given += taken;
+            socket.kept_back = 0;
             socket.outgoing.extend(&bytes[..taken]);
         });
         Ok(taken)
     }
 
-    fn send_vectored(&mut self, socket: &FakeSocket, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn send_vectored(
+        &mut self,
+        socket: &FakeSocket,
+        parts: &[IoSlice<'_>],
+        more: bool,
+    ) -> io::Result<usize> {
         let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-        self.send(socket, &bytes)
+        let taken = self.send(socket, &bytes)?;
+        // A socket that is full keeps nothing back: tcp_sendmsg() pushes before it waits for room.
+        let is_kept = more && taken == bytes.len();
+        self.with(socket, |socket| socket.kept_back = if is_kept { taken } else { 0 });
+        Ok(taken)
+    }
+
+    fn push(&mut self, socket: &FakeSocket) -> io::Result<()> {
+        self.with(socket, |socket| socket.kept_back = 0);
+        Ok(())
     }
 
     fn open_pipe(&mut self, capacity: u32) -> io::Result<FakePipe> {
@@ -356,6 +371,7 @@ impl Kernel for FakeKernel {
         }
         self.with(socket, |socket| {
             socket.given += taken;
+            socket.kept_back = 0;
             for _ in 0..taken {
                 socket.outgoing.push_back(pipe.pop());
             }

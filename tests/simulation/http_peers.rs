@@ -90,7 +90,7 @@ impl Pace {
             return;
         }
         let longest = self.read.max(socket.outgoing.len() / 50);
-        let count = rng.usize(1..=longest).min(socket.outgoing.len());
+        let count = rng.usize(1..=longest).min(socket.visible());
         inbox.extend(socket.outgoing.drain(..count));
         socket.received += count;
         if count > 0 && socket.outgoing.len() * 3 <= socket.send_buffer * 2 && !socket.closed {

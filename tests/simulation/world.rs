@@ -130,6 +130,9 @@ pub struct Socket {
     pub dead: bool,
     // From the proxy to the peer.
     pub outgoing: VecDeque<u8>,
+    /// So many of the last of them wait for more. The real kernel lets go of them after 200 ms;
+    /// here somebody who forgets them waits for ever.
+    pub kept_back: usize,
     pub send_buffer: usize,
     /// Fewer bytes than this bring no event.
     pub low_water: usize,
@@ -184,6 +187,7 @@ impl Socket {
             error: None,
             dead: false,
             outgoing: VecDeque::new(),
+            kept_back: 0,
             send_buffer,
             low_water: 1,
             hears_reads: true,
@@ -304,7 +308,7 @@ impl Socket {
         if self.dead || self.peer.read_max == 0 {
             return;
         }
-        let count = rng.usize(1..=self.peer.read_max).min(self.outgoing.len());
+        let count = rng.usize(1..=self.peer.read_max).min(self.visible());
         for byte in self.outgoing.drain(..count) {
             let stream = self.expected_stream.expect("bytes came from a relay");
             assert_eq!(
@@ -319,6 +323,12 @@ impl Socket {
             self.raise();
         }
         self.look_for_fin();
+    }
+
+    /// Bytes that have left for the peer. An end of the stream takes along what waits.
+    pub fn visible(&self) -> usize {
+        let kept_back = if self.shut || self.closed { 0 } else { self.kept_back };
+        self.outgoing.len() - kept_back.min(self.outgoing.len())
     }
 
     /// The peer sees the end once it has read everything before it.

@@ -33,7 +33,7 @@ impl<K: Kernel> Turn<'_, K> {
                 });
                 continue;
             }
-            let (left, is_moved) = (body.unseen(), exchange.moved_unseen[index]);
+            let (left, were_moved) = (body.unseen(), exchange.moved_unseen[index]);
             if body.is_until_end() {
                 return self.move_unseen(exchange, direction, Extent::UntilEnd, mode);
             }
@@ -44,12 +44,19 @@ impl<K: Kernel> Turn<'_, K> {
             if !lane.source_is_readable() || self.budget == 0 {
                 return;
             }
-            let is_between = body.is_between_chunks() && is_moved;
-            let max = if is_between { policy::BETWEEN_CHUNKS_READ_BYTES } else { usize::MAX };
+            let max = policy::body_read_bytes(were_moved, left);
             self.receive_with(direction, max, |turn, bytes| {
                 turn.on_body_bytes(exchange, direction, bytes)
             });
         }
+    }
+
+    /// Whether more of a body is likely here, and will be moved unseen.
+    pub(super) fn goes_on_unseen(&self, exchange: &Exchange, direction: Direction) -> bool {
+        let left = exchange.bodies[direction.index()].unseen();
+        policy::moves_unseen(self.relay_mode(exchange), left)
+            && self.connection.unread[direction.index()].is_empty()
+            && self.connection.relay.lane(direction).source_is_readable()
     }
 
     /// Leaves the next part of a body to its lane.
@@ -93,7 +100,8 @@ impl<K: Kernel> Turn<'_, K> {
         let used = match self.take_body(exchange, direction, bytes, &mut tail) {
             Some((used, verbatim)) => {
                 let parts = [IoSlice::new(&bytes[..verbatim]), IoSlice::new(&tail)];
-                self.put(direction, &parts);
+                let more = self.goes_on_unseen(exchange, direction);
+                self.put_before(direction, &parts, more);
                 Used::up_to(used)
             }
             None => Used::up_to(bytes.len()),
@@ -133,9 +141,18 @@ impl<K: Kernel> Turn<'_, K> {
 
     fn on_body_complete(&mut self, exchange: &mut Exchange, direction: Direction) {
         self.has_acted = true;
+        let largest_part = exchange.bodies[direction.index()].largest_part();
         match direction {
-            Direction::Upstream => exchange.progress.sent_all(self.now),
-            Direction::Downstream => exchange.progress.delivered_all(),
+            Direction::Upstream => {
+                self.connection.expectation.note(largest_part);
+                exchange.progress.sent_all(self.now);
+            }
+            Direction::Downstream => {
+                if let Some(upstream) = exchange.upstream {
+                    self.desk.expectations[upstream.index()].note(largest_part);
+                }
+                exchange.progress.delivered_all();
+            }
         }
     }
 

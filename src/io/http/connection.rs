@@ -14,6 +14,7 @@ use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
 use crate::relay::coalesce::TailWatch;
 use crate::relay::lane::Totals;
+use crate::relay::policy::Expectation;
 use crate::relay::{Readiness, Relay};
 
 /// A connection in a worker's slab. Between exchanges it holds no memory but this.
@@ -51,6 +52,8 @@ pub struct HttpConnection<K: Kernel> {
     pub counted: [Totals; 2],
     /// When to look after bytes that a source keeps back.
     pub tail: TailWatch,
+    /// What its requests so far tell of the size of the next.
+    pub expectation: Expectation,
     /// The capacity of the pipes to ask for.
     pub pipe_size: u32,
     /// The deadline that is armed in the worker's timers.
@@ -88,6 +91,7 @@ impl<K: Kernel> HttpConnection<K> {
             unread: Default::default(),
             counted: Default::default(),
             tail: TailWatch::default(),
+            expectation: Expectation::default(),
             pipe_size: 0,
             armed: None,
             weight: Weight::default(),

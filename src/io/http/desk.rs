@@ -10,6 +10,7 @@ use crate::http::date::HttpDate;
 use crate::http::edits::HeaderEdits;
 use crate::http::request_id::RequestId;
 use crate::id::{ServerId, UpstreamId};
+use crate::relay::policy::Expectation;
 
 /// Exchanges whose memory is kept for others.
 pub const EXCHANGES_KEPT_MAX: usize = 256;
@@ -34,6 +35,8 @@ pub struct Desk {
     pub(super) no_edits: HeaderEdits,
     /// By upstream, then by server: its address as text.
     server_names: Vec<Vec<Box<str>>>,
+    /// By upstream: what its responses so far tell of the size of the next.
+    pub(super) expectations: Box<[Expectation]>,
     random: RandomState,
     requests: u64,
     date: HttpDate,
@@ -52,6 +55,7 @@ impl Desk {
             tail: Vec::new(),
             no_edits: HeaderEdits::default(),
             server_names: names.collect(),
+            expectations: vec![Expectation::default(); config.upstreams.len()].into(),
             random: RandomState::new(),
             requests: 0,
             date: HttpDate::from_unix(0),

@@ -20,12 +20,11 @@ const DOWN: Direction = Direction::Downstream;
 impl<K: Kernel> Turn<'_, K> {
     /// Moves the response on.
     pub(super) fn advance_response(&mut self, exchange: &mut Exchange) {
-        match exchange.progress.response() {
-            ResponseProgress::Awaited if exchange.has_sent_head => {
-                self.read_response_head(exchange);
-            }
-            ResponseProgress::Awaited | ResponseProgress::Delivered => {}
-            ResponseProgress::Delivering { .. } => self.pump(exchange, DOWN),
+        if exchange.progress.is_awaiting() && exchange.has_sent_head {
+            self.read_response_head(exchange);
+        }
+        if let ResponseProgress::Delivering { .. } = exchange.progress.response() {
+            self.pump(exchange, DOWN);
         }
     }
 
@@ -46,10 +45,15 @@ impl<K: Kernel> Turn<'_, K> {
             if !lane.source_is_readable() || self.budget == 0 {
                 return;
             }
-            self.receive_with(DOWN, usize::MAX, |turn, bytes| {
-                turn.on_response_bytes(exchange, bytes)
-            });
+            let max = self.response_read_bytes(exchange);
+            self.receive_with(DOWN, max, |turn, bytes| turn.on_response_bytes(exchange, bytes));
         }
+    }
+
+    /// How much to read where the head of a response is awaited.
+    fn response_read_bytes(&self, exchange: &Exchange) -> usize {
+        let expectation = exchange.upstream.map(|it| self.desk.expectations[it.index()]);
+        expectation.unwrap_or_default().head_read_bytes(self.relay_mode(exchange))
     }
 
     fn on_response_bytes(&mut self, exchange: &mut Exchange, bytes: &[u8]) -> Used {
@@ -80,7 +84,7 @@ impl<K: Kernel> Turn<'_, K> {
     fn pass_interim(&mut self, exchange: &Exchange) {
         if exchange.request.version() == Version::Http11 {
             let delivery = Delivery { body: BodyLength::None, keeps_alive: true };
-            self.put_response_head(exchange, delivery, &[], &[]);
+            self.put_response_head(exchange, delivery, &[], &[], false);
         }
     }
 
@@ -104,19 +108,22 @@ impl<K: Kernel> Turn<'_, K> {
             exchange.status = Some(exchange.response.status());
             exchange.times.response_at = Some(self.now);
             exchange.progress.responding(self.now);
-            self.put_response_head(exchange, delivery, &rest[..verbatim], &tail);
+            let more = self.goes_on_unseen(exchange, DOWN);
+            self.put_response_head(exchange, delivery, &rest[..verbatim], &tail, more);
         }
         self.desk.tail = tail;
         taken.map_or(rest.len(), |(used, _)| used)
     }
 
-    /// Writes the head of the response as the client gets it, and `body` behind it.
+    /// Writes the head of the response as the client gets it, and `body` behind it. `more` as for
+    /// [`Turn::put_before`].
     pub(super) fn put_response_head(
         &mut self,
         exchange: &Exchange,
         delivery: Delivery,
         body: &[u8],
         tail: &[u8],
+        more: bool,
     ) {
         let Some(http) = self.http() else { return };
         self.desk.refresh_date(self.now);
@@ -130,7 +137,8 @@ impl<K: Kernel> Turn<'_, K> {
         };
         let context = self.context(exchange);
         rewrite::response(&exchange.response, &exchange.request, &rewrite, &context, &mut head);
-        self.put(DOWN, &[IoSlice::new(&head), IoSlice::new(body), IoSlice::new(tail)]);
+        let parts = [IoSlice::new(&head), IoSlice::new(body), IoSlice::new(tail)];
+        self.put_before(DOWN, &parts, more);
         self.desk.head = head;
     }
 

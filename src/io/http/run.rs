@@ -45,6 +45,8 @@ pub(in crate::io) struct Turn<'a, K: Kernel> {
     pub(in crate::io) has_acted: bool,
     /// A byte moved through a lane.
     pub(in crate::io) has_moved: bool,
+    /// The sink of a direction keeps the end of a head back for the body behind it.
+    pub(in crate::io) keeps_back: [bool; 2],
 }
 
 /// What to do next.
@@ -158,7 +160,17 @@ impl<'a, K: Kernel> Turn<'a, K> {
             pipe_size: connection.pipe_size,
             turn_bytes_max: self.budget,
         };
+        let delivered = Direction::ALL.map(|direction| relay.lane(direction).delivered());
         let more = drive(self.kernel, self.supplies, &mut ends, relay);
+        for direction in Direction::ALL {
+            let index = direction.index();
+            let was_kept_back = std::mem::take(&mut self.keeps_back[index]);
+            let lane = relay.lane(direction);
+            // What a lane holds it will write, and that takes what was kept back along.
+            if was_kept_back && lane.held() == 0 && lane.delivered() == delivered[index] {
+                ends.push(self.kernel, direction.sink());
+            }
+        }
         let read = usize::try_from(relay.read() - read).unwrap_or(usize::MAX);
         self.budget = self.budget.saturating_sub(read);
         // A lane may have found the end of its source, and moved nothing.
@@ -227,6 +239,12 @@ impl<'a, K: Kernel> Turn<'a, K> {
     /// Puts bytes into a lane, and as many of them as possible into its sink. The lane holds
     /// nothing, or bytes that were put there before.
     pub(super) fn put(&mut self, direction: Direction, parts: &[IoSlice<'_>]) {
+        self.put_before(direction, parts, false);
+    }
+
+    /// The same. With `more` it is certain that the lane has bytes to bring behind them, likely at
+    /// once.
+    pub(super) fn put_before(&mut self, direction: Direction, parts: &[IoSlice<'_>], more: bool) {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         if length == 0 {
             return;
@@ -239,7 +257,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let mut sent = 0;
         let socket = socket_of(connection, self.upstreams, direction.sink());
         if let Some(socket) = socket.filter(|_| may_send) {
-            let outcome = match self.kernel.send_vectored(socket, parts) {
+            let outcome = match self.kernel.send_vectored(socket, parts, more) {
                 Ok(0) => Drained::WouldBlock,
                 Ok(bytes) => Drained::Moved(bytes),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Drained::WouldBlock,
@@ -252,6 +270,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 Drained::Failed(_) => length,
             };
         }
+        self.keeps_back[direction.index()] = more && sent == length;
         if sent < length {
             let conduit = &mut connection.conduits[direction.index()];
             self.supplies.stick(conduit, parts, sent);

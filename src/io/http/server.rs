@@ -226,7 +226,8 @@ impl<K: Kernel> Turn<'_, K> {
         let taken = self.take_body(exchange, direction, rest, &mut tail);
         if let Some((_, verbatim)) = taken {
             let parts = [IoSlice::new(&head), IoSlice::new(&rest[..verbatim]), IoSlice::new(&tail)];
-            self.put(direction, &parts);
+            let more = self.goes_on_unseen(exchange, direction);
+            self.put_before(direction, &parts, more);
         }
         (self.desk.head, self.desk.tail) = (head, tail);
         taken.map_or(rest.len(), |(used, _)| used)

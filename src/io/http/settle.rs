@@ -106,6 +106,7 @@ impl<K: Kernel> Worker<K> {
             budget: self.turn_bytes_max,
             has_acted: false,
             has_moved: false,
+            keeps_back: [false; 2],
         })
     }
 

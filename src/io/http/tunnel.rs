@@ -25,7 +25,7 @@ impl<K: Kernel> Turn<'_, K> {
         exchange.times.response_at = Some(self.now);
         exchange.progress.responding(self.now);
         let delivery = Delivery { body: BodyLength::None, keeps_alive: true };
-        self.put_response_head(exchange, delivery, rest, &[]);
+        self.put_response_head(exchange, delivery, rest, &[], false);
         let early = std::mem::take(&mut self.connection.unread[Direction::Upstream.index()]);
         self.put(Direction::Upstream, &[IoSlice::new(early.as_slice())]);
         let mode = self.relay_mode(exchange);
