@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -21,6 +22,7 @@ use crate::id::Token;
 use crate::io::accept::ConnectionLimit;
 use crate::io::drive::TURN_BYTES_MAX;
 use crate::io::event_loop;
+use crate::io::handover::{Crew, Member};
 use crate::io::linux::Linux;
 use crate::io::worker::{Setup, Worker};
 use crate::listen::{self, BindError, Bound, WorkerSocket};
@@ -74,6 +76,7 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
     let plan = Arc::new(plan);
+    let crew = Arc::new(Crew::new(plan.workers));
     let mut workers = Vec::new();
     for (index, sockets) in std::mem::take(&mut bound.workers).into_iter().enumerate() {
         let setup = Setup {
@@ -85,7 +88,7 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
             report: Arc::new(WorkerReport::default()),
             turn_bytes_max: TURN_BYTES_MAX,
         };
-        let worker = start_worker(setup, sockets, Arc::clone(&snapshot));
+        let worker = start_worker(setup, sockets, &crew, Arc::clone(&snapshot));
         workers.push(worker.map_err(|error| RunError::Start(error.to_string()))?);
     }
     let ended = control::run(ControlPlane {
@@ -116,18 +119,27 @@ fn bind_admin(config: &Config) -> Result<Option<TcpListener>, BindError> {
 fn start_worker(
     setup: Setup,
     sockets: Vec<WorkerSocket>,
+    crew: &Arc<Crew<OwnedFd>>,
     snapshot: Arc<ArcSwap<Snapshot>>,
 ) -> io::Result<WorkerHandle> {
     let poll = mio::Poll::new()?;
     let waker = mio::Waker::new(poll.registry(), mio::Token(Token::Waker.pack() as usize))?;
+    let waker = Arc::new(waker);
     let report = Arc::clone(&setup.report);
     let name = format!("worker-{}", setup.index);
+    let index = setup.index;
     let mut worker = Worker::new(setup, Linux::new(poll.registry().try_clone()?));
+    let wake = Arc::clone(&waker);
+    worker.join(Member::new(crew, index, move || {
+        if let Err(error) = wake.wake() {
+            error!(%error, "a worker cannot be woken");
+        }
+    }));
     for WorkerSocket { socket, listener, is_unix } in sockets {
         worker.add_listener(socket, listener, is_unix)?;
     }
     let seen = Arc::clone(&report);
-    WorkerHandle::spawn(name, Arc::new(waker), report, move || {
+    WorkerHandle::spawn(name, waker, report, move || {
         if let Err(error) = event_loop::run(poll, worker, &snapshot, &seen) {
             error!(%error, "a worker cannot wait for events");
         }

@@ -33,8 +33,8 @@ pub enum Framing {
 }
 
 /// Sizes of bodies with a `Content-Length`, in bytes.
-pub const BODY_BYTES: [usize; 8] =
-    [0, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 16 << 20];
+pub const BODY_BYTES: [usize; 9] =
+    [0, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 16 << 20, 64 << 20];
 
 /// Sizes of bodies that come in chunks, in bytes.
 pub const CHUNKED_BYTES: [usize; 2] = [16 << 10, 1 << 20];

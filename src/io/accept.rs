@@ -5,7 +5,6 @@
 //! connection that ends may be another worker's. Clients wait in the kernel's backlog meanwhile.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use crate::error::{CloseReason, Direction, Side, is_exhaustion};
 use crate::exchange::phase::End;
 use crate::id::{ConnectionId, ListenerId, Token, UpstreamId};
 use crate::io::connection::{Accepted, Connection, Slot};
+use crate::io::handover::Arrival;
 use crate::io::http::connection::HttpConnection;
 use crate::io::kernel::Kernel;
 use crate::io::worker::Worker;
@@ -147,7 +147,10 @@ impl<K: Kernel> Worker<K> {
                 Ok((socket, address)) => {
                     let (listener, is_unix) = (acceptor.listener, acceptor.is_unix);
                     self.pause = None;
-                    self.open(listener, is_unix, socket, address, now);
+                    let arrival = Arrival { listener, is_unix, socket, address };
+                    if let Some(arrival) = self.member.hand_over(arrival) {
+                        self.open(arrival, now);
+                    }
                 }
                 Err(error) => {
                     self.limit.give_back();
@@ -179,14 +182,8 @@ impl<K: Kernel> Worker<K> {
         self.pause = Some(Pause { reason, until: now + ACCEPT_RETRY_INTERVAL });
     }
 
-    fn open(
-        &mut self,
-        listener: ListenerId,
-        is_unix: bool,
-        client: K::Socket,
-        client_address: Option<SocketAddr>,
-        now: Instant,
-    ) {
+    pub(super) fn open(&mut self, arrival: Arrival<K::Socket>, now: Instant) {
+        let Arrival { listener, is_unix, socket: client, address: client_address } = arrival;
         self.account.opened(listener);
         self.generation = self.generation.next();
         let generation = self.generation;
@@ -253,6 +250,9 @@ impl<K: Kernel> Worker<K> {
             let _unwatched = self.kernel.unwatch_listener(&acceptor.socket).is_ok();
         }
         self.pause = None;
+        for arrival in self.member.close() {
+            self.open(arrival, now);
+        }
     }
 }
 

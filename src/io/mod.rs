@@ -16,6 +16,7 @@ mod connect;
 pub mod connection;
 pub mod drive;
 pub mod event_loop;
+pub mod handover;
 pub mod http;
 pub mod kernel;
 pub mod linux;

@@ -9,7 +9,8 @@
 //!        connect or drive a connection, or http ──▶ settle ──▶ finish (account)
 //! ```
 //!
-//! A worker shares nothing with the others but the connection limit. It does not wait: that is
+//! A worker shares nothing with the others but the connection limit and a mailbox for connections
+//! that the others hand over. It does not wait: that is
 //! left to the event loop, and to the simulation, which plays one.
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::io::accept::{Acceptor, ConnectionLimit, Pause};
 use crate::io::conduit::Supplies;
 use crate::io::connection::{Connection, Slot};
 use crate::io::drive::{Ends, drive};
+use crate::io::handover::Member;
 use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
 use crate::io::kernel::Kernel;
@@ -79,6 +81,7 @@ pub struct Worker<K: Kernel> {
     pub(super) config: Arc<Config>,
     pub(super) plan: Arc<Plan>,
     pub(super) limit: Arc<ConnectionLimit>,
+    pub(super) member: Member<K::Socket>,
     pub(super) report: Arc<WorkerReport>,
     pub(super) account: Account,
     pub(super) supplies: Supplies<K>,
@@ -128,8 +131,14 @@ impl<K: Kernel> Worker<K> {
             config,
             plan,
             limit,
+            member: Member::alone(),
             report,
         }
+    }
+
+    /// Shares new connections with other workers.
+    pub fn join(&mut self, member: Member<K::Socket>) {
+        self.member = member;
     }
 
     /// Begins to accept from a listening socket.
@@ -177,6 +186,9 @@ impl<K: Kernel> Worker<K> {
     pub fn turn(&mut self, now: Instant) {
         if self.drain_until.is_some_and(|until| now >= until) {
             self.cut_all(now);
+        }
+        for arrival in self.member.take() {
+            self.open(arrival, now);
         }
         self.accept_all(now);
         // Those that queue themselves again wait for the next turn, after new events.
@@ -436,6 +448,7 @@ impl<K: Kernel> Worker<K> {
     /// A connection has ended: another may be accepted.
     pub(super) fn on_place_free(&mut self, now: Instant) {
         self.limit.give_back();
+        self.member.on_closed();
         if let Some(pause) = &mut self.pause {
             pause.until = now;
         }
