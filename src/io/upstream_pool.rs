@@ -273,6 +273,11 @@ impl<K: Kernel> UpstreamPool<K> {
         self.idle_count
     }
 
+    /// How many stand: the others are being made.
+    pub fn connected(&self) -> usize {
+        self.connections.iter().filter(|(_, connection)| connection.is_connected).count()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.connections.len()

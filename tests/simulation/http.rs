@@ -42,7 +42,7 @@ use spliceway::snapshot::WorkerReport;
 
 use crate::fake_kernel::{FakeKernel, FakeListener};
 use crate::http_peers::{Client, Outcome};
-use crate::http_plan::{Break, Framing, Manners, Plan};
+use crate::http_plan::{Break, Flaw, Framing, Manners, Plan};
 use crate::world::{Faults, Sabotage, Shared, Socket, World};
 use crate::{LOW_WATER, MODES, for_seeds};
 
@@ -50,6 +50,8 @@ const CLIENTS: usize = 10;
 const STEPS_WITH_FAULTS: usize = 300;
 const STEPS_TO_END_MAX: usize = 20_000;
 const TURNS_IN_A_ROW_MAX: usize = 5_000;
+/// By seed: a turn may end anywhere.
+const TURN_BYTES_MAX: [usize; 4] = [20_000, 500, 4_000, 150_000];
 /// Shorter than most pauses of the world, so that both reuse and sweeping happen.
 const IDLE_TIMEOUT: Duration = Duration::from_millis(400);
 
@@ -139,7 +141,7 @@ impl Simulation {
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),
             report: Arc::new(WorkerReport::default()),
-            turn_bytes_max: 20_000,
+            turn_bytes_max: TURN_BYTES_MAX[seed as usize % TURN_BYTES_MAX.len()],
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
         worker.add_listener(FakeListener, ListenerId(0), false).unwrap();
@@ -206,6 +208,11 @@ impl Simulation {
                 Conduit::Empty | Conduit::Scratch { .. } => {}
             }
         }
+        let account = self.worker.account();
+        let begun = self.worker.http_connections().filter(|it| it.exchange.is_some()).count();
+        let upgraded =
+            self.worker.connections().filter(|tunnel| tunnel.upgraded_by.is_some()).count();
+        assert_eq!(account.exchanges_in_flight(), (begun + upgraded) as i64);
         let supplies = self.worker.supplies();
         let usage = supplies.pipes.usage();
         assert_eq!((supplies.piped_bytes, supplies.stuck_bytes), (piped, stuck));
@@ -215,6 +222,8 @@ impl Simulation {
         let upstreams = self.worker.upstreams();
         assert_eq!(upstreams.len(), upstreams.idle() + serving, "each has an owner or is idle");
         assert!(upstreams.idle() <= 4, "pool.idle_max is a bound");
+        let open = upstreams.connected() + self.worker.connections().count();
+        assert_eq!(account.upstream_connections(), [open as i64, upstreams.idle() as i64]);
     }
 
     /// What could move has an event coming, which the world would have pending, or is in the run
@@ -309,7 +318,7 @@ impl Simulation {
         for (plan, outcome) in client.plans.iter().zip(&client.outcomes) {
             let is_allowed = match outcome {
                 Outcome::Served => may_be_served(plan),
-                Outcome::Own(400) => plan.is_malformed,
+                Outcome::Own(400) => plan.flaw != Flaw::None,
                 Outcome::Own(502) => self.may_fail(plan),
                 Outcome::Own(503 | 504) => self.is_loose,
                 Outcome::Own(_) => false,
@@ -359,14 +368,20 @@ impl Simulation {
         // A server that closes while the request still comes resets the connection by that.
         let is_endless = matches!(plan.response, Framing::UntilEnd(_));
         let resets = plan.is_early && is_endless && plan.body != Framing::None;
-        plan.breaks != Break::Never || resets || self.is_loose
+        // An answer that has begun cannot be taken back when the request turns out to be none.
+        let is_no_request = match plan.flaw {
+            Flaw::None | Flaw::Field => false,
+            Flaw::Chunk(_) => plan.is_early,
+            Flaw::End(_) => true,
+        };
+        plan.breaks != Break::Never || resets || is_no_request || self.is_loose
     }
 }
 
 /// Whether a whole response can be seen.
 fn may_be_served(plan: &Plan) -> bool {
     match plan.breaks {
-        Break::Never => !plan.is_malformed,
+        Break::Never => plan.flaw == Flaw::None || (plan.is_early && plan.flaw != Flaw::Field),
         // Nobody can tell that this is not the end of it.
         Break::End(_) if matches!(plan.response, Framing::UntilEnd(_)) => true,
         Break::Reset(_) if matches!(plan.response, Framing::UntilEnd(_)) => {
@@ -443,7 +458,12 @@ fn http_early_answers_and_surplus() {
 
 #[test]
 fn http_stale_connections_and_nonsense() {
-    let manners = Manners { idle_close: 30, clients_send_nonsense: true, ..Manners::default() };
+    let manners = Manners {
+        idle_close: 30,
+        clients_send_nonsense: true,
+        clients_break: true,
+        ..Manners::default()
+    };
     for_seeds("http_stale_connections_and_nonsense", 0..300, |seed| {
         run_all_modes(seed, SHORT, manners);
     });
@@ -468,6 +488,7 @@ fn http_everything_at_once() {
         servers_send_surplus: true,
         idle_close: 20,
         clients_send_nonsense: true,
+        clients_break: true,
         clients_half_close: true,
         clients_upgrade: true,
     };

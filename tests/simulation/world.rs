@@ -10,6 +10,7 @@ use spliceway::id::{ConnectionId, Token};
 use spliceway::relay::Readiness;
 
 use crate::http_peers::{Client, Peer, Registry, Server};
+use crate::http_plan::{Flaw, Plan};
 
 /// Requests of one client of HTTP, at most.
 pub const REQUESTS_MAX: u64 = 6;
@@ -477,9 +478,12 @@ impl World {
             let requests = 1 + self.registry.plan(first).response_stream() % REQUESTS_MAX;
             let mut plans: Vec<_> =
                 (first..first + requests).map(|key| self.registry.plan(key)).collect();
-            // Nothing follows an upgrade.
-            let upgrade = plans.iter().position(|plan| plan.upgrade.is_some());
-            plans.truncate(upgrade.map_or(plans.len(), |last| last + 1));
+            // Nothing follows an upgrade, nor the end of the stream.
+            let is_last = |plan: &Plan| {
+                plan.upgrade.is_some() || matches!(plan.flaw, Flaw::End(_))
+            };
+            let last = plans.iter().position(is_last);
+            plans.truncate(last.map_or(plans.len(), |last| last + 1));
             let client = Client::new(plans, &self.registry.manners, &mut self.rng);
             self.socket(id).http = Some(Peer::Client(client));
         }
@@ -578,6 +582,10 @@ impl World {
         }
         for socket in self.sockets.values_mut() {
             if std::mem::take(&mut socket.has_edge) && !socket.closed {
+                // epoll(7) looks again at what holds when the event is taken: an error that
+                // somebody has read meanwhile is not reported any more.
+                socket.raise();
+                socket.has_edge = false;
                 let token = socket.token.expect("only watched sockets have edges");
                 edges.push((token, std::mem::take(&mut socket.edge)));
             }
