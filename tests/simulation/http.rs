@@ -192,6 +192,7 @@ impl Simulation {
                     Conduit::Stuck { bytes, .. } => stuck += bytes.len() as u64,
                 }
             }
+            stuck += connection.unread.iter().map(Unread::memory).sum::<usize>() as u64;
             if let Phase::Idle { .. } = connection.phase {
                 assert!(connection.exchange.is_none() && connection.upstream.is_none());
                 let memory: usize = connection.unread.iter().map(Unread::memory).sum();
@@ -521,6 +522,12 @@ fn http_drains() {
             simulation.pump();
             simulation.advance();
         }
+        // What is in the kernel when the drain begins, the worker has not seen.
+        simulation.world.borrow_mut().client_connects();
+        for _ in 0..20 {
+            simulation.world.borrow_mut().step();
+        }
+        let asking: Vec<u32> = simulation.world.borrow().clients_unread().collect();
         let until = simulation.now + Duration::from_secs(3600);
         simulation.worker.drain(until, simulation.now);
         simulation.world.borrow_mut().behave();
@@ -540,8 +547,13 @@ fn http_drains() {
         for _ in 0..50 {
             simulation.world.borrow_mut().step();
         }
-        for (client, socket) in simulation.world.borrow().http_clients() {
+        let world = simulation.world.borrow();
+        for (client, socket) in world.http_clients() {
             assert!(!socket.saw_reset && !client.is_in_response(), "what was begun is whole");
+        }
+        for (client, socket) in asking.iter().filter_map(|id| world.http_client(*id)) {
+            let is_answered = !client.outcomes.is_empty();
+            assert!(is_answered, "what had come is answered: {client:?} {socket:?}");
         }
     });
 }

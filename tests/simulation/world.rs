@@ -435,7 +435,8 @@ impl World {
     pub fn new_socket(&mut self, stream: u64) -> u32 {
         self.next_id += 1;
         let smallest = if self.behaves { SEND_BUFFER_BEHAVING } else { 1 };
-        let send_buffer = self.rng.usize(smallest..40_000);
+        let largest = [40_000, 40_000, 300_000][self.rng.usize(0..3)];
+        let send_buffer = self.rng.usize(smallest..largest);
         let id = self.next_id;
         let mut socket = Socket::new(stream, self.script(stream), send_buffer);
         socket.refuses_splice = self.chance(self.faults.splice_refused);
@@ -556,6 +557,22 @@ impl World {
             server.behave();
         }
         self.socket(id).http = Some(server);
+    }
+
+    /// The clients whose first bytes nobody has read.
+    pub fn clients_unread(&self) -> impl Iterator<Item = u32> {
+        let is_unread = |socket: &Socket| socket.taken == 0 && !socket.incoming.is_empty();
+        let clients = self.sockets.iter().filter(move |(_, socket)| is_unread(socket));
+        clients.filter(|(_, it)| matches!(it.http, Some(Peer::Client(_)))).map(|(id, _)| *id)
+    }
+
+    /// A client that speaks HTTP.
+    pub fn http_client(&self, id: u32) -> Option<(&Client, &Socket)> {
+        let socket = &self.sockets[&id];
+        match &socket.http {
+            Some(Peer::Client(client)) => Some((client, socket)),
+            _ => None,
+        }
     }
 
     /// The clients that speak HTTP.
