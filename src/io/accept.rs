@@ -163,6 +163,11 @@ impl<K: Kernel> Worker<K> {
                         {
                             self.supplies.pipes.clear();
                         }
+                        AfterError::Pause(AcceptPause::Descriptors)
+                            if self.upstreams.idle() > 0 =>
+                        {
+                            self.upstreams.clear(&mut self.account);
+                        }
                         AfterError::Pause(reason) => {
                             return self.pause_accepting(place, reason, now);
                         }

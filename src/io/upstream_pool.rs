@@ -193,7 +193,7 @@ impl<K: Kernel> UpstreamPool<K> {
             }
             None => self.idle_count += 1,
         }
-        self.sweep_at.get_or_insert(until);
+        self.sweep_at = Some(self.sweep_at.map_or(until, |sweep_at| sweep_at.min(until)));
     }
 
     /// An event. Returns the connection's owner; one without has ended by it.

@@ -264,6 +264,6 @@ fn a_short_wait_is_not_made_longer_by_another_upstream() {
     let mut client = Connection::open(&proxy.address());
     assert_eq!(client.exchange(get("/")).status(), 200);
     assert_eq!(client.exchange(get("/short")).status(), 200);
-    await_idle(&proxy, 2.0);
+    proxy.await_metric(REQUESTS, &[], |requests| requests == 2.0);
     await_idle(&proxy, 1.0);
 }

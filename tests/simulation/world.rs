@@ -559,6 +559,11 @@ impl World {
         self.socket(id).http = Some(server);
     }
 
+    /// Whether a client was not accepted yet.
+    pub fn waits(&self, id: u32) -> bool {
+        self.backlog.contains(&id)
+    }
+
     /// The clients whose first bytes nobody has read.
     pub fn clients_unread(&self) -> impl Iterator<Item = u32> {
         let is_unread = |socket: &Socket| socket.taken == 0 && !socket.incoming.is_empty();

@@ -97,7 +97,8 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 (Phase::Cutting { .. }, _) => Next::Wait,
             };
             match next {
-                Next::Go if exchanges >= EXCHANGES_PER_TURN_MAX => break true,
+                // Without a byte left to read, nothing could go on, and nothing would be waited for.
+                Next::Go if exchanges >= EXCHANGES_PER_TURN_MAX || self.budget == 0 => break true,
                 Next::Go => {}
                 Next::Wait => break false,
                 Next::Yield => break true,
@@ -108,6 +109,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
             _ => self.hear_client(),
         }
         self.connection.exchange = slot;
+        self.connection.count_unread(self.supplies);
         let awaits_tail = self.connection.relay.awaits_tail();
         self.connection.tail.on_turn(awaits_tail, self.has_moved, self.now);
         more
