@@ -221,7 +221,8 @@ fn nonsense_in_a_body_is_answered_whatever_follows() {
         let proxy = Launch::http(mode, &[origin.address()]).start();
         for round in 0..10 {
             let mut client = Connection::open(&proxy.address());
-            client.send("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+            client
+                .send("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
             eventually("the request is with the server", || {
                 (origin.accepted() > round).then_some(())
             });

@@ -134,9 +134,9 @@ impl Client {
             outcomes: Vec::new(),
             is_told_to_close: false,
             begun: 0,
-            pipelines: rng.bool(),
+            pipelines: manners.all_hurry || rng.bool(),
             half_closes: manners.clients_half_close && rng.bool(),
-            pace: Pace::new(rng),
+            pace: if manners.all_hurry { Pace::BEHAVING } else { Pace::new(rng) },
             outbox: Vec::new(),
             inbox: Vec::new(),
             response: None,
@@ -273,9 +273,9 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(rng: &mut Rng) -> Server {
+    pub fn new(manners: &Manners, rng: &mut Rng) -> Server {
         Server {
-            pace: Pace::new(rng),
+            pace: if manners.all_hurry { Pace::BEHAVING } else { Pace::new(rng) },
             stops_reading: rng.u32(0..4) == 0,
             outbox: Vec::new(),
             inbox: Vec::new(),

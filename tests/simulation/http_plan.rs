@@ -89,6 +89,9 @@ pub struct Manners {
     /// Clients end their stream in the middle of a request.
     pub clients_break: bool,
     pub clients_upgrade: bool,
+    /// Clients send one large request after the other and wait for nothing, and servers are quick:
+    /// a turn ends in the middle of what can be done at once.
+    pub all_hurry: bool,
     /// Clients half-close behind their last request, of 1000 chances.
     pub clients_half_close: bool,
 }
@@ -109,7 +112,10 @@ fn framing(rng: &mut Rng) -> Framing {
 pub fn plan(seed: u64, key: u64, manners: &Manners) -> Plan {
     let mut rng = Rng::with_seed(seed.wrapping_mul(1_000_033) ^ key.wrapping_mul(77_777));
     let is_old = rng.u32(0..8) == 0;
-    let method = ["GET", "GET", "GET", "HEAD", "POST", "PUT"][rng.usize(0..6)];
+    let method = match manners.all_hurry {
+        true => ["GET", "PUT"][rng.usize(0..2)],
+        false => ["GET", "GET", "GET", "HEAD", "POST", "PUT"][rng.usize(0..6)],
+    };
     let body = match method {
         "POST" | "PUT" => match framing(&mut rng) {
             Framing::Chunked(length, _) if is_old => Framing::Length(length),
@@ -125,7 +131,8 @@ pub fn plan(seed: u64, key: u64, manners: &Manners) -> Plan {
     if matches!(status, 204 | 304) {
         response = Framing::None;
     }
-    let closes = rng.u32(0..8) == 0 || matches!(response, Framing::UntilEnd(_));
+    let closes =
+        (rng.u32(0..8) == 0 && !manners.all_hurry) || matches!(response, Framing::UntilEnd(_));
     let at = rng.usize(0..=response.length() + 60);
     let breaks = match rng.u32(0..8) {
         0 if manners.servers_break => Break::End(at),

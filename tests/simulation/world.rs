@@ -480,9 +480,7 @@ impl World {
             let mut plans: Vec<_> =
                 (first..first + requests).map(|key| self.registry.plan(key)).collect();
             // Nothing follows an upgrade, nor the end of the stream.
-            let is_last = |plan: &Plan| {
-                plan.upgrade.is_some() || matches!(plan.flaw, Flaw::End(_))
-            };
+            let is_last = |plan: &Plan| plan.upgrade.is_some() || matches!(plan.flaw, Flaw::End(_));
             let last = plans.iter().position(is_last);
             plans.truncate(last.map_or(plans.len(), |last| last + 1));
             let client = Client::new(plans, &self.registry.manners, &mut self.rng);
@@ -552,7 +550,7 @@ impl World {
 
     /// The worker watches a connection to a server of HTTP.
     pub fn watched_server(&mut self, id: u32) {
-        let mut server = Peer::Server(Server::new(&mut self.rng));
+        let mut server = Peer::Server(Server::new(&self.registry.manners, &mut self.rng));
         if self.behaves {
             server.behave();
         }

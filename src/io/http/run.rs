@@ -97,7 +97,8 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 (Phase::Cutting { .. }, _) => Next::Wait,
             };
             match next {
-                // Without a byte left to read, nothing could go on, and nothing would be waited for.
+                // An exchange that began with nothing left to read could sleep before bytes that
+                // are there.
                 Next::Go if exchanges >= EXCHANGES_PER_TURN_MAX || self.budget == 0 => break true,
                 Next::Go => {}
                 Next::Wait => break false,
