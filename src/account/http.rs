@@ -71,6 +71,11 @@ impl HttpAccount {
         self.over
     }
 
+    /// Exchanges that are not.
+    pub(super) fn in_flight(&self) -> i64 {
+        self.in_flight.now
+    }
+
     pub(super) fn flush(&mut self) {
         self.in_flight.flush(&self.metrics.in_flight);
         for (counts, counters) in self.rejected.iter_mut().zip(&self.metrics.rejected) {

@@ -211,6 +211,18 @@ impl Account {
         http.map(HttpAccount::over).sum()
     }
 
+    /// How many exchanges have begun and are not over, over all listeners.
+    pub fn exchanges_in_flight(&self) -> i64 {
+        let http = self.listeners.iter().filter_map(|listener| listener.http.as_ref());
+        http.map(HttpAccount::in_flight).sum()
+    }
+
+    /// How many connections to servers stand, and how many of them wait for a request.
+    pub fn upstream_connections(&self) -> [i64; 2] {
+        let servers = || self.upstreams.iter().flat_map(|upstream| &upstream.servers);
+        [servers().map(|it| it.connections.now).sum(), servers().map(|it| it.idle.now).sum()]
+    }
+
     fn log(&mut self, closed: Closed<'_>, total: Duration) {
         let Closed { listener, upstream, client, session, reason, .. } = closed;
         let relay = session.relay();

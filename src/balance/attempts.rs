@@ -25,6 +25,8 @@ pub struct Attempts {
     server: ServerId,
     /// Attempts begun.
     begun: u32,
+    /// Servers that were tried and did not answer.
+    down: u32,
     /// When the current attempt was begun.
     began_at: Instant,
     /// How long the successful attempt took.
@@ -35,7 +37,7 @@ impl Attempts {
     /// The first attempt begins now, on server `first` of an upstream with `servers` servers.
     pub fn new(servers: u32, first: ServerId, now: Instant) -> Attempts {
         debug_assert!(first.0 < servers);
-        Attempts { servers, server: first, begun: 1, began_at: now, took: None }
+        Attempts { servers, server: first, begun: 1, down: 0, began_at: now, took: None }
     }
 
     /// The server that is tried now, or that was reached.
@@ -66,7 +68,8 @@ impl Attempts {
 
     /// No server answered: the next one in turn is tried, each once at most.
     pub fn failed(&mut self, now: Instant) -> AfterFailure {
-        if self.begun >= self.servers.min(ATTEMPTS_MAX) {
+        self.down += 1;
+        if self.down >= self.servers || self.begun >= ATTEMPTS_MAX {
             return AfterFailure::GiveUp;
         }
         self.begin(ServerId((self.server.0 + 1) % self.servers), now);
@@ -121,5 +124,15 @@ mod tests {
         assert_eq!(attempts.failed(now), AfterFailure::GiveUp, "it refuses now");
         assert_eq!(attempts.lost(now), AfterFailure::Retry);
         assert_eq!(attempts.lost(now), AfterFailure::GiveUp);
+    }
+
+    #[test]
+    fn a_server_that_dies_leaves_the_others_to_be_tried() {
+        let now = Instant::now();
+        let mut attempts = Attempts::new(2, ServerId(0), now);
+        assert_eq!(attempts.lost(now), AfterFailure::Retry);
+        assert_eq!(attempts.failed(now), AfterFailure::Retry, "the other one was not asked yet");
+        assert_eq!(attempts.server(), ServerId(1));
+        assert_eq!(attempts.failed(now), AfterFailure::GiveUp);
     }
 }

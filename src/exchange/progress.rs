@@ -172,6 +172,14 @@ impl Progress {
         matches!(self.request, RequestProgress::Sending { .. })
     }
 
+    /// Whether the message of this direction is on its way.
+    pub fn is_moving(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Upstream => self.is_sending(),
+            Direction::Downstream => matches!(self.response, ResponseProgress::Delivering { .. }),
+        }
+    }
+
     /// Whether no server has the request yet.
     pub fn is_waiting(&self) -> bool {
         matches!(self.request, RequestProgress::Waiting { .. })

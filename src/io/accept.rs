@@ -166,6 +166,11 @@ impl<K: Kernel> Worker<K> {
                         {
                             self.supplies.pipes.clear();
                         }
+                        AfterError::Pause(AcceptPause::Descriptors)
+                            if self.upstreams.idle() > 0 =>
+                        {
+                            self.upstreams.clear(&mut self.account);
+                        }
                         AfterError::Pause(reason) => {
                             return self.pause_accepting(place, reason, now);
                         }
@@ -241,6 +246,10 @@ impl<K: Kernel> Worker<K> {
 
     /// Takes what is in the backlogs already, and closes the listeners.
     pub(super) fn stop_accepting(&mut self, now: Instant) {
+        for acceptor in &mut self.acceptors {
+            // The event of a client that has just come may stand behind the word to drain.
+            acceptor.ready = true;
+        }
         for _ in 0..DRAIN_ACCEPT_ROUNDS_MAX {
             self.accept_all(now);
         }

@@ -70,7 +70,7 @@ pub struct Supplies<K: Kernel> {
     pub pipes: PipePool<K>,
     /// The buffer through which bytes are copied.
     pub scratch: Box<[u8]>,
-    /// Memory held by [`Conduit::Stuck`], in bytes.
+    /// Memory held by [`Conduit::Stuck`], and by what HTTP has read ahead, in bytes.
     pub stuck_bytes: u64,
     /// Past so much of it reads shrink.
     pub stuck_bytes_max: u64,

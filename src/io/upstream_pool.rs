@@ -193,7 +193,7 @@ impl<K: Kernel> UpstreamPool<K> {
             }
             None => self.idle_count += 1,
         }
-        self.sweep_at.get_or_insert(until);
+        self.sweep_at = Some(self.sweep_at.map_or(until, |sweep_at| sweep_at.min(until)));
     }
 
     /// An event. Returns the connection's owner; one without has ended by it.
@@ -271,6 +271,11 @@ impl<K: Kernel> UpstreamPool<K> {
     /// How many wait.
     pub fn idle(&self) -> usize {
         self.idle_count
+    }
+
+    /// How many stand: the others are being made.
+    pub fn connected(&self) -> usize {
+        self.connections.iter().filter(|(_, connection)| connection.is_connected).count()
     }
 
     /// How many there are.

@@ -471,7 +471,7 @@ impl<K: Kernel> Worker<K> {
                     connection.session.cut();
                     self.settle(id, now);
                 }
-                None => self.cut_http(id, now),
+                None => self.cut_http(id, CloseReason::DrainTimeout, now),
             }
         }
     }

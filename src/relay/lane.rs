@@ -364,6 +364,7 @@ impl Lane {
         self.coalescing.is_in_force()
             && self.held == 0
             && matches!(self.source, Source::Open { .. })
+            && matches!(self.sink, Sink::Open { .. })
     }
 
     /// Nothing came for so long: what there is is read, however little.

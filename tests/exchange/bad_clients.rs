@@ -210,3 +210,37 @@ fn what_one_client_left_unread_is_nobodys() {
         }
     });
 }
+
+/// A body that is refused in its middle is refused once, however much comes behind that.
+#[test]
+fn nonsense_in_a_body_is_answered_whatever_follows() {
+    in_each_mode(|mode| {
+        let origin = HttpOrigin::by_connection(|connection| {
+            let _all = connection.read_to_end();
+        });
+        let proxy = Launch::http(mode, &[origin.address()]).start();
+        for round in 0..10 {
+            let mut client = Connection::open(&proxy.address());
+            client
+                .send("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+            eventually("the request is with the server", || {
+                (origin.accepted() > round).then_some(())
+            });
+            client.send(format!("nonsense\r\n{}", "1\r\na\r\nnonsense\r\n".repeat(20_000)));
+            assert_eq!(client.read_response("PUT").status(), 400, "{mode} {round}");
+        }
+    });
+}
+
+/// What was answered arrives, whatever comes of the next request.
+#[test]
+fn half_a_request_does_not_take_the_answer_before_it() {
+    let body = "x".repeat(3_000_000);
+    let origin = HttpOrigin::answering(ok(&body));
+    let proxy = Launch::http("splice", &[origin.address()]).start();
+    let mut client = Connection::open(&proxy.address());
+    client.send(format!("{}GET /half HTTP/1.1\r\nHo", get("/")));
+    client.end_sending();
+    proxy.await_closed("client_error", 1.0);
+    assert_eq!(client.read_response("GET").body.len(), body.len());
+}

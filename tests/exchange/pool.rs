@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::http::{Connection, HttpOrigin, get, ok, post};
 use crate::support::proxy::{Launch, Proxy};
-use crate::support::stream::refusing;
+use crate::support::stream::{Listener, loopback, refusing};
 use crate::support::{PATIENCE, in_each_mode};
 use crate::{await_none_connected, logged};
 
@@ -211,4 +211,59 @@ fn a_close_of_the_server_is_not_the_clients() {
         assert_eq!((response.field("connection"), response.field("x-hop")), (None, None));
     }
     assert_eq!(origin.accepted(), 3);
+}
+
+/// A server that dies with a connection of the pool in use: another one is asked instead.
+#[test]
+fn another_server_takes_over_from_one_that_dies() {
+    let listener = Listener::bind(&loopback()).unwrap();
+    let address = listener.address();
+    let dying = std::thread::spawn(move || {
+        let mut connection = Connection::new(listener.accept().unwrap());
+        drop(listener);
+        connection.read_request().unwrap();
+        connection.send(ok("dying"));
+        let _second = connection.read_request();
+    });
+    let lasting = HttpOrigin::answering(ok("lasting"));
+    let proxy = Launch::http("splice", &[&address, lasting.address()]).start();
+    let mut client = Connection::open(&proxy.address());
+    let answers: Vec<String> = (0..4).map(|_| client.exchange(get("/")).text()).collect();
+    assert_eq!(answers.iter().filter(|it| *it == "dying").count(), 1, "{answers:?}");
+    assert_eq!(answers.iter().filter(|it| *it == "lasting").count(), 3, "{answers:?}");
+    dying.join().unwrap();
+}
+
+/// Each upstream has its own time, whichever was used first.
+#[test]
+fn a_short_wait_is_not_made_longer_by_another_upstream() {
+    let origin = HttpOrigin::echo();
+    let address = origin.address();
+    let proxy = Launch::configured(&format!(
+        r#"
+        [process]
+        workers = 1
+        [admin]
+        bind = "127.0.0.1:0"
+        [listeners.http]
+        bind = ["127.0.0.1:0"]
+        protocol = "http"
+        upstream = "long"
+        [[listeners.http.routes]]
+        path = "/short"
+        upstream = "short"
+        [upstreams.long]
+        servers = ["{address}"]
+        pool.idle_timeout = "1h"
+        [upstreams.short]
+        servers = ["{address}"]
+        pool.idle_timeout = "200ms"
+        "#
+    ))
+    .start();
+    let mut client = Connection::open(&proxy.address());
+    assert_eq!(client.exchange(get("/")).status(), 200);
+    assert_eq!(client.exchange(get("/short")).status(), 200);
+    proxy.await_metric(REQUESTS, &[], |requests| requests == 2.0);
+    await_idle(&proxy, 1.0);
 }

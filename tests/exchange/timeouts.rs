@@ -33,6 +33,20 @@ fn a_head_that_does_not_end_is_408() {
     await_none_in_flight(&proxy);
 }
 
+/// Its line tells of nothing that was sent for a request before it.
+#[test]
+fn a_head_that_does_not_end_begins_with_clean_books() {
+    let origin = HttpOrigin::answering(crate::support::http::ok(&"x".repeat(100_000)));
+    let proxy = with_timeout(&origin, "request_head", "200ms").start();
+    let mut client = Connection::open(&proxy.address());
+    assert_eq!(client.exchange(get("/")).status(), 200);
+    client.send("GET / HTTP/1.1\r\nHost: a");
+    assert_eq!(client.read_response("GET").status(), 408);
+    let line = logged(&proxy, "status", 408);
+    let sent = &line["downstream_bytes"];
+    assert!(sent.as_u64().is_some_and(|sent| sent < 1000), "{line}");
+}
+
 /// Bytes that keep coming do not make the time for a head longer.
 #[test]
 fn a_slow_head_is_408_however_steady_it_is() {

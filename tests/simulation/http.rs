@@ -10,6 +10,10 @@
 //!
 //! | planted | found by |
 //! |---|---|
+//! | what follows a refused part of a body is read as body | nonsense is answered, not cut off |
+//! | half a request resets the connection | answers before it arrive whole |
+//! | a drain forgets clients whose event has not come | what had come is answered |
+//! | bytes read ahead are not counted | memory in the books is memory held |
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -42,7 +46,7 @@ use spliceway::snapshot::WorkerReport;
 
 use crate::fake_kernel::{FakeKernel, FakeListener};
 use crate::http_peers::{Client, Outcome};
-use crate::http_plan::{Break, Framing, Manners, Plan};
+use crate::http_plan::{Break, Flaw, Framing, Manners, Plan};
 use crate::world::{Faults, Sabotage, Shared, Socket, World};
 use crate::{LOW_WATER, MODES, for_seeds};
 
@@ -50,11 +54,21 @@ const CLIENTS: usize = 10;
 const STEPS_WITH_FAULTS: usize = 300;
 const STEPS_TO_END_MAX: usize = 20_000;
 const TURNS_IN_A_ROW_MAX: usize = 5_000;
+/// By seed: a turn may end anywhere.
+const TURN_BYTES_MAX: [usize; 4] = [20_000, 500, 4_000, 150_000];
 /// Shorter than most pauses of the world, so that both reuse and sweeping happen.
 const IDLE_TIMEOUT: Duration = Duration::from_millis(400);
 
-fn config(mode: RelayMode) -> Config {
-    let hour = Duration::from_secs(3600);
+/// For peers that go on: nothing comes as late as this.
+const PATIENT: Duration = Duration::from_secs(3600);
+/// For peers that fall silent.
+const IMPATIENT: Duration = Duration::from_secs(2);
+/// After so long nobody who is silent is waited for: attempts to connect, an answer that tells of
+/// them and is not read, a connection that lingers, and what is looked at twice; and all that
+/// again for those who waited for a place meanwhile.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+
+fn config(mode: RelayMode, timeout: Duration) -> Config {
     let relay = Relay { mode, pipe_size: 1 << 18, low_water: Some(LOW_WATER * 40) };
     let forward = Forward {
         upstream: UpstreamId(0),
@@ -75,12 +89,12 @@ fn config(mode: RelayMode) -> Config {
             request_body_max: None,
         },
         timeouts: HttpTimeouts {
-            request_head: hour,
-            request_body: hour,
-            response_head: hour,
-            response_body: hour,
-            keep_alive: hour,
-            lingering: hour,
+            request_head: timeout,
+            request_body: timeout,
+            response_head: timeout,
+            response_body: timeout,
+            keep_alive: timeout,
+            lingering: timeout,
         },
         forwarded: ForwardedPolicy {
             trust: TrustedPeers::default(),
@@ -93,6 +107,8 @@ fn config(mode: RelayMode) -> Config {
     let mut config = crate::config(mode);
     config.listeners[0].protocol = Protocol::Http(Box::new(http));
     config.listeners[0].relay = relay;
+    config.listeners[0].timeouts.idle = timeout;
+    config.listeners[0].timeouts.half_closed = timeout;
     config.upstreams[0].pool.idle_max = 2;
     config.upstreams[0].pool.idle_timeout = IDLE_TIMEOUT;
     config
@@ -127,6 +143,17 @@ impl Simulation {
         manners: Manners,
         sabotage: Sabotage,
     ) -> Simulation {
+        Simulation::with_timeout(seed, mode, faults, manners, sabotage, PATIENT)
+    }
+
+    fn with_timeout(
+        seed: u64,
+        mode: RelayMode,
+        faults: Faults,
+        manners: Manners,
+        sabotage: Sabotage,
+        timeout: Duration,
+    ) -> Simulation {
         let mut world = World::new(seed, faults, sabotage);
         world.registry.manners = manners;
         world.registry.seed = seed;
@@ -134,12 +161,12 @@ impl Simulation {
         let world = Rc::new(RefCell::new(world));
         let setup = Setup {
             index: 0,
-            config: Arc::new(config(mode)),
+            config: Arc::new(config(mode, timeout)),
             plan: Arc::new(machine_plan(mode)),
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),
             report: Arc::new(WorkerReport::default()),
-            turn_bytes_max: 20_000,
+            turn_bytes_max: TURN_BYTES_MAX[seed as usize % TURN_BYTES_MAX.len()],
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
         worker.add_listener(FakeListener, ListenerId(0), false).unwrap();
@@ -190,7 +217,8 @@ impl Simulation {
                     Conduit::Stuck { bytes, .. } => stuck += bytes.len() as u64,
                 }
             }
-            if let Phase::Idle { .. } = connection.phase {
+            stuck += connection.unread.iter().map(Unread::memory).sum::<usize>() as u64;
+            if let (Phase::Idle { .. }, false) = (connection.phase, connection.queued) {
                 assert!(connection.exchange.is_none() && connection.upstream.is_none());
                 let memory: usize = connection.unread.iter().map(Unread::memory).sum();
                 assert_eq!(memory, 0, "between requests a connection holds no memory");
@@ -206,6 +234,11 @@ impl Simulation {
                 Conduit::Empty | Conduit::Scratch { .. } => {}
             }
         }
+        let account = self.worker.account();
+        let begun = self.worker.http_connections().filter(|it| it.exchange.is_some()).count();
+        let upgraded =
+            self.worker.connections().filter(|tunnel| tunnel.upgraded_by.is_some()).count();
+        assert_eq!(account.exchanges_in_flight(), (begun + upgraded) as i64);
         let supplies = self.worker.supplies();
         let usage = supplies.pipes.usage();
         assert_eq!((supplies.piped_bytes, supplies.stuck_bytes), (piped, stuck));
@@ -215,6 +248,8 @@ impl Simulation {
         let upstreams = self.worker.upstreams();
         assert_eq!(upstreams.len(), upstreams.idle() + serving, "each has an owner or is idle");
         assert!(upstreams.idle() <= 4, "pool.idle_max is a bound");
+        let open = upstreams.connected() + self.worker.connections().count();
+        assert_eq!(account.upstream_connections(), [open as i64, upstreams.idle() as i64]);
     }
 
     /// What could move has an event coming, which the world would have pending, or is in the run
@@ -309,7 +344,7 @@ impl Simulation {
         for (plan, outcome) in client.plans.iter().zip(&client.outcomes) {
             let is_allowed = match outcome {
                 Outcome::Served => may_be_served(plan),
-                Outcome::Own(400) => plan.is_malformed,
+                Outcome::Own(400) => plan.flaw != Flaw::None,
                 Outcome::Own(502) => self.may_fail(plan),
                 Outcome::Own(503 | 504) => self.is_loose,
                 Outcome::Own(_) => false,
@@ -331,7 +366,11 @@ impl Simulation {
                 client.outcomes
             );
             let is_short = !matches!(next.response, Framing::UntilEnd(_));
-            assert!(is_cut || is_short || self.is_loose, "a body that ends with its stream is cut");
+            let is_none = matches!(next.flaw, Flaw::End(_));
+            assert!(
+                is_cut || is_short || is_none || self.is_loose,
+                "a body that ends with its stream is cut"
+            );
         }
     }
 
@@ -359,14 +398,20 @@ impl Simulation {
         // A server that closes while the request still comes resets the connection by that.
         let is_endless = matches!(plan.response, Framing::UntilEnd(_));
         let resets = plan.is_early && is_endless && plan.body != Framing::None;
-        plan.breaks != Break::Never || resets || self.is_loose
+        // An answer that has begun cannot be taken back when the request turns out to be none.
+        let is_no_request = match plan.flaw {
+            Flaw::None | Flaw::Field => false,
+            Flaw::Chunk(_) => plan.is_early,
+            Flaw::End(_) => true,
+        };
+        plan.breaks != Break::Never || resets || is_no_request || self.is_loose
     }
 }
 
 /// Whether a whole response can be seen.
 fn may_be_served(plan: &Plan) -> bool {
     match plan.breaks {
-        Break::Never => !plan.is_malformed,
+        Break::Never => plan.flaw == Flaw::None || (plan.is_early && plan.flaw != Flaw::Field),
         // Nobody can tell that this is not the end of it.
         Break::End(_) if matches!(plan.response, Framing::UntilEnd(_)) => true,
         Break::Reset(_) if matches!(plan.response, Framing::UntilEnd(_)) => {
@@ -443,9 +488,22 @@ fn http_early_answers_and_surplus() {
 
 #[test]
 fn http_stale_connections_and_nonsense() {
-    let manners = Manners { idle_close: 30, clients_send_nonsense: true, ..Manners::default() };
+    let manners = Manners {
+        idle_close: 30,
+        clients_send_nonsense: true,
+        clients_break: true,
+        ..Manners::default()
+    };
     for_seeds("http_stale_connections_and_nonsense", 0..300, |seed| {
         run_all_modes(seed, SHORT, manners);
+    });
+}
+
+#[test]
+fn http_clients_that_wait_for_nothing() {
+    let manners = Manners { all_hurry: true, ..Manners::default() };
+    for_seeds("http_clients_that_wait_for_nothing", 0..60, |seed| {
+        run_all_modes(seed, Faults::NONE, manners);
     });
 }
 
@@ -468,8 +526,10 @@ fn http_everything_at_once() {
         servers_send_surplus: true,
         idle_close: 20,
         clients_send_nonsense: true,
+        clients_break: true,
         clients_half_close: true,
         clients_upgrade: true,
+        all_hurry: false,
     };
     for_seeds("http_everything_at_once", 0..400, |seed| run_all_modes(seed, faults, manners));
 }
@@ -493,13 +553,19 @@ fn http_drains() {
             Sabotage::None,
         );
         for step in 0..100 {
-            if step < CLIENTS / 2 {
+            if step < CLIENTS / 2 - 1 {
                 simulation.world.borrow_mut().client_connects();
             }
             simulation.world.borrow_mut().step();
             simulation.pump();
             simulation.advance();
         }
+        // What is in the kernel when the drain begins, the worker has not seen.
+        simulation.world.borrow_mut().client_connects();
+        for _ in 0..20 {
+            simulation.world.borrow_mut().step();
+        }
+        let asking: Vec<u32> = simulation.world.borrow().clients_unread().collect();
         let until = simulation.now + Duration::from_secs(3600);
         simulation.worker.drain(until, simulation.now);
         simulation.world.borrow_mut().behave();
@@ -519,9 +585,55 @@ fn http_drains() {
         for _ in 0..50 {
             simulation.world.borrow_mut().step();
         }
-        for (client, socket) in simulation.world.borrow().http_clients() {
+        let world = simulation.world.borrow();
+        for (client, socket) in world.http_clients() {
             assert!(!socket.saw_reset && !client.is_in_response(), "what was begun is whole");
         }
+        for (client, socket) in asking.iter().filter_map(|id| world.http_client(*id)) {
+            let is_answered = !client.outcomes.is_empty();
+            assert!(is_answered, "what had come is answered: {client:?} {socket:?}");
+        }
+    });
+}
+
+/// Everybody falls silent at once, wherever he is: nobody sends, reads or closes any more. Every
+/// wait is bounded, so after a while nothing is left of it.
+#[test]
+fn http_peers_that_fall_silent() {
+    let manners = Manners {
+        servers_break: true,
+        servers_answer_early: true,
+        clients_send_nonsense: true,
+        clients_break: true,
+        clients_half_close: true,
+        clients_upgrade: true,
+        ..Manners::default()
+    };
+    let faults = Faults { connect_refused: 50, connect_never: 100, ..SHORT };
+    for_seeds("http_peers_that_fall_silent", 0..200, |seed| {
+        let (mode, none) = (MODES[seed as usize % MODES.len()], Sabotage::None);
+        let mut simulation = Simulation::with_timeout(seed, mode, faults, manners, none, IMPATIENT);
+        for step in 0..50 + seed as usize % 100 {
+            if step % 10 == 0 {
+                simulation.world.borrow_mut().client_connects();
+            }
+            simulation.world.borrow_mut().step();
+            simulation.pump();
+            simulation.advance();
+        }
+        let until = simulation.now + SILENCE_MAX;
+        while simulation.now < until {
+            simulation.advance();
+            simulation.pump();
+        }
+        let worker = &simulation.worker;
+        let left = worker.http_connections().next();
+        let left = left.map(|it| (it.phase, &it.exchange, it.relay.clone()));
+        assert!(left.is_none(), "it waits for ever: {left:#?}");
+        assert!(worker.connections().next().is_none() && worker.upstreams().is_empty());
+        assert_eq!(worker.account().exchanges_in_flight(), 0);
+        let world = simulation.world.borrow();
+        assert!(world.sockets.iter().all(|(id, socket)| socket.closed || world.waits(*id)));
     });
 }
 

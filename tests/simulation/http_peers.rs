@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 
-use crate::http_plan::{Break, Framing, Manners, Plan, SURPLUS, plan, stream_bytes};
+use crate::http_plan::{Break, Flaw, Framing, Manners, Plan, SURPLUS, plan, stream_bytes};
 use crate::http_wire::{BodyReader, Head, Reading};
 use crate::world::Socket;
 
@@ -134,9 +134,9 @@ impl Client {
             outcomes: Vec::new(),
             is_told_to_close: false,
             begun: 0,
-            pipelines: rng.bool(),
+            pipelines: manners.all_hurry || rng.bool(),
             half_closes: manners.clients_half_close && rng.bool(),
-            pace: Pace::new(rng),
+            pace: if manners.all_hurry { Pace::BEHAVING } else { Pace::new(rng) },
             outbox: Vec::new(),
             inbox: Vec::new(),
             response: None,
@@ -173,7 +173,8 @@ impl Client {
         let has_sent = has_sent && (self.tunnel.is_some() || !will_upgrade || has_all);
         let is_over = (socket.saw_fin && self.tunnel.is_none())
             || (has_all && self.response.is_none() && has_sent);
-        if !self.has_finished && (is_over || (has_sent && self.half_closes)) {
+        let is_short = matches!(self.plans.last(), Some(Plan { flaw: Flaw::End(_), .. }));
+        if !self.has_finished && (is_over || (has_sent && (self.half_closes || is_short))) {
             self.has_finished = true;
             socket.fin = true;
             socket.raise();
@@ -272,9 +273,9 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(rng: &mut Rng) -> Server {
+    pub fn new(manners: &Manners, rng: &mut Rng) -> Server {
         Server {
-            pace: Pace::new(rng),
+            pace: if manners.all_hurry { Pace::BEHAVING } else { Pace::new(rng) },
             stops_reading: rng.u32(0..4) == 0,
             outbox: Vec::new(),
             inbox: Vec::new(),
@@ -341,7 +342,7 @@ impl Server {
             let plan = registry.plan(key);
             assert_eq!(method, plan.method);
             assert_eq!(head.value("host"), Some("sim"));
-            assert!(!plan.is_malformed, "nothing of a refused request goes on");
+            assert!(plan.flaw != Flaw::Field, "nothing of a refused request goes on");
             if let Some([_, length]) = plan.upgrade {
                 self.outbox.extend(plan.response_bytes());
                 self.outbox.extend(stream_bytes(plan.response_stream(), length));
@@ -360,6 +361,7 @@ impl Server {
         body.read(&mut self.inbox);
         if body.reading == Reading::Done && !std::mem::replace(&mut self.has_whole, true) {
             assert_eq!(body.received, plan.body.length(), "the whole body");
+            assert_eq!(plan.flaw, Flaw::None, "what is refused never looks whole");
             let served = registry.served.entry(plan.key).or_default();
             *served += 1;
             assert!(*served == 1 || plan.is_idempotent(), "a POST arrives twice");

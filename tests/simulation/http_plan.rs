@@ -36,6 +36,18 @@ pub enum Break {
     Reset(usize),
 }
 
+/// What is wrong with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    None,
+    /// Its head is malformed.
+    Field,
+    /// There is nonsense behind so many chunks of its body, and the rest follows.
+    Chunk(usize),
+    /// The client ends its stream after so many bytes of it.
+    End(usize),
+}
+
 /// What nobody asked for.
 pub const SURPLUS: &[u8] = b"HTTP/1.1 200 X\r\nX-Key: 0\r\nContent-Length: 0\r\n\r\n";
 
@@ -57,8 +69,7 @@ pub struct Plan {
     /// The server sends [`SURPLUS`] with the last bytes of its response. (Nobody could tell one
     /// that comes later from the next response.)
     pub has_surplus: bool,
-    /// The head is malformed.
-    pub is_malformed: bool,
+    pub flaw: Flaw,
     /// Both sides leave HTTP: so many bytes of the request's stream then go one way and so many of
     /// the response's the other.
     pub upgrade: Option<[usize; 2]>,
@@ -75,13 +86,18 @@ pub struct Manners {
     /// Idle connections are closed by servers, of 1000 chances in a step.
     pub idle_close: u32,
     pub clients_send_nonsense: bool,
+    /// Clients end their stream in the middle of a request.
+    pub clients_break: bool,
     pub clients_upgrade: bool,
+    /// Clients send one large request after the other and wait for nothing, and servers are quick:
+    /// a turn ends in the middle of what can be done at once.
+    pub all_hurry: bool,
     /// Clients half-close behind their last request, of 1000 chances.
     pub clients_half_close: bool,
 }
 
 fn framing(rng: &mut Rng) -> Framing {
-    let sizes = [0, 1, 500, 9_000, 40_000, 120_000];
+    let sizes = [0, 1, 500, 9_000, 40_000, 120_000, 250_000];
     let longest = sizes[rng.usize(0..sizes.len())];
     let length = rng.usize(0..=longest);
     match rng.u32(0..5) {
@@ -96,7 +112,10 @@ fn framing(rng: &mut Rng) -> Framing {
 pub fn plan(seed: u64, key: u64, manners: &Manners) -> Plan {
     let mut rng = Rng::with_seed(seed.wrapping_mul(1_000_033) ^ key.wrapping_mul(77_777));
     let is_old = rng.u32(0..8) == 0;
-    let method = ["GET", "GET", "GET", "HEAD", "POST", "PUT"][rng.usize(0..6)];
+    let method = match manners.all_hurry {
+        true => ["GET", "PUT"][rng.usize(0..2)],
+        false => ["GET", "GET", "GET", "HEAD", "POST", "PUT"][rng.usize(0..6)],
+    };
     let body = match method {
         "POST" | "PUT" => match framing(&mut rng) {
             Framing::Chunked(length, _) if is_old => Framing::Length(length),
@@ -112,7 +131,8 @@ pub fn plan(seed: u64, key: u64, manners: &Manners) -> Plan {
     if matches!(status, 204 | 304) {
         response = Framing::None;
     }
-    let closes = rng.u32(0..8) == 0 || matches!(response, Framing::UntilEnd(_));
+    let closes =
+        (rng.u32(0..8) == 0 && !manners.all_hurry) || matches!(response, Framing::UntilEnd(_));
     let at = rng.usize(0..=response.length() + 60);
     let breaks = match rng.u32(0..8) {
         0 if manners.servers_break => Break::End(at),
@@ -127,6 +147,13 @@ pub fn plan(seed: u64, key: u64, manners: &Manners) -> Plan {
         // Where it may be refused, what is sent in haste would be taken for a request.
         return upgrading(key, lengths, rng.bool() && !manners.servers_break);
     }
+    let is_chunked = matches!(body, Framing::Chunked(..));
+    let flaw = match rng.u32(0..12) {
+        0 if manners.clients_send_nonsense => Flaw::Field,
+        1..=3 if manners.clients_send_nonsense && is_chunked => Flaw::Chunk(rng.usize(0..3)),
+        4..=5 if manners.clients_break => Flaw::End(rng.usize(0..body.length() + 60)),
+        _ => Flaw::None,
+    };
     Plan {
         key,
         method,
@@ -139,7 +166,7 @@ pub fn plan(seed: u64, key: u64, manners: &Manners) -> Plan {
         is_early: rng.u32(0..4) == 0 && manners.servers_answer_early,
         breaks,
         has_surplus,
-        is_malformed: rng.u32(0..12) == 0 && manners.clients_send_nonsense,
+        flaw,
         upgrade: None,
         is_hasty: false,
     }
@@ -159,7 +186,7 @@ fn upgrading(key: u64, lengths: [usize; 2], is_hasty: bool) -> Plan {
         is_early: false,
         breaks: Break::Never,
         has_surplus: false,
-        is_malformed: false,
+        flaw: Flaw::None,
         upgrade: Some(lengths),
         is_hasty,
     }
@@ -188,13 +215,18 @@ impl Plan {
     pub fn request_bytes(&self) -> Vec<u8> {
         let version = if self.is_old { "1.0" } else { "1.1" };
         let mut head = format!("{} /k/{} HTTP/{version}\r\nHost: sim\r\n", self.method, self.key);
-        if self.is_malformed {
+        if self.flaw == Flaw::Field {
             head.push_str("Bad Field: x\r\n");
         }
         if self.upgrade.is_some() {
             head.push_str("Connection: upgrade\r\nUpgrade: sim\r\n");
         }
-        write_message(head, self.body, self.request_stream(), true)
+        let nonsense = if let Flaw::Chunk(at) = self.flaw { Some(at) } else { None };
+        let mut bytes = write_message(head, self.body, self.request_stream(), true, nonsense);
+        if let Flaw::End(at) = self.flaw {
+            bytes.truncate(at.min(bytes.len() - 1));
+        }
+        bytes
     }
 
     /// What the server sends, up to where it breaks off.
@@ -211,7 +243,7 @@ impl Plan {
             head.push_str("Connection: upgrade\r\nUpgrade: sim\r\n");
         }
         let has_body = self.method != "HEAD" && !matches!(self.status, 204 | 304);
-        bytes.extend(write_message(head, self.response, self.response_stream(), has_body));
+        bytes.extend(write_message(head, self.response, self.response_stream(), has_body, None));
         if let Break::End(at) | Break::Reset(at) = self.breaks {
             bytes.truncate(at);
         }
@@ -230,7 +262,14 @@ impl Plan {
     }
 }
 
-fn write_message(mut head: String, framing: Framing, stream: u64, has_body: bool) -> Vec<u8> {
+/// Writes a message, with something that is no chunk behind the first `nonsense` chunks.
+fn write_message(
+    mut head: String,
+    framing: Framing,
+    stream: u64,
+    has_body: bool,
+    nonsense: Option<usize>,
+) -> Vec<u8> {
     let body: Vec<u8> = stream_bytes(stream, framing.length()).collect();
     match framing {
         Framing::None | Framing::UntilEnd(_) => {}
@@ -244,10 +283,18 @@ fn write_message(mut head: String, framing: Framing, stream: u64, has_body: bool
     }
     match framing {
         Framing::Chunked(_, chunk) => {
-            for piece in body.chunks(chunk.max(1)) {
+            let count = body.len().div_ceil(chunk.max(1));
+            let nonsense = nonsense.map(|at| at.min(count));
+            for (index, piece) in body.chunks(chunk.max(1)).enumerate() {
+                if nonsense == Some(index) {
+                    bytes.extend_from_slice(b"nonsense\r\n");
+                }
                 bytes.extend(format!("{:x}\r\n", piece.len()).into_bytes());
                 bytes.extend_from_slice(piece);
                 bytes.extend_from_slice(b"\r\n");
+            }
+            if nonsense == Some(count) {
+                bytes.extend_from_slice(b"nonsense\r\n");
             }
             bytes.extend_from_slice(b"0\r\nX-Trailer: 1\r\n\r\n");
         }

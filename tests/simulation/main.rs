@@ -2,7 +2,8 @@
 //!
 //! After every turn the invariants of DESIGN hold; once the faults have stopped, every byte that
 //! can arrive does, and every connection ends. To run one seed again, with what it prints:
-//! `SPLICEWAY_SEED=1234 cargo test --test simulation`.
+//! `SPLICEWAY_SEED=1234 cargo test --test simulation`; to run more of them, for minutes or hours:
+//! `SPLICEWAY_SEEDS=20000 cargo test --test simulation`.
 //!
 //! That the checks can fail is proved by [`sabotage`], which breaks the kernel's promises. Bugs
 //! that were planted in the proxy by hand, and which check found each:
@@ -323,14 +324,14 @@ impl Simulation {
     }
 }
 
-/// Runs many seeds, or the one that the environment names; a failure prints its seed.
+/// Runs many seeds, or as many as the environment says, or the one that it names; a failure prints
+/// its seed.
 fn for_seeds(name: &str, seeds: std::ops::Range<u64>, run: impl Fn(u64)) {
-    let seeds = match std::env::var("SPLICEWAY_SEED") {
-        Ok(seed) => {
-            let seed = seed.parse().expect("SPLICEWAY_SEED is a number");
-            seed..seed + 1
-        }
-        Err(_) => seeds,
+    let number = |name| Some(std::env::var(name).ok()?.parse::<u64>().expect("a number"));
+    let seeds = match (number("SPLICEWAY_SEED"), number("SPLICEWAY_SEEDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, Some(count)) => 0..count,
+        (None, None) => seeds,
     };
     for seed in seeds {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed)));

@@ -10,6 +10,7 @@ use spliceway::id::{ConnectionId, Token};
 use spliceway::relay::Readiness;
 
 use crate::http_peers::{Client, Peer, Registry, Server};
+use crate::http_plan::{Flaw, Plan};
 
 /// Requests of one client of HTTP, at most.
 pub const REQUESTS_MAX: u64 = 6;
@@ -444,7 +445,8 @@ impl World {
     pub fn new_socket(&mut self, stream: u64) -> u32 {
         self.next_id += 1;
         let smallest = if self.behaves { SEND_BUFFER_BEHAVING } else { 1 };
-        let send_buffer = self.rng.usize(smallest..40_000);
+        let largest = [40_000, 40_000, 300_000][self.rng.usize(0..3)];
+        let send_buffer = self.rng.usize(smallest..largest);
         let id = self.next_id;
         let mut socket = Socket::new(stream, self.script(stream), send_buffer);
         socket.refuses_splice = self.chance(self.faults.splice_refused);
@@ -487,9 +489,10 @@ impl World {
             let requests = 1 + self.registry.plan(first).response_stream() % REQUESTS_MAX;
             let mut plans: Vec<_> =
                 (first..first + requests).map(|key| self.registry.plan(key)).collect();
-            // Nothing follows an upgrade.
-            let upgrade = plans.iter().position(|plan| plan.upgrade.is_some());
-            plans.truncate(upgrade.map_or(plans.len(), |last| last + 1));
+            // Nothing follows an upgrade, nor the end of the stream.
+            let is_last = |plan: &Plan| plan.upgrade.is_some() || matches!(plan.flaw, Flaw::End(_));
+            let last = plans.iter().position(is_last);
+            plans.truncate(last.map_or(plans.len(), |last| last + 1));
             let client = Client::new(plans, &self.registry.manners, &mut self.rng);
             self.socket(id).http = Some(Peer::Client(client));
         }
@@ -557,11 +560,32 @@ impl World {
 
     /// The worker watches a connection to a server of HTTP.
     pub fn watched_server(&mut self, id: u32) {
-        let mut server = Peer::Server(Server::new(&mut self.rng));
+        let mut server = Peer::Server(Server::new(&self.registry.manners, &mut self.rng));
         if self.behaves {
             server.behave();
         }
         self.socket(id).http = Some(server);
+    }
+
+    /// Whether a client was not accepted yet.
+    pub fn waits(&self, id: u32) -> bool {
+        self.backlog.contains(&id)
+    }
+
+    /// The clients whose first bytes nobody has read.
+    pub fn clients_unread(&self) -> impl Iterator<Item = u32> {
+        let is_unread = |socket: &Socket| socket.taken == 0 && !socket.incoming.is_empty();
+        let clients = self.sockets.iter().filter(move |(_, socket)| is_unread(socket));
+        clients.filter(|(_, it)| matches!(it.http, Some(Peer::Client(_)))).map(|(id, _)| *id)
+    }
+
+    /// A client that speaks HTTP.
+    pub fn http_client(&self, id: u32) -> Option<(&Client, &Socket)> {
+        let socket = &self.sockets[&id];
+        match &socket.http {
+            Some(Peer::Client(client)) => Some((client, socket)),
+            _ => None,
+        }
     }
 
     /// The clients that speak HTTP.
@@ -588,6 +612,10 @@ impl World {
         }
         for socket in self.sockets.values_mut() {
             if std::mem::take(&mut socket.has_edge) && !socket.closed {
+                // epoll(7) looks again at what holds when the event is taken: an error that
+                // somebody has read meanwhile is not reported any more.
+                socket.raise();
+                socket.has_edge = false;
                 let token = socket.token.expect("only watched sockets have edges");
                 edges.push((token, std::mem::take(&mut socket.edge)));
             }

@@ -88,14 +88,20 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// Nothing has moved for too long.
     pub(super) fn on_timeout(&mut self, exchange: &mut Exchange, timeout: Timeout) {
-        let is_held = self.connection.relay.lane(Direction::Upstream).held() > 0;
-        let (status, reason) = match timeout {
-            // The server does not take what the client has sent.
-            Timeout::RequestBody if is_held => (504, CloseReason::ResponseTimeout),
-            Timeout::RequestBody => (408, CloseReason::RequestTimeout),
-            Timeout::ResponseHead | Timeout::ResponseBody => (504, CloseReason::ResponseTimeout),
+        let holds = |direction| self.connection.relay.lane(direction).held() > 0;
+        let is_servers = match timeout {
+            // It does not take what the client has sent.
+            Timeout::RequestBody => holds(Direction::Upstream),
+            Timeout::ResponseHead => true,
+            // Or the client does not take what there is for it.
+            Timeout::ResponseBody => !holds(Direction::Downstream),
         };
-        if let (504, Some((upstream, server))) = (status, Self::server(exchange)) {
+        let (status, reason) = match timeout {
+            Timeout::RequestBody if !is_servers => (408, CloseReason::RequestTimeout),
+            _ => (504, CloseReason::ResponseTimeout),
+        };
+        let server = Self::server(exchange).filter(|_| self.connection.upstream.is_some());
+        if let (true, Some((upstream, server))) = (is_servers, server) {
             self.account.server_failed(upstream, server, FaultKind::TimedOut);
         }
         self.fail(exchange, status, reason);

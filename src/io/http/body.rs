@@ -17,7 +17,10 @@ impl<K: Kernel> Turn<'_, K> {
     pub(super) fn pump(&mut self, exchange: &mut Exchange, direction: Direction) {
         let index = direction.index();
         let mode = self.relay_mode(exchange);
-        while self.connection.relay.lane(direction).next() == Step::Boundary {
+        // A body that is refused on the way moves no further.
+        while exchange.progress.is_moving(direction)
+            && self.connection.relay.lane(direction).next() == Step::Boundary
+        {
             self.settle_moved(exchange, direction);
             let lane = self.connection.relay.lane(direction);
             let body = &mut exchange.bodies[index];

@@ -96,6 +96,10 @@ impl<K: Kernel> Turn<'_, K> {
             return;
         }
         self.connection.unread[UP.index()] = Unread::default();
+        if let Some(bytes) = self.connection.relay.lane_mut(UP).take_low_water_change() {
+            // With the mark of an upload that nobody takes, less would be heard in vain.
+            let _unmarked = self.kernel.set_low_water(&self.connection.client, bytes).is_err();
+        }
         // ENOTCONN: the client is gone, which the next read finds out.
         let _gone = self.kernel.shutdown_write(&self.connection.client).is_err();
         let until = self.now + http.timeouts.lingering;
@@ -125,12 +129,17 @@ impl<K: Kernel> Turn<'_, K> {
         Next::Go
     }
 
-    /// The worker drains: a connection that has nothing to do is closed.
-    pub(in crate::io) fn drain(&mut self) {
-        let has_nothing = self.connection.unread[UP.index()].is_empty();
-        if let (Phase::Idle { .. }, true) = (self.connection.phase, has_nothing) {
+    /// The worker drains: a connection that has nothing to do is closed. A request that has come
+    /// already is answered, also one whose event has not; to close on it would be a reset. Returns
+    /// whether to come back without an event.
+    pub(in crate::io) fn drain(&mut self) -> bool {
+        let Phase::Idle { .. } = self.connection.phase else { return false };
+        self.connection.relay.lane_mut(UP).on_readable(false);
+        let more = self.run();
+        if let Phase::Idle { .. } = self.connection.phase {
             self.end(End::orderly(CloseReason::Completed));
         }
+        more
     }
 
     /// The connection is cut, whatever it is doing.

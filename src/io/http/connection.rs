@@ -8,7 +8,7 @@ use crate::error::{Direction, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::Phase;
 use crate::id::{Generation, ListenerId, UpstreamConnectionId};
-use crate::io::conduit::Conduit;
+use crate::io::conduit::{Conduit, Supplies};
 use crate::io::connection::Accepted;
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
@@ -48,6 +48,8 @@ pub struct HttpConnection<K: Kernel> {
     pub conduits: [Conduit<K::Pipe>; 2],
     /// What was read of each direction and is not used yet.
     pub unread: [Unread; 2],
+    /// How much memory of that the worker's supplies know of, in bytes.
+    pub unread_counted: u64,
     /// What was counted of each lane's bytes.
     pub counted: [Totals; 2],
     /// When to look after bytes that a source keeps back.
@@ -89,6 +91,7 @@ impl<K: Kernel> HttpConnection<K> {
             relay,
             conduits: [Conduit::Empty, Conduit::Empty],
             unread: Default::default(),
+            unread_counted: 0,
             counted: Default::default(),
             tail: TailWatch::default(),
             expectation: Expectation::default(),
@@ -97,6 +100,14 @@ impl<K: Kernel> HttpConnection<K> {
             weight: Weight::default(),
             queued: false,
         }
+    }
+
+    /// Has the worker know what memory the unread bytes take: it reads less at once where that
+    /// is spent.
+    pub fn count_unread(&mut self, supplies: &mut Supplies<K>) {
+        let memory = self.unread.iter().map(Unread::memory).sum::<usize>() as u64;
+        supplies.stuck_bytes = supplies.stuck_bytes + memory - self.unread_counted;
+        self.unread_counted = memory;
     }
 
     /// An event of one of the sockets.

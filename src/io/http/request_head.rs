@@ -33,7 +33,8 @@ impl<K: Kernel> Turn<'_, K> {
             (Some(kind), ..) => self.end(End::cut(CloseReason::of_fault(direction.source(), kind))),
             // Between requests a client may go.
             (None, true, None) => self.end(End::orderly(CloseReason::Completed)),
-            (None, true, Some(_)) => self.end(End::cut(CloseReason::ClientError)),
+            // Half a request is none. The answers before it are whole, and may still be on the way.
+            (None, true, Some(_)) => self.end(End::orderly(CloseReason::ClientError)),
             (None, false, _) => Next::Wait,
         }
     }
@@ -51,6 +52,8 @@ impl<K: Kernel> Turn<'_, K> {
         }
         let exchange = slot.get_or_insert_with(|| {
             self.account.exchange_began(self.connection.listener);
+            self.connection.relay.restart(RelayMode::Copy, [None; 2]);
+            self.connection.counted = Default::default();
             self.desk.take(timeouts, self.now)
         });
         match exchange.request.parse(bytes, &http.limits.head) {
@@ -69,8 +72,6 @@ impl<K: Kernel> Turn<'_, K> {
 
     fn open_exchange(&mut self, exchange: &mut Exchange) {
         self.connection.phase = Phase::Exchanging;
-        self.connection.relay.restart(RelayMode::Copy, [None; 2]);
-        self.connection.counted = Default::default();
         exchange.times.head_at = Some(self.now);
     }
 

@@ -99,7 +99,9 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 (Phase::Cutting { .. }, _) => Next::Wait,
             };
             match next {
-                Next::Go if exchanges >= EXCHANGES_PER_TURN_MAX => break true,
+                // An exchange that began with nothing left to read could sleep before bytes that
+                // are there.
+                Next::Go if exchanges >= EXCHANGES_PER_TURN_MAX || self.budget == 0 => break true,
                 Next::Go => {}
                 Next::Wait => break false,
                 Next::Yield => break true,
@@ -110,6 +112,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
             _ => self.hear_client(),
         }
         self.connection.exchange = slot;
+        self.connection.count_unread(self.supplies);
         let awaits_tail = self.connection.relay.awaits_tail();
         self.connection.tail.on_turn(awaits_tail, self.has_moved, self.now);
         more

@@ -7,7 +7,7 @@ use crate::balance::attempts::{AfterFailure, Attempts};
 use crate::config::{Forward, Http, RelayMode};
 use crate::error::{CloseReason, Direction, FaultKind, Side};
 use crate::exchange::Exchange;
-use crate::exchange::phase::End;
+use crate::exchange::phase::{End, Phase};
 use crate::exchange::progress::{AfterLoss, Progress, RequestProgress, status_of_connect};
 use crate::http::context::{Context, Scheme};
 use crate::http::edits::HeaderEdits;
@@ -105,7 +105,12 @@ impl<K: Kernel> Turn<'_, K> {
             return Err(FaultKind::Other);
         };
         let settings = &self.config.upstreams[upstream.index()];
-        let begun = begin_to_connect(self.kernel, self.supplies, settings, server);
+        let mut begun = begin_to_connect(self.kernel, self.supplies, settings, server);
+        let is_short = begun.as_ref().is_err_and(|it| FaultKind::of(it) == FaultKind::Exhausted);
+        if is_short && self.upstreams.idle() > 0 {
+            self.upstreams.clear(self.account);
+            begun = begin_to_connect(self.kernel, self.supplies, settings, server);
+        }
         let begun = begun.map_err(|error| FaultKind::of(&error))?;
         let id = self.upstreams.insert(begun.socket, upstream, server, self.id);
         self.connection.upstream = Some(id);
@@ -252,24 +257,24 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// Looks whether a socket has failed in this pass.
     pub(super) fn check_faults(&mut self, exchange: &mut Exchange) {
-        match self.connection.relay.fault() {
-            None => {}
-            Some((Side::Client, kind)) => {
-                exchange.end = CloseReason::of_fault(Side::Client, kind);
-                self.end(End::cut(exchange.end));
-            }
-            Some((Side::Upstream, kind)) => {
-                if exchange.progress.is_sending() {
-                    // The server takes no more; it may have answered all the same.
-                    exchange.progress.abandon(self.now);
-                    self.has_acted = true;
-                }
-                let response = self.connection.relay.lane(Direction::Downstream);
-                let has_failed = response.source_fault().is_some() && response.held() == 0;
-                if has_failed && !exchange.progress.is_over() {
-                    self.on_server_lost(exchange, kind);
-                }
-            }
+        if self.connection.phase != Phase::Exchanging {
+            return;
+        }
+        let [request, response] = Direction::ALL.map(|it| self.connection.relay.lane(it));
+        // Either socket may fail behind the other.
+        if let Some(kind) = request.source_fault().or(response.sink_fault()) {
+            exchange.end = CloseReason::of_fault(Side::Client, kind);
+            self.end(End::cut(exchange.end));
+            return;
+        }
+        let lost = response.source_fault().filter(|_| response.held() == 0);
+        if request.sink_fault().is_some() && exchange.progress.is_sending() {
+            // The server takes no more; it may have answered all the same.
+            exchange.progress.abandon(self.now);
+            self.has_acted = true;
+        }
+        if let (Some(kind), false) = (lost, exchange.progress.is_over()) {
+            self.on_server_lost(exchange, kind);
         }
     }
 

@@ -140,15 +140,17 @@ impl<K: Kernel> Worker<K> {
         self.upstreams.close(&mut self.account);
         for id in self.connection_ids() {
             let Some(mut turn) = self.http_turn(id, now) else { continue };
-            turn.drain();
+            if turn.drain() {
+                self.enqueue(id);
+            }
             self.settle_http(id, now);
         }
     }
 
-    /// An HTTP connection is cut, because the process ends.
-    pub(in crate::io) fn cut_http(&mut self, id: ConnectionId, now: Instant) {
+    /// An HTTP connection is cut, whatever it is doing.
+    pub(in crate::io) fn cut_http(&mut self, id: ConnectionId, reason: CloseReason, now: Instant) {
         let Some(mut turn) = self.http_turn(id, now) else { return };
-        turn.cut(CloseReason::DrainTimeout);
+        turn.cut(reason);
         self.settle_http(id, now);
     }
 
@@ -180,6 +182,8 @@ impl<K: Kernel> Worker<K> {
             return;
         };
         self.timers.disarm(id, &mut connection.armed);
+        connection.unread = Default::default();
+        connection.count_unread(&mut self.supplies);
         for conduit in connection.conduits {
             self.supplies.release(conduit);
         }
@@ -195,14 +199,17 @@ impl<K: Kernel> Worker<K> {
     fn upgrade(&mut self, id: ConnectionId, now: Instant) {
         let Some(place) = self.connections.get_mut(id.index as usize) else { return };
         let Slot::Http(mut http) = std::mem::replace(place, Slot::Changing) else { return };
-        let detached = http.upstream.and_then(|upstream| self.upstreams.detach(upstream));
-        let watched = detached.as_ref().is_some_and(|upstream| {
-            self.kernel.rewatch(&upstream.socket, Token::Socket(id, Side::Upstream), true).is_ok()
+        let token = Token::Socket(id, Side::Upstream);
+        let server = http.upstream.filter(|upstream| {
+            let server = self.upstreams.connection(*upstream);
+            server.is_some_and(|it| self.kernel.rewatch(&it.socket, token, true).is_ok())
         });
-        let (Some(upstream), Some(exchange), true) = (detached, http.exchange.take(), watched)
-        else {
+        let (Some(upstream), Some(exchange)) = (
+            server.and_then(|upstream| self.upstreams.detach(upstream)),
+            http.exchange.take_if(|_| server.is_some()),
+        ) else {
             *place = Slot::Http(http);
-            return self.finish_http(id, End::cut(CloseReason::UpstreamError), now);
+            return self.cut_http(id, CloseReason::UpstreamError, now);
         };
         let settings = &self.config.listeners[http.listener.index()];
         let attempts = exchange.progress.attempts().copied();
