@@ -208,6 +208,10 @@ pub fn target(bytes: &[u8]) {
         if parsed.path() != "*" {
             resolved_path(parsed.path());
         }
+        if let Some(other) = parsed.other_path() {
+            resolved_path(other);
+            assert!(!path::has_other_reading(other), "{other}");
+        }
     }
     let mut normal = String::new();
     if bytes.starts_with(b"/") && path::normalise(bytes, &mut normal).is_ok() {

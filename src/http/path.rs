@@ -4,6 +4,10 @@
 //! decoded, other encodings get upper-case digits (section 6.2.2), and slashes in a row count as
 //! one, as most servers have it. What servers are known to resolve in different ways is refused:
 //! otherwise one spelling could mean one thing to a route and another to the server behind it.
+//!
+//! Encoded slashes and parameters of segments (`;a=b`) are too common to be refused, though some
+//! servers decode the ones and drop the others. So there is a [`other_reading`] of such a path, and
+//! a request is refused only if that one leads to another route.
 
 use super::reject::RejectReason;
 
@@ -14,9 +18,9 @@ use super::reject::RejectReason;
 /// - [`RejectReason::Target`]: a byte that a path cannot hold, a `%` without two hexadecimal
 ///   digits, or an encoded NUL.
 /// - [`RejectReason::PathAboveRoot`]: more `..` than segments before it.
-/// - [`RejectReason::PathAmbiguous`]: a `..` behind an empty segment (`//`), which some servers count
-///   and others do not; a dot segment with parameters (`..;a`), or next to an encoded slash or a
-///   backslash (`..%2F`).
+/// - [`RejectReason::PathAmbiguous`]: a `..` behind a segment that some servers count and others do
+///   not, since it is empty (`//`, `/;a/`) or holds an encoded slash or backslash (`a%2Fb`); a dot
+///   segment with parameters (`..;a`), or next to an encoded slash or backslash (`..%2F`).
 pub fn normalise(path: &[u8], normal: &mut String) -> Result<(), RejectReason> {
     if let Some(text) = already_normal(path) {
         normal.push_str(text);
@@ -24,7 +28,7 @@ pub fn normalise(path: &[u8], normal: &mut String) -> Result<(), RejectReason> {
     }
     let root = normal.len();
     let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
-    let mut has_empty = false;
+    let mut is_depth_known = true;
     while let Some(segment) = segments.next() {
         let is_last = segments.peek().is_none();
         let start = normal.len();
@@ -33,13 +37,13 @@ pub fn normalise(path: &[u8], normal: &mut String) -> Result<(), RejectReason> {
         match &normal[start + 1..] {
             "" if !is_last => {
                 normal.truncate(start);
-                has_empty = true;
+                is_depth_known = false;
             }
             "." | ".." => {
                 let climbs = normal.ends_with("..");
                 normal.truncate(start);
                 if climbs {
-                    if has_empty {
+                    if !is_depth_known {
                         return Err(RejectReason::PathAmbiguous);
                     }
                     let parent = normal[root..].rfind('/').ok_or(RejectReason::PathAboveRoot)?;
@@ -50,7 +54,7 @@ pub fn normalise(path: &[u8], normal: &mut String) -> Result<(), RejectReason> {
                 }
             }
             decoded if hides_dots(decoded) => return Err(RejectReason::PathAmbiguous),
-            _ => {}
+            decoded => is_depth_known &= !decoded.starts_with(';') && !has_encoded_slash(decoded),
         }
     }
     Ok(())
@@ -106,7 +110,7 @@ fn decode(segment: &[u8], normal: &mut String) -> Result<(), RejectReason> {
 /// Whether a segment that is no dot segment would become one for a server that decodes slashes,
 /// takes backslashes for them, or cuts parameters off.
 fn hides_dots(segment: &str) -> bool {
-    if !segment.contains("%2F") && !segment.contains("%5C") && !segment.contains(';') {
+    if !has_other_reading(segment) {
         return false;
     }
     let unslashed = segment.split("%2F").flat_map(|part| part.split("%5C"));
@@ -114,6 +118,40 @@ fn hides_dots(segment: &str) -> bool {
         let plain = part.split(';').next().unwrap_or_default();
         matches!(plain, "." | "..")
     })
+}
+
+fn has_encoded_slash(normal: &str) -> bool {
+    normal.contains("%2F") || normal.contains("%5C")
+}
+
+/// Whether servers are known to read a normalised path, or a segment of one, in another way.
+pub fn has_other_reading(normal: &str) -> bool {
+    normal.contains(';') || has_encoded_slash(normal)
+}
+
+/// Appends a normalised path as it is to servers that take encoded slashes and backslashes for
+/// slashes, and drop the parameters of segments. Nothing, where it is the same to all.
+pub fn other_reading(normal: &str, other: &mut String) {
+    if !has_other_reading(normal) {
+        return;
+    }
+    let mut is_parameter = false;
+    let mut rest = normal;
+    while let Some(first) = rest.chars().next() {
+        let encoded = ["%2F", "%5C"].into_iter().find_map(|slash| rest.strip_prefix(slash));
+        rest = encoded.unwrap_or(&rest[first.len_utf8()..]);
+        match first {
+            _ if encoded.is_some() || first == '/' => {
+                is_parameter = false;
+                if !other.ends_with('/') {
+                    other.push('/');
+                }
+            }
+            ';' => is_parameter = true,
+            _ if is_parameter => {}
+            _ => other.push(first),
+        }
+    }
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
@@ -166,6 +204,22 @@ mod tests {
     }
 
     #[test]
+    fn some_servers_read_a_path_otherwise() {
+        let check = |path: &str, expected: &str| {
+            let mut other = String::new();
+            other_reading(&normal(path).unwrap(), &mut other);
+            assert_eq!(other, expected, "{path}");
+        };
+        check("/a/b.c/%20", "");
+        check("/a%2fb%5cc", "/a/b/c");
+        check("/a;b=c/d;e;f", "/a/d");
+        check("/a;b%2Fc", "/a/c");
+        check("/;a/b", "/b");
+        check("/a/%2F%2F/b%2F", "/a/b/");
+        check("/%252F;", "/%252F");
+    }
+
+    #[test]
     fn what_cannot_be_resolved_is_refused() {
         let check = |path: &str, expected: RejectReason| {
             assert_eq!(normal(path), Err(expected), "{path}");
@@ -187,6 +241,11 @@ mod tests {
             "/..%5Ca",
             "/%2e%2e%2fa",
             "/a/..;x%2Fb",
+            "/a%2Fb/../c",
+            "/a%5cb/../c",
+            "/a/b%2Fc/d/../../../e",
+            "/a/;x/../b",
+            "/;/..",
         ];
         for path in ambiguous {
             check(path, RejectReason::PathAmbiguous);

@@ -6,7 +6,7 @@ use super::framing::BodyLength;
 use super::head::{
     EndScan, Field, FieldPlaces, Parsed, Section, SectionEnd, Span, Version, syntax_reason,
 };
-use super::host::{Authority, without_final_dot};
+use super::host::Authority;
 use super::limits::HeadLimits;
 use super::method::Method;
 use super::path;
@@ -29,10 +29,12 @@ pub struct RequestHead {
     target: Target,
     /// Host and port as the client gave them; empty where it gave none.
     authority: Span,
-    /// In lower case, without port and final dot.
+    /// In its one form, without port.
     host: String,
     /// Normalised.
     path: String,
+    /// As some servers read it; empty where all read it the same.
+    other_path: String,
     connection: ConnectionOptions,
     body: BodyLength,
     upgrade: Span,
@@ -96,6 +98,7 @@ impl RequestHead {
         self.connection.clear();
         self.host.clear();
         self.path.clear();
+        self.other_path.clear();
         self.method = Method::Other;
         self.version = Version::Http11;
         self.target = Target::default();
@@ -153,7 +156,10 @@ impl RequestHead {
                 self.path.push('*');
             }
             [] => self.path.push('/'),
-            path => path::normalise(path, &mut self.path)?,
+            path => {
+                path::normalise(path, &mut self.path)?;
+                path::other_reading(&self.path, &mut self.other_path);
+            }
         }
         Ok(())
     }
@@ -183,8 +189,7 @@ impl RequestHead {
             return Err(RejectReason::HostMissing);
         }
         if let Some(authority) = authority {
-            self.host.push_str(without_final_dot(authority.host));
-            self.host.make_ascii_lowercase();
+            authority.write_host(&mut self.host);
         }
         self.authority =
             self.target.authority.or(value.map(|it| self.section.span(it))).unwrap_or_default();
@@ -226,8 +231,8 @@ impl RequestHead {
         self.version
     }
 
-    /// The host that was asked for, in lower case, without port and final dot; with brackets for
-    /// an IPv6 address. Empty where an HTTP/1.0 client named none.
+    /// The host that was asked for, in lower case, without port and final dot; an IPv6 address in
+    /// brackets, in the form of RFC 5952. Empty where an HTTP/1.0 client named none.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -241,6 +246,12 @@ impl RequestHead {
     /// with `/`. Or `*`, for a request about the server as a whole (RFC 9112, section 3.2.4).
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// The path as some servers read it, where they do so in another way than others (see
+    /// [`path::other_reading`]).
+    pub fn other_path(&self) -> Option<&str> {
+        (!self.other_path.is_empty()).then_some(&self.other_path)
     }
 
     /// The query as it was sent, with its question mark; empty where there is none.
@@ -306,7 +317,8 @@ impl RequestHead {
 
     /// Bytes of memory that it holds, for whoever bounds that.
     pub fn memory(&self) -> usize {
-        self.section.memory() + self.host.capacity() + self.path.capacity()
+        let texts = [&self.host, &self.path, &self.other_path];
+        self.section.memory() + texts.map(String::capacity).iter().sum::<usize>()
     }
 }
 

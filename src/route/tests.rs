@@ -57,7 +57,7 @@ fn the_most_specific_host_wins() {
     check("example", "*/");
     check("[::1]:80", "[::1]/");
     check("127.0.0.1", "127.0.0.1/");
-    check(&format!("{}.b.example", "a.".repeat(130)), "*/");
+    check(&format!("{}b.example", "a.".repeat(130)), "*/");
 }
 
 #[test]
@@ -131,6 +131,62 @@ fn only_a_route_without_a_path_takes_a_request_for_none() {
     let options = head("OPTIONS", "a", "*", "");
     assert_eq!(found(&["*/"], &options), Err(Miss::Path));
     assert_eq!(Router::new(vec![Pattern::default()]).find(&options), Ok(RouteId(0)));
+}
+
+#[test]
+fn a_path_that_servers_may_read_as_another_routes_is_refused() {
+    let lines = ["*/", "*/admin", "*/api", "*/api/admin", "*/g%2Fp", "*/v;1"];
+    let check = |path: &str, expected: Result<&str, Miss>| {
+        assert_eq!(found(&lines, &head("GET", "x", path, "")), expected, "{path}");
+    };
+    for path in [
+        "/admin;x",
+        "/admin;x/y",
+        "/admin%2Fx",
+        "/admin%2fx",
+        "/admin%5Cx",
+        "/admin;%2F",
+        "/%2Fadmin",
+        "/;/admin",
+        "/api%2Fadmin",
+        "/api;v=1/admin",
+        "/api/;/admin",
+        "/api/admin;x",
+        "/api/%2Fadmin",
+    ] {
+        check(path, Err(Miss::Ambiguous));
+    }
+    // Where both come to the same route, there is nothing to doubt.
+    check("/x%2Fy", Ok("*/"));
+    check("/x;y", Ok("*/"));
+    check("/administrator;x", Ok("*/"));
+    check("/admin/x%2Fy;z", Ok("*/admin"));
+    check("/api/x;y/admin", Ok("*/api"));
+    check("/x?/admin;%2F", Ok("*/"));
+    // What is written in a route is meant.
+    check("/g%2Fp/x", Ok("*/g%2Fp"));
+    check("/v;1/x", Ok("*/v;1"));
+    assert_eq!(found(&["*/a"], &head("GET", "x", "/b;c", "")), Err(Miss::Path));
+}
+
+#[test]
+fn a_host_is_found_in_every_spelling() {
+    let lines = ["*/", "[2001:db8::1]/", "[::ffff:192.0.2.1]/", "192.0.2.1/"];
+    let check = |host: &str, expected: &str| {
+        assert_eq!(found(&lines, &head("GET", host, "/", "")), Ok(expected), "{host}");
+    };
+    for host in [
+        "[2001:db8::1]",
+        "[2001:DB8::1]:80",
+        "[2001:0db8:0:0:0:0:0:1]",
+        "[2001:db8:0:0::0.0.0.1]",
+    ] {
+        check(host, "[2001:db8::1]/");
+    }
+    check("[::FFFF:c000:201]", "[::ffff:192.0.2.1]/");
+    check("192.0.2.1.:8080", "192.0.2.1/");
+    check("192.0.2.1", "192.0.2.1/");
+    check("[2001:db8::2]", "*/");
 }
 
 #[test]

@@ -36,15 +36,12 @@ impl<'a, K: Kernel> Turn<'a, K> {
         }
         let route = match http.router.find(&exchange.request) {
             Ok(route) => route,
-            Err(miss) => {
-                let status = match miss {
-                    Miss::Host => 421,
-                    Miss::Path => 404,
-                };
-                let used = self.skip_body(exchange, rest);
-                self.answer_status(exchange, status);
-                return used;
+            Err(Miss::Ambiguous) => {
+                self.reject(exchange, Rejection::of_request(RejectReason::PathAmbiguous));
+                return rest.len();
             }
+            Err(Miss::Host) => return self.answer_miss(exchange, 421, rest),
+            Err(Miss::Path) => return self.answer_miss(exchange, 404, rest),
         };
         exchange.route = Some(route);
         match &http.route(route).action {
@@ -60,6 +57,13 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 used
             }
         }
+    }
+
+    /// Answers a request that no route is for. Returns how much of `rest` was used.
+    fn answer_miss(&mut self, exchange: &mut Exchange, status: u16, rest: &[u8]) -> usize {
+        let used = self.skip_body(exchange, rest);
+        self.answer_status(exchange, status);
+        used
     }
 
     /// The id that a trusted client has given.
