@@ -231,7 +231,8 @@ impl Router {
             .chain(std::iter::once(self.any.as_slice()))
         {
             is_known |= !candidates.is_empty();
-            let found = candidates.iter().find(|id| self.patterns[id.index()].matches(request, path));
+            let found =
+                candidates.iter().find(|id| self.patterns[id.index()].matches(request, path));
             if let Some(id) = found {
                 return Ok(*id);
             }

@@ -46,9 +46,8 @@ impl Kind for Prefix {
     }
 }
 
-/// The methods with a meaning of their own (RFC 9110, section 9; RFC 5789).
-const METHODS: [&str; 9] =
-    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+/// The methods with a meaning of their own (RFC 9110, section 9; RFC 5789), but for `CONNECT`.
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"];
 
 /// One of `methods` of a route: a token (RFC 9110, section 5.6.2) of capital letters. Small ones
 /// are not against the rules, but where one is written, a capital one is meant.
@@ -61,6 +60,10 @@ impl Kind for MethodName {
         let expected = "a method in capital letters, such as \"GET\"";
         let method = text(node, expected)?;
         let is_capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "-_".contains(c);
+        if method == "CONNECT" {
+            let reason = "it is refused before any route";
+            return Err(Mismatch::found(&node.value, reason, "another method"));
+        }
         if !method.is_empty() && method.chars().all(is_capital) {
             return Ok(method.into());
         }

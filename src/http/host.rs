@@ -55,10 +55,12 @@ impl<'a> Authority<'a> {
     /// Appends the host in the one form that hosts are compared in: lower case, without a final
     /// dot, and IPv6 addresses as RFC 5952 has them.
     pub fn write_host(&self, out: &mut String) {
-        match ipv6(self.host) {
-            // Writing into memory cannot fail.
-            Some(address) => drop(write!(out, "[{address}]")),
-            None => out.extend(without_final_dot(self.host).chars().map(|c| c.to_ascii_lowercase())),
+        if let Some(address) = ipv6(self.host) {
+            let written = write!(out, "[{address}]");
+            debug_assert!(written.is_ok(), "writing to memory does not fail");
+        } else {
+            let name = without_final_dot(self.host);
+            out.extend(name.chars().map(|c| c.to_ascii_lowercase()));
         }
     }
 }

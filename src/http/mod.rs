@@ -22,6 +22,7 @@
 
 pub mod answer;
 pub mod chunk;
+pub mod client;
 mod connection;
 pub mod context;
 pub mod date;

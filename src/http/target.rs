@@ -1,5 +1,6 @@
 //! Request-targets and what they say of the host (RFC 9112, section 3.2).
 
+use super::context::Scheme;
 use super::head::Span;
 use super::host::Authority;
 use super::method::Method;
@@ -18,11 +19,6 @@ pub(super) struct Target {
     pub(super) default_port: u16,
 }
 
-/// The port of `http` (RFC 9110, section 4.2.1).
-const HTTP_PORT: u16 = 80;
-/// The port of `https` (RFC 9110, section 4.2.2).
-const HTTPS_PORT: u16 = 443;
-
 /// Takes a request-target apart; `span` is where it is.
 ///
 /// # Errors
@@ -34,10 +30,10 @@ pub(super) fn parse(target: &[u8], span: Span, method: Method) -> Result<Target,
     }
     if target.starts_with(b"/") {
         let (path, query) = split_query(target, span);
-        return Ok(Target { authority: None, path, query, default_port: HTTP_PORT });
+        return Ok(Target { authority: None, path, query, default_port: Scheme::Http.port() });
     }
     if target == b"*" && method == Method::Options {
-        return Ok(Target { path: span, default_port: HTTP_PORT, ..Target::default() });
+        return Ok(Target { path: span, default_port: Scheme::Http.port(), ..Target::default() });
     }
     let (scheme_length, default_port) = scheme(target).ok_or(RejectReason::Target)?;
     let rest = &target[scheme_length..];
@@ -58,9 +54,9 @@ fn split_query(target: &[u8], span: Span) -> (Span, Span) {
 
 /// The length of a scheme with `://`, and its port.
 fn scheme(target: &[u8]) -> Option<(usize, u16)> {
-    let schemes: [(&[u8], u16); 2] = [(b"http://", HTTP_PORT), (b"https://", HTTPS_PORT)];
-    schemes.into_iter().find_map(|(scheme, port)| {
-        let beginning = target.get(..scheme.len())?;
-        beginning.eq_ignore_ascii_case(scheme).then_some((scheme.len(), port))
+    let schemes: [(&[u8], Scheme); 2] = [(b"http://", Scheme::Http), (b"https://", Scheme::Https)];
+    schemes.into_iter().find_map(|(text, scheme)| {
+        let beginning = target.get(..text.len())?;
+        beginning.eq_ignore_ascii_case(text).then_some((text.len(), scheme.port()))
     })
 }

@@ -175,12 +175,9 @@ fn a_host_is_found_in_every_spelling() {
     let check = |host: &str, expected: &str| {
         assert_eq!(found(&lines, &head("GET", host, "/", "")), Ok(expected), "{host}");
     };
-    for host in [
-        "[2001:db8::1]",
-        "[2001:DB8::1]:80",
-        "[2001:0db8:0:0:0:0:0:1]",
-        "[2001:db8:0:0::0.0.0.1]",
-    ] {
+    for host in
+        ["[2001:db8::1]", "[2001:DB8::1]:80", "[2001:0db8:0:0:0:0:0:1]", "[2001:db8:0:0::0.0.0.1]"]
+    {
         check(host, "[2001:db8::1]/");
     }
     check("[::FFFF:c000:201]", "[::ffff:192.0.2.1]/");

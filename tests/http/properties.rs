@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use spliceway::http::chunk::{ChunkProgress, ChunkScanner};
+use spliceway::http::client::{Client, ClientSource};
 use spliceway::http::context::{Context, Scheme};
 use spliceway::http::edits::HeaderEdits;
 use spliceway::http::forwarded::{ForwardedPolicy, TrustedPeers};
@@ -104,7 +105,8 @@ fn chunk() -> impl Strategy<Value = (Vec<u8>, String)> {
 fn rewritten(head: &RequestHead) -> Vec<u8> {
     let request_id = RequestId::default();
     let context = Context {
-        client: None,
+        peer: None,
+        client: Client::default(),
         local: None,
         scheme: Scheme::Http,
         request_id: &request_id,
@@ -114,6 +116,7 @@ fn rewritten(head: &RequestHead) -> Vec<u8> {
     };
     let silent = ForwardedPolicy {
         trust: TrustedPeers::default(),
+        client: ClientSource::Peer,
         x_forwarded: false,
         forwarded: false,
         via: false,

@@ -4,11 +4,9 @@ use crate::config::{Action, Http, Route};
 use crate::error::Direction;
 use crate::exchange::Exchange;
 use crate::exchange::body::Body;
-use crate::http::field::Known;
+use crate::http::context::Scheme;
 use crate::http::framing::BodyLength;
 use crate::http::reject::{RejectReason, Rejection};
-use crate::http::request::RequestHead;
-use crate::http::request_id::RequestId;
 use crate::io::http::run::Turn;
 use crate::io::kernel::Kernel;
 use crate::route::Miss;
@@ -21,7 +19,9 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let limits = &http.limits;
         let body = Body::new(length, limits.chunk).limited(limits.request_body_max);
         exchange.bodies[Direction::Upstream.index()] = body;
-        if let Some(id) = self.trusted_request_id(http, &exchange.request) {
+        let (request, peer) = (&exchange.request, self.connection.client_address);
+        exchange.client = Some(http.forwarded.client(request, peer, Scheme::Http));
+        if let Some(id) = http.forwarded.brought_request_id(request, peer.map(|it| it.ip())) {
             exchange.request_id = id;
         }
         if exchange.request.host().is_empty() {
@@ -45,6 +45,11 @@ impl<'a, K: Kernel> Turn<'a, K> {
         };
         exchange.route = Some(route);
         match &http.route(route).action {
+            Action::Forward(_) if exchange.request.max_forwards() == Some(0) => {
+                let used = self.skip_body(exchange, rest);
+                self.answer_last(exchange);
+                used
+            }
             Action::Forward(forward) => self.forward(http, exchange, forward, rest),
             Action::Redirect(redirect) => {
                 let used = self.skip_body(exchange, rest);
@@ -64,15 +69,6 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let used = self.skip_body(exchange, rest);
         self.answer_status(exchange, status);
         used
-    }
-
-    /// The id that a trusted client has given.
-    fn trusted_request_id(&self, http: &Http, request: &RequestHead) -> Option<RequestId> {
-        let client = self.connection.client_address.map(|address| address.ip());
-        let given = (http.forwarded.request_id && http.forwarded.trust.contains(client))
-            .then(|| request.values(Known::XRequestId).next())
-            .flatten();
-        given.and_then(RequestId::accept)
     }
 
     /// The route of an exchange, once it is found.
