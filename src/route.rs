@@ -81,16 +81,17 @@ pub enum HostPattern {
 }
 
 impl HostPattern {
-    /// Reads `www.example.com`, `*.example.com`, `127.0.0.1` or `[::1]`.
+    /// Reads `www.example.com`, `*.example.com`, `127.0.0.1`, `::1` or `[::1]`.
     ///
     /// # Errors
     /// What is wrong, in a few words.
     pub fn parse(text: &str) -> Result<HostPattern, String> {
-        if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            // As clients should write it (RFC 5952), so that it is found.
-            let address: Ipv6Addr =
-                address.parse().map_err(|_| format!("{address:?} is no IPv6 address"))?;
-            return Ok(HostPattern::Exact(format!("[{address}]").into()));
+        let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        // As requests have it, so that it is found.
+        match (bracketed.unwrap_or(text).parse::<Ipv6Addr>(), bracketed) {
+            (Ok(address), _) => return Ok(HostPattern::Exact(format!("[{address}]").into())),
+            (Err(_), Some(other)) => return Err(format!("{other:?} is no IPv6 address")),
+            (Err(_), None) => {}
         }
         let name = text.strip_prefix("*.").unwrap_or(text);
         check_host_name(name)?;

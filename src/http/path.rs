@@ -20,7 +20,8 @@ use super::reject::RejectReason;
 /// - [`RejectReason::PathAboveRoot`]: more `..` than segments before it.
 /// - [`RejectReason::PathAmbiguous`]: a `..` behind a segment that some servers count and others do
 ///   not, since it is empty (`//`, `/;a/`) or holds an encoded slash or backslash (`a%2Fb`); a dot
-///   segment with parameters (`..;a`), or next to an encoded slash or backslash (`..%2F`).
+///   segment with parameters (`..;a`), or next to an encoded slash or backslash (`..%2F`); and such
+///   a slash in parameters (`a;b%2Fc`).
 pub fn normalise(path: &[u8], normal: &mut String) -> Result<(), RejectReason> {
     if let Some(text) = already_normal(path) {
         normal.push_str(text);
@@ -53,8 +54,14 @@ pub fn normalise(path: &[u8], normal: &mut String) -> Result<(), RejectReason> {
                     normal.push('/');
                 }
             }
-            decoded if hides_dots(decoded) => return Err(RejectReason::PathAmbiguous),
-            decoded => is_depth_known &= !decoded.starts_with(';') && !has_encoded_slash(decoded),
+            decoded if has_other_reading(decoded) => {
+                if is_ambiguous(decoded) {
+                    return Err(RejectReason::PathAmbiguous);
+                }
+                let is_empty = split_parameters(decoded).0.is_empty();
+                is_depth_known &= !is_empty && !has_encoded_slash(decoded);
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -107,26 +114,32 @@ fn decode(segment: &[u8], normal: &mut String) -> Result<(), RejectReason> {
     Ok(())
 }
 
-/// Whether a segment that is no dot segment would become one for a server that decodes slashes,
-/// takes backslashes for them, or cuts parameters off.
-fn hides_dots(segment: &str) -> bool {
-    if !has_other_reading(segment) {
-        return false;
-    }
-    let unslashed = segment.split("%2F").flat_map(|part| part.split("%5C"));
-    unslashed.into_iter().any(|part| {
-        let plain = part.split(';').next().unwrap_or_default();
-        matches!(plain, "." | "..")
-    })
-}
+/// How slashes and the beginnings of parameters look to some servers, besides themselves.
+const ENCODED_SLASHES: [&str; 2] = ["%2F", "%5C"];
+const PARAMETERS: [&str; 2] = [";", "%3B"];
 
 fn has_encoded_slash(normal: &str) -> bool {
-    normal.contains("%2F") || normal.contains("%5C")
+    ENCODED_SLASHES.iter().any(|slash| normal.contains(slash))
+}
+
+/// A segment without its parameters, and those.
+fn split_parameters(segment: &str) -> (&str, &str) {
+    let starts = PARAMETERS.iter().filter_map(|parameter| segment.find(parameter));
+    segment.split_at(starts.min().unwrap_or(segment.len()))
+}
+
+/// Whether a segment that is no dot segment would become one for a server that decodes slashes,
+/// takes backslashes for them, or cuts parameters off; or whether these servers would disagree
+/// about where its parameters end.
+fn is_ambiguous(segment: &str) -> bool {
+    let parts = segment.split("%2F").flat_map(|part| part.split("%5C"));
+    has_encoded_slash(split_parameters(segment).1)
+        || parts.into_iter().any(|part| matches!(split_parameters(part).0, "." | ".."))
 }
 
 /// Whether servers are known to read a normalised path, or a segment of one, in another way.
 pub fn has_other_reading(normal: &str) -> bool {
-    normal.contains(';') || has_encoded_slash(normal)
+    has_encoded_slash(normal) || PARAMETERS.iter().any(|parameter| normal.contains(parameter))
 }
 
 /// Appends a normalised path as it is to servers that take encoded slashes and backslashes for
@@ -135,21 +148,13 @@ pub fn other_reading(normal: &str, other: &mut String) {
     if !has_other_reading(normal) {
         return;
     }
-    let mut is_parameter = false;
-    let mut rest = normal;
-    while let Some(first) = rest.chars().next() {
-        let encoded = ["%2F", "%5C"].into_iter().find_map(|slash| rest.strip_prefix(slash));
-        rest = encoded.unwrap_or(&rest[first.len_utf8()..]);
-        match first {
-            _ if encoded.is_some() || first == '/' => {
-                is_parameter = false;
-                if !other.ends_with('/') {
-                    other.push('/');
-                }
+    for segment in normal.split('/').skip(1) {
+        let (plain, _) = split_parameters(segment);
+        for part in plain.split("%2F").flat_map(|part| part.split("%5C")) {
+            if !other.ends_with('/') {
+                other.push('/');
             }
-            ';' => is_parameter = true,
-            _ if is_parameter => {}
-            _ => other.push(first),
+            other.push_str(part);
         }
     }
 }
@@ -213,7 +218,7 @@ mod tests {
         check("/a/b.c/%20", "");
         check("/a%2fb%5cc", "/a/b/c");
         check("/a;b=c/d;e;f", "/a/d");
-        check("/a;b%2Fc", "/a/c");
+        check("/a%3Bb/c", "/a/c");
         check("/;a/b", "/b");
         check("/a/%2F%2F/b%2F", "/a/b/");
         check("/%252F;", "/%252F");
@@ -246,6 +251,10 @@ mod tests {
             "/a/b%2Fc/d/../../../e",
             "/a/;x/../b",
             "/;/..",
+            "/%3b/..",
+            "/..%3Bx/a",
+            "/;%2Fx/admin",
+            "/a;b%5Cc",
         ];
         for path in ambiguous {
             check(path, RejectReason::PathAmbiguous);

@@ -1,6 +1,7 @@
 //! The head of a request: parsed, checked, and kept until the exchange ends.
 
 use super::connection::ConnectionOptions;
+use super::context::Scheme;
 use super::field::{Known, is_token_byte, members, trim};
 use super::framing::BodyLength;
 use super::head::{
@@ -199,7 +200,7 @@ impl RequestHead {
         let targeted = self.target.authority.map(|span| parse(span.of(bytes))).transpose()?;
         let authority = match (targeted, named) {
             (Some(targeted), Some(named)) => {
-                if !targeted.agrees_with(&named, self.target.default_port) {
+                if !targeted.agrees_with(&named, self.target.scheme.port()) {
                     return Err(RejectReason::HostMismatch);
                 }
                 Some(targeted)
@@ -261,6 +262,11 @@ impl RequestHead {
     /// Host and port as the client gave them; empty where it gave none.
     pub fn authority(&self) -> &str {
         self.authority.text(self.section.bytes())
+    }
+
+    /// The scheme of an absolute target; `http` for any other.
+    pub fn scheme(&self) -> Scheme {
+        self.target.scheme
     }
 
     /// The path in the form that routes are compared with (see [`path::normalise`]): it begins

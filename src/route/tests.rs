@@ -145,7 +145,7 @@ fn a_path_that_servers_may_read_as_another_routes_is_refused() {
         "/admin%2Fx",
         "/admin%2fx",
         "/admin%5Cx",
-        "/admin;%2F",
+        "/admin%3Bx",
         "/%2Fadmin",
         "/;/admin",
         "/api%2Fadmin",
@@ -196,6 +196,7 @@ fn hosts_as_people_write_them() {
     check("localhost", "localhost");
     check("10.0.0.1", "10.0.0.1");
     check("[0:0::1]", "[::1]");
+    check("0:0::1", "[::1]");
     check("a_b.example", "a_b.example");
 }
 
@@ -212,7 +213,6 @@ fn hosts_that_are_none() {
     check("a.*.b", "a wildcard is \"*.\" and the rest of the name");
     check("*a.b", "a wildcard is \"*.\" and the rest of the name");
     check("a:80", "a port has no place in it");
-    check("::1", "a port has no place in it");
     check("[::1]:80", "'[' cannot be in a host name");
     check("[x]", "\"x\" is no IPv6 address");
     check("a/b", "'/' cannot be in a host name");

@@ -311,6 +311,8 @@ fn a_host_without_a_route_and_without_a_default_is_misdirected() {
         ask(&mut client, "a.example."),
     ];
     assert_eq!(found, [200, 421, 200], "a final dot names the same host");
+    let secure = "GET https://a.example/ HTTP/1.1\r\nHost: a.example:443\r\n\r\n";
+    assert_eq!(client.exchange(secure).status(), 421, "not in plain text");
 }
 
 /// The last proxy that a request may pass answers in the server's stead, and the others count.

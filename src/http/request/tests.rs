@@ -73,7 +73,8 @@ fn forms_of_targets() {
     check("OPTIONS http://a HTTP/1.1", "*", "", "a");
     check("OPTIONS http://a/ HTTP/1.1", "/", "", "a");
     let head = request(&["GET https://a/ HTTP/1.1", "Host: a:443"]);
-    assert_eq!(head.authority(), "a");
+    assert_eq!((head.authority(), head.scheme()), ("a", Scheme::Https));
+    assert_eq!(request(&["GET HTTP://a/ HTTP/1.1", "Host: a"]).scheme(), Scheme::Http);
 }
 
 #[test]

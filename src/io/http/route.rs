@@ -20,7 +20,10 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let body = Body::new(length, limits.chunk).limited(limits.request_body_max);
         exchange.bodies[Direction::Upstream.index()] = body;
         let (request, peer) = (&exchange.request, self.connection.client_address);
-        exchange.client = Some(http.forwarded.client(request, peer, Scheme::Http));
+        let client = http.forwarded.client(request, peer, Scheme::Http);
+        // RFC 9110, section 7.4: what is asked for over TLS must not be had without.
+        let is_misdirected = (request.scheme(), client.scheme) == (Scheme::Https, Scheme::Http);
+        exchange.client = Some(client);
         if let Some(id) = http.forwarded.brought_request_id(request, peer.map(|it| it.ip())) {
             exchange.request_id = id;
         }
@@ -35,6 +38,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
             return rest.len();
         }
         let route = match http.router.find(&exchange.request) {
+            Ok(_) if is_misdirected => return self.answer_miss(exchange, 421, rest),
             Ok(route) => route,
             Err(Miss::Ambiguous) => {
                 self.reject(exchange, Rejection::of_request(RejectReason::PathAmbiguous));
