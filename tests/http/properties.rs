@@ -220,7 +220,9 @@ fn some_path() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 
-    /// Whatever a path is spelled like, its route is the one of what the server will read.
+    /// Whatever a path is spelled like, its route is the one of what the server will read. Proved by
+    /// planting: it fails without the other reading in [`Router::find`], without the refusal of
+    /// slashes in parameters, and with `..` allowed behind encoded slashes.
     #[test]
     fn no_server_reads_a_path_as_that_of_another_route(path in some_path()) {
         let text = format!("GET {path} HTTP/1.0\r\n\r\n");
