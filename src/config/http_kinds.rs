@@ -9,6 +9,7 @@ use crate::http::field::FieldName;
 use crate::http::forwarded::TrustedPeers;
 use crate::http::host::{HostName, HostPolicy};
 use crate::http::prefix::PathPrefix;
+use crate::http::status;
 use crate::http::template::Template;
 use crate::route::HostPattern;
 
@@ -172,7 +173,7 @@ impl Kind for RedirectStatus {
     fn read(&self, node: &Node) -> Result<u16, Mismatch> {
         let number = Count::number(node).and_then(|number| u16::try_from(number).ok());
         number
-            .filter(|status| [301, 302, 303, 307, 308].contains(status))
+            .filter(|status| status::REDIRECT.contains(status))
             .ok_or_else(|| Mismatch::found(&node.value, "", "301, 302, 303, 307 or 308"))
     }
 

@@ -156,7 +156,7 @@ impl<'a> Hop<'a> {
                 self.write_x_forwarded_for(head, out);
             }
             if is_free(Known::XForwardedProto) && !self.believes(head, Known::XForwardedProto) {
-                let scheme = self.context.scheme.label();
+                let scheme = self.context.client.scheme.label();
                 write_line("X-Forwarded-Proto", scheme.as_bytes(), out);
             }
             let is_host_missing = !self.believes(head, Known::XForwardedHost);
@@ -443,6 +443,24 @@ mod tests {
         check("theirs", "10.1.1.1", Some("theirs"));
         check("theirs", "11.1.1.1", None);
         check("bad id", "10.1.1.1", None);
+    }
+
+    #[test]
+    fn what_is_believed_in_one_form_is_told_in_the_other() {
+        let head = request(&["GET / HTTP/1.0", "Host: a", "Forwarded: for=1.1.1.1;proto=https"]);
+        let policy = ForwardedPolicy {
+            trust: trusted(&["10.0.0.1"]),
+            client: ClientSource::Forwarded,
+            ..ForwardedPolicy::default()
+        };
+        let peer = Some(SocketAddr::from(([10, 0, 0, 1], 1)));
+        let request_id = RequestId::new(1);
+        let mut context = samples::context(&request_id);
+        (context.peer, context.client) = (peer, policy.client(&head, peer, Scheme::Http));
+        let hop = Hop::new(&policy, &context);
+        let text = written(|out| hop.write(&head, &HeaderEdits::default(), out));
+        assert!(text.contains("X-Forwarded-Proto: https\r\n"), "{text}");
+        assert!(text.contains("X-Forwarded-Port: 443\r\n"), "{text}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   bytes ─▶ request ─ target ─ path ─ host      parsed and checked; or a Rejection
-//!               │    └ framing ─ connection
+//!               │    └ framing ─ connection ─ client
 //!               ▼
 //!            rewrite ─▶ bytes                    with edits, prefix, host, forwarded
 //!            answer  ─▶ bytes                    or without a server

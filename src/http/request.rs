@@ -39,7 +39,6 @@ pub struct RequestHead {
     connection: ConnectionOptions,
     body: BodyLength,
     upgrade: Span,
-    expects_continue: bool,
     max_forwards: Option<u32>,
 }
 
@@ -105,7 +104,6 @@ impl RequestHead {
         self.version = Version::Http11;
         self.target = Target::default();
         self.body = BodyLength::None;
-        self.expects_continue = false;
         self.max_forwards = None;
         (self.method_span, self.target_span) = Default::default();
         (self.authority, self.upgrade) = Default::default();
@@ -145,7 +143,7 @@ impl RequestHead {
         self.check_target()?;
         self.check_host()?;
         self.check_max_forwards()?;
-        self.find_wishes();
+        self.find_upgrade();
         Ok(())
     }
 
@@ -218,11 +216,8 @@ impl RequestHead {
         Ok(())
     }
 
-    fn find_wishes(&mut self) {
+    fn find_upgrade(&mut self) {
         let is_http11 = self.version == Version::Http11;
-        let mut expectations = self.section.values(Known::Expect);
-        self.expects_continue =
-            is_http11 && expectations.any(|it| it.eq_ignore_ascii_case(b"100-continue"));
         let mut protocols = self.section.values(Known::Upgrade);
         if let (Some(protocol), None) = (protocols.next(), protocols.next())
             && is_http11
@@ -314,12 +309,6 @@ impl RequestHead {
     /// Whether the client would use the connection for another request.
     pub fn keeps_alive(&self) -> bool {
         self.connection.keeps_alive(self.version)
-    }
-
-    /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110, section
-    /// 10.1.1).
-    pub fn expects_continue(&self) -> bool {
-        self.expects_continue
     }
 
     /// How many proxies may still pass the request on (RFC 9110, section 7.6.2); `None` where
