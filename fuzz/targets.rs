@@ -5,6 +5,7 @@
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 use spliceway::http::chunk::{ChunkProgress, ChunkScanner};
+use spliceway::http::client::Client;
 use spliceway::http::context::{Context, Scheme};
 use spliceway::http::edits::HeaderEdits;
 use spliceway::http::field::Known;
@@ -89,8 +90,10 @@ fn rewrite_request(head: &RequestHead, out: &mut Vec<u8>) {
 }
 
 fn context(request_id: &RequestId) -> Context<'_> {
+    let peer = Some(([192, 0, 2, 1], 1).into());
     Context {
-        client: Some(([192, 0, 2, 1], 1).into()),
+        peer,
+        client: Client::of_peer(peer, Scheme::Http),
         local: None,
         scheme: Scheme::Http,
         request_id,
@@ -207,6 +210,10 @@ pub fn target(bytes: &[u8]) {
         assert!(!parsed.host().contains([':', '/', '@']) || parsed.host().starts_with('['));
         if parsed.path() != "*" {
             resolved_path(parsed.path());
+        }
+        if let Some(other) = parsed.other_path() {
+            resolved_path(other);
+            assert!(!path::has_other_reading(other), "{other}");
         }
     }
     let mut normal = String::new();

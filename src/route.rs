@@ -39,9 +39,9 @@ impl Pattern {
         *self == Pattern::default()
     }
 
-    /// Whether a request meets it; the host apart, which the [`Router`] has looked up.
-    fn matches(&self, request: &RequestHead) -> bool {
-        let is_below = |prefix: &PathPrefix| prefix.rest(request.path()).is_some();
+    /// Whether a request for `path` meets it; the host apart, which the [`Router`] has looked up.
+    fn matches(&self, request: &RequestHead, path: &str) -> bool {
+        let is_below = |prefix: &PathPrefix| prefix.rest(path).is_some();
         let method = request.method_text();
         self.path.as_ref().is_none_or(is_below)
             && (self.methods.is_empty() || self.methods.iter().any(|it| **it == *method))
@@ -81,16 +81,17 @@ pub enum HostPattern {
 }
 
 impl HostPattern {
-    /// Reads `www.example.com`, `*.example.com`, `127.0.0.1` or `[::1]`.
+    /// Reads `www.example.com`, `*.example.com`, `127.0.0.1`, `::1` or `[::1]`.
     ///
     /// # Errors
     /// What is wrong, in a few words.
     pub fn parse(text: &str) -> Result<HostPattern, String> {
-        if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            // As clients should write it (RFC 5952), so that it is found.
-            let address: Ipv6Addr =
-                address.parse().map_err(|_| format!("{address:?} is no IPv6 address"))?;
-            return Ok(HostPattern::Exact(format!("[{address}]").into()));
+        let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        // As requests have it, so that it is found.
+        match (bracketed.unwrap_or(text).parse::<Ipv6Addr>(), bracketed) {
+            (Ok(address), _) => return Ok(HostPattern::Exact(format!("[{address}]").into())),
+            (Err(_), Some(other)) => return Err(format!("{other:?} is no IPv6 address")),
+            (Err(_), None) => {}
         }
         let name = text.strip_prefix("*.").unwrap_or(text);
         check_host_name(name)?;
@@ -154,6 +155,8 @@ pub enum Miss {
     Host,
     /// None is for its path, its method and its headers (404).
     Path,
+    /// Servers are known to read its path as that of another route (400).
+    Ambiguous,
 }
 
 /// All routes of a listener, in the order in which they are tried.
@@ -203,8 +206,20 @@ impl Router {
     /// The route for a request.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none, or one could walk around another: some servers read the path of the request
+    /// as one of another route ([`RequestHead::other_path`]).
     pub fn find(&self, request: &RequestHead) -> Result<RouteId, Miss> {
+        let found = self.find_for(request, request.path());
+        let Some(other_path) = request.other_path() else { return found };
+        let path = |id: RouteId| self.patterns[id.index()].path.as_ref();
+        let is_meant = |id: RouteId| path(id).is_some_and(PathPrefix::has_other_reading);
+        match self.find_for(request, other_path) {
+            other if other != found && !found.is_ok_and(is_meant) => Err(Miss::Ambiguous),
+            _ => found,
+        }
+    }
+
+    fn find_for(&self, request: &RequestHead, path: &str) -> Result<RouteId, Miss> {
         let host = request.host();
         // No pattern is for a name so long, and to look at each of its dots would be work.
         let name = if host.len() <= HOST_BYTES_MAX { host } else { "" };
@@ -217,7 +232,8 @@ impl Router {
             .chain(std::iter::once(self.any.as_slice()))
         {
             is_known |= !candidates.is_empty();
-            let found = candidates.iter().find(|id| self.patterns[id.index()].matches(request));
+            let found =
+                candidates.iter().find(|id| self.patterns[id.index()].matches(request, path));
             if let Some(id) = found {
                 return Ok(*id);
             }

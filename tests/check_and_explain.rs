@@ -118,7 +118,7 @@ fn explain_shows_every_route_of_an_http_listener() {
     for expected in [
         "listeners.web.routes[0].redirect.status 308 default",
         "listeners.web.routes[1].relay.mode auto relay.mode, default",
-        "upstreams.api.pool.idle_timeout 30s config/http.toml:62",
+        "upstreams.api.pool.idle_timeout 30s config/http.toml:63",
         "upstreams.site.pool.idle_timeout 4s timeouts.upstream_idle, default",
         "web: 0.0.0.0:80, [::]:80, HTTP",
         "example.com/ -> a redirect, status 308",

@@ -43,7 +43,7 @@ use tempfile::TempDir;
 
 /// Commands that are not run here, and why. They are still read by `bash -n`, and tests/tidy.rs
 /// looks whether the files that they name exist.
-const NOT_RUN: [(&str, &str); 23] = [
+const NOT_RUN: [(&str, &str); 25] = [
     ("cargo test", "is what runs this"),
     ("cargo build --release", "the tests run what is built already"),
     (
@@ -91,6 +91,8 @@ const NOT_RUN: [(&str, &str); 23] = [
     ),
     ("SPLICEWAY_SEED=1234 cargo test --test simulation", "is a test of its own"),
     ("SPLICEWAY_SEEDS=20000 cargo test --test simulation", "takes an hour"),
+    ("cargo install cargo-fuzz", "needs a network, and changes the machine"),
+    ("cargo +nightly fuzz run request_head", "needs a nightly compiler, and does not end"),
     (".ci/run", "runs this test among others"),
 ];
 
@@ -641,6 +643,7 @@ fn request_line() -> String {
         time: "2026-11-21T03:48:50.123Z".parse().unwrap(),
         listener: "web",
         client: &"127.0.0.1:5000",
+        peer: &"127.0.0.1:5000",
         request_id: "abc",
         method: b"GET",
         host: b"a.example",

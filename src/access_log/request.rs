@@ -7,7 +7,8 @@
 //! |---|---|
 //! | `time` | when the request ended, RFC 3339 in UTC with milliseconds |
 //! | `listener` | its name |
-//! | `client` | the peer's address |
+//! | `client` | its address: the peer's, or what trusted peers say |
+//! | `peer` | the address at the other end of the connection |
 //! | `request_id` | as servers and clients see it in `X-Request-Id` |
 //! | `method`, `host`, `path`, `protocol` | what was asked for, as it was asked |
 //! | `status` | what the client was answered; `null` for no answer |
@@ -29,7 +30,7 @@
 //!
 //! ```text
 //! CLIENT - LISTENER [21/Nov/2026:03:48:50 +0000] "METHOD PATH PROTOCOL" STATUS BYTES "REFERER" "USER-AGENT"
-//!     host=H request_id=I upstream=U server=S reused=yes|no retries=N up=N up_spliced=N
+//!     peer=P host=H request_id=I upstream=U server=S reused=yes|no retries=N up=N up_spliced=N
 //!     up_copied=N down=N down_spliced=N down_copied=N fallbacks=A,B queue=S connect=S head=S
 //!     total=S rejection=W reason=R                       (all of it on one line)
 //! ```
@@ -59,8 +60,10 @@ pub struct RequestRecord<'a> {
     pub time: Timestamp,
     /// The listener's name.
     pub listener: &'a str,
-    /// The peer's address.
+    /// The client's address.
     pub client: &'a dyn Display,
+    /// The address at the other end of the connection.
+    pub peer: &'a dyn Display,
     /// Its name.
     pub request_id: &'a str,
     /// The method; empty where it could not be told.
@@ -124,6 +127,7 @@ impl RequestRecord<'_> {
         write!(line, "{{\"time\":\"{:.3}\"", self.time)?;
         write_json_field(line, "listener", self.listener)?;
         write_json_field(line, "client", &Shown(self.client))?;
+        write_json_field(line, "peer", &Shown(self.peer))?;
         write_json_field(line, "request_id", self.request_id)?;
         let asked = [("method", self.method), ("host", self.host), ("path", self.path)];
         for (key, value) in asked {
@@ -165,6 +169,8 @@ impl RequestRecord<'_> {
         write_quoted(line, self.referer.unwrap_or_default())?;
         line.push(b' ');
         write_quoted(line, self.user_agent.unwrap_or_default())?;
+        line.extend_from_slice(b" peer=");
+        write_token(line, self.peer)?;
         line.extend_from_slice(b" host=");
         write_foreign_token(line, self.host)?;
         line.extend_from_slice(b" request_id=");
@@ -197,7 +203,8 @@ mod tests {
         RequestRecord {
             time: "2026-11-21T03:48:50.1239Z".parse().unwrap(),
             listener: "web",
-            client: &"127.0.0.1:5000",
+            client: &"203.0.113.5",
+            peer: &"127.0.0.1:5000",
             request_id: "0123abcd",
             method: b"GET",
             host: b"a.example",
@@ -234,8 +241,8 @@ mod tests {
     #[test]
     fn json_holds_every_field() {
         let expected = concat!(
-            r#"{"time":"2026-11-21T03:48:50.123Z","listener":"web","client":"127.0.0.1:5000","#,
-            r#""request_id":"0123abcd","method":"GET","host":"a.example","path":"/a?b=c","#,
+            r#"{"time":"2026-11-21T03:48:50.123Z","listener":"web","client":"203.0.113.5","#,
+            r#""peer":"127.0.0.1:5000","request_id":"0123abcd","method":"GET","host":"a.example","path":"/a?b=c","#,
             r#""protocol":"HTTP/1.1","status":200,"referer":"curl/8 (x)","#,
             r#""user_agent":"curl/8 (x)","upstream":"app","server":"10.0.0.1:9001","#,
             r#""reused":true,"retries":1,"#,
@@ -251,9 +258,9 @@ mod tests {
 
     #[test]
     fn combined_holds_every_field() {
-        let expected = "127.0.0.1:5000 - web [21/Nov/2026:03:48:50 +0000] \
-            \"GET /a?b=c HTTP/1.1\" 200 3004 \"curl/8 (x)\" \"curl/8 (x)\" host=a.example \
-            request_id=0123abcd upstream=app server=10.0.0.1:9001 reused=yes retries=1 up=120 \
+        let expected = "203.0.113.5 - web [21/Nov/2026:03:48:50 +0000] \
+            \"GET /a?b=c HTTP/1.1\" 200 3004 \"curl/8 (x)\" \"curl/8 (x)\" peer=127.0.0.1:5000 \
+            host=a.example request_id=0123abcd upstream=app server=10.0.0.1:9001 reused=yes retries=1 up=120 \
             up_spliced=100 up_copied=20 down=3004 down_spliced=3000 down_copied=4 \
             fallbacks=pipe_memory queue=0.000007 connect=0.000123 head=0.002000 total=61.500000 \
             rejection=chunk_size reason=completed\n";
@@ -280,7 +287,7 @@ mod tests {
         }
         let combined = line(&record, LogFormat::Combined);
         for part in [
-            "\"- - HTTP/1.1\" 499 3004 \"-\" \"-\" host=- ",
+            "\"- - HTTP/1.1\" 499 3004 \"-\" \"-\" peer=127.0.0.1:5000 host=- ",
             " upstream=- server=- reused=no ",
             " fallbacks=- queue=- connect=- head=- ",
             " rejection=- reason=client_reset\n",
@@ -312,7 +319,7 @@ mod tests {
             prop_assert_eq!(json.bytes().filter(|&b| b == b'\n').count(), 1);
             let parsed: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_str(&json).unwrap();
-            prop_assert_eq!(parsed.len(), 28);
+            prop_assert_eq!(parsed.len(), 29);
             let shown = String::from_utf8_lossy(&bytes);
             prop_assert_eq!(parsed["path"].as_str(), Some(&*shown));
             let combined = line(&record, LogFormat::Combined);

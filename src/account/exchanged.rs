@@ -9,6 +9,8 @@ use crate::balance::attempts::Attempts;
 use crate::config::Config;
 use crate::error::FallbackReason;
 use crate::exchange::Exchange;
+use crate::http::client::Client;
+use crate::http::context::Scheme;
 use crate::id::ListenerId;
 use crate::relay::choice::Fallbacks;
 
@@ -17,8 +19,8 @@ use crate::relay::choice::Fallbacks;
 pub struct Exchanged<'a> {
     /// The listener that its request came to.
     pub listener: ListenerId,
-    /// The client's IP address, if it has one.
-    pub client: Option<SocketAddr>,
+    /// The address at the other end of the connection; `None` for a unix socket.
+    pub peer: Option<SocketAddr>,
     /// What is known of it: heads, status, upstream and server, attempts, times, rejection, end.
     pub exchange: &'a Exchange,
     /// Bytes delivered for it, heads among them, by [`crate::error::Direction::index`] and then by
@@ -58,10 +60,8 @@ impl Exchanged<'_> {
         let record = RequestRecord {
             time: jiff::Timestamp::now(),
             listener: &config.listeners[self.listener.index()].name,
-            client: match &self.client {
-                Some(address) => address,
-                None => &"unix",
-            },
+            client: &exchange.client_or(self.peer),
+            peer: &Client::of_peer(self.peer, Scheme::Http),
             request_id: exchange.request_id.as_str(),
             method: request.method_text().as_bytes(),
             host: request.authority().as_bytes(),

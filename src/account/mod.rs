@@ -169,7 +169,7 @@ impl Account {
         match closed.upgraded_by {
             Some(exchange) => self.exchanged(&Exchanged {
                 listener,
-                client: closed.client,
+                peer: closed.client,
                 exchange,
                 bytes: Direction::ALL
                     .map(|direction| session.relay().lane(direction).totals().delivered),

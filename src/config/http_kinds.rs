@@ -9,6 +9,7 @@ use crate::http::field::FieldName;
 use crate::http::forwarded::TrustedPeers;
 use crate::http::host::{HostName, HostPolicy};
 use crate::http::prefix::PathPrefix;
+use crate::http::status;
 use crate::http::template::Template;
 use crate::route::HostPattern;
 
@@ -46,9 +47,8 @@ impl Kind for Prefix {
     }
 }
 
-/// The methods with a meaning of their own (RFC 9110, section 9; RFC 5789).
-const METHODS: [&str; 9] =
-    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+/// The methods with a meaning of their own (RFC 9110, section 9; RFC 5789), but for `CONNECT`.
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"];
 
 /// One of `methods` of a route: a token (RFC 9110, section 5.6.2) of capital letters. Small ones
 /// are not against the rules, but where one is written, a capital one is meant.
@@ -61,6 +61,10 @@ impl Kind for MethodName {
         let expected = "a method in capital letters, such as \"GET\"";
         let method = text(node, expected)?;
         let is_capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "-_".contains(c);
+        if method == "CONNECT" {
+            let reason = "it is refused before any route";
+            return Err(Mismatch::found(&node.value, reason, "another method"));
+        }
         if !method.is_empty() && method.chars().all(is_capital) {
             return Ok(method.into());
         }
@@ -169,7 +173,7 @@ impl Kind for RedirectStatus {
     fn read(&self, node: &Node) -> Result<u16, Mismatch> {
         let number = Count::number(node).and_then(|number| u16::try_from(number).ok());
         number
-            .filter(|status| [301, 302, 303, 307, 308].contains(status))
+            .filter(|status| status::REDIRECT.contains(status))
             .ok_or_else(|| Mismatch::found(&node.value, "", "301, 302, 303, 307 or 308"))
     }
 

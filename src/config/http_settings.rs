@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use super::http_kinds::{TrustList, Written};
-use super::kinds::{Count, Size, SizeOrOff, Span, Switch};
+use super::kinds::{Choice, Count, Size, SizeOrOff, Span, Switch};
 use super::reader::{Fallback, Report, Section, Setting};
 use super::units::show_size;
 use super::valid::seconds;
 use super::{HttpLimits, HttpTimeouts, limits};
+use crate::http::client::ClientSource;
 use crate::http::forwarded::{ForwardedPolicy, TrustedPeers};
 use crate::http::limits::{ChunkLimits, HeadLimits};
 
@@ -132,9 +133,16 @@ fn bounded(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
+const CLIENT: Choice<ClientSource> = Choice(&[
+    ("x_forwarded_for", ClientSource::XForwardedFor),
+    ("forwarded", ClientSource::Forwarded),
+    ("peer", ClientSource::Peer),
+]);
+
 /// `[forwarded]`
 pub(super) struct ForwardedSettings {
     trust: Setting<Written<TrustedPeers>>,
+    client: Setting<ClientSource>,
     x_forwarded: Setting<bool>,
     forwarded: Setting<bool>,
     via: Setting<bool>,
@@ -150,11 +158,14 @@ impl ForwardedSettings {
         let default = ForwardedPolicy::default();
         let trust = Fallback::new(shared.map(|s| &s.trust), Written::default());
         let trust = section.read(report, "trust", &TrustList, trust);
+        let client = Fallback::new(shared.map(|s| &s.client), default.client);
+        let client = section.read(report, "client", &CLIENT, client);
         let mut read = |name, inherited, default| {
             section.read(report, name, &Switch, Fallback::new(inherited, default))
         };
         let settings = ForwardedSettings {
             trust,
+            client,
             x_forwarded: read("x_forwarded", shared.map(|s| &s.x_forwarded), default.x_forwarded),
             forwarded: read("forwarded", shared.map(|s| &s.forwarded), default.forwarded),
             via: read("via", shared.map(|s| &s.via), default.via),
@@ -167,6 +178,7 @@ impl ForwardedSettings {
     pub(super) fn policy(self) -> ForwardedPolicy {
         ForwardedPolicy {
             trust: self.trust.value.value,
+            client: self.client.value,
             x_forwarded: self.x_forwarded.value,
             forwarded: self.forwarded.value,
             via: self.via.value,

@@ -15,11 +15,13 @@ pub mod body;
 pub mod phase;
 pub mod progress;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::config::HttpTimeouts;
 use crate::error::CloseReason;
+use crate::http::client::Client;
+use crate::http::context::Scheme;
 use crate::http::reject::Rejection;
 use crate::http::request::RequestHead;
 use crate::http::request_id::RequestId;
@@ -48,6 +50,8 @@ pub struct Exchange {
     pub progress: Progress,
     /// The name of the request.
     pub request_id: RequestId,
+    /// Who the client is, once the head of the request is whole.
+    pub client: Option<Client>,
     /// The address that the client connected to, where the request names no host.
     pub local: Option<IpAddr>,
     /// The route that was found.
@@ -91,6 +95,7 @@ impl Exchange {
             has_sent_head: false,
             progress: Progress::answered(timeouts, now),
             request_id: RequestId::default(),
+            client: None,
             local: None,
             route: None,
             upstream: None,
@@ -109,6 +114,11 @@ impl Exchange {
         request.clear();
         response.clear();
         *self = Exchange { request, response, ..Exchange::new(timeouts, now) };
+    }
+
+    /// Who the client is: the peer, as long as nothing else is known.
+    pub fn client_or(&self, peer: Option<SocketAddr>) -> Client {
+        self.client.unwrap_or_else(|| Client::of_peer(peer, Scheme::Http))
     }
 
     /// Bytes of memory that its heads hold.

@@ -2,9 +2,9 @@
 
 use super::context::{Context, write_number};
 use super::edits::FieldTemplate;
-use super::field::{Known, members, trim};
+use super::field::{Known, is_alike, members, trim};
 use super::framing::BodyLength;
-use super::head::Version;
+use super::head::{Field, Version};
 use super::method::Method;
 use super::request::RequestHead;
 use super::rewrite::{write_framing, write_line};
@@ -30,6 +30,11 @@ pub enum Content<'a> {
         /// The body.
         body: &'a [u8],
     },
+    /// Which methods there are, in answer to `OPTIONS` (RFC 9110, section 9.3.7).
+    Methods,
+    /// The head of the request, in answer to `TRACE` (RFC 9110, section 9.3.8), without what is
+    /// secret.
+    Echo,
 }
 
 /// An answer of the proxy itself.
@@ -55,7 +60,7 @@ impl Answer<'_> {
         out.extend_from_slice(b"\r\n");
         let fields = match self.content {
             Content::Given { fields, .. } | Content::Redirect { fields, .. } => fields,
-            Content::Explanation => &[],
+            Content::Explanation | Content::Methods | Content::Echo => &[],
         };
         let is_given = |name: &str| fields.iter().any(|it| it.name.matches(name.as_bytes()));
         if !is_given("Date") {
@@ -87,6 +92,11 @@ impl Answer<'_> {
                 let media_type = (!has_type).then_some(TEXT);
                 write_body(request, media_type, [body].into_iter(), out);
             }
+            Content::Methods => {
+                write_line("Allow", ALLOW.as_bytes(), out);
+                write_body(request, None, std::iter::empty(), out);
+            }
+            Content::Echo => write_body(request, Some(HTTP), echo(request), out),
             Content::Explanation | Content::Redirect { .. } => {
                 self.write_explanation(request, request_id, out);
             }
@@ -111,6 +121,23 @@ impl Answer<'_> {
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+const HTTP: &str = "message/http";
+
+/// The methods that are passed on; any other that is a token is so too.
+const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH";
+
+/// Fields that `TRACE` does not show, for a script that may not read them could read its answer.
+const SECRET: [&str; 4] = ["authorization", "cookie", "cookie2", "proxy-authorization"];
+
+/// The head of a request in parts, as it was sent.
+fn echo(request: &RequestHead) -> impl Iterator<Item = &[u8]> + Clone {
+    let start = [request.method_text(), " ", request.target(), " ", request.version().label()];
+    let is_shown =
+        |field: &Field<'_>| !SECRET.iter().any(|secret| is_alike(field.name, secret.as_bytes()));
+    let fields = request.fields().filter(is_shown);
+    let fields = fields.flat_map(|field| [b"\r\n", field.name, b": ", field.value]);
+    start.into_iter().map(str::as_bytes).chain(fields).chain([&b"\r\n\r\n"[..]])
+}
 
 /// Appends the last fields of a head, and a body in parts; only its length, in answer to `HEAD`.
 fn write_body<'p>(
@@ -246,6 +273,32 @@ mod tests {
         let head = request(&["GET / HTTP/1.1", "Host: a"]);
         let text = answered(&head, 204, Content::Given { fields: &[], body: b"" }, true);
         assert!(!text.contains("Content-") && text.ends_with("\r\n\r\n"), "{text}");
+    }
+
+    #[test]
+    fn options_are_told() {
+        let head = request(&["OPTIONS * HTTP/1.1", "Host: a", "Max-Forwards: 0"]);
+        let text = answered(&head, 200, Content::Methods, true);
+        assert!(text.contains("\r\nAllow: GET, HEAD, POST, "), "{text}");
+        assert!(text.ends_with("\r\nContent-Length: 0\r\n\r\n"), "{text}");
+    }
+
+    #[test]
+    fn a_traced_head_comes_back_without_secrets() {
+        let head = request(&[
+            "TRACE http://a/b?c HTTP/1.1",
+            "Host: a",
+            "COOKIE: secret",
+            "Authorization: secret",
+            "proxy_authorization: secret",
+            "Max-Forwards: 0",
+        ]);
+        let text = answered(&head, 200, Content::Echo, true);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let expected = "TRACE http://a/b?c HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n";
+        assert_eq!(body, expected);
+        let fields = format!("Content-Type: message/http\r\nContent-Length: {}", expected.len());
+        assert!(head.ends_with(&fields), "{head}");
     }
 
     #[test]

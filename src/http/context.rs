@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
+use super::client::Client;
 use super::request_id::RequestId;
 
-/// How the client reached the proxy.
+/// How a client reached a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Scheme {
     /// In plain text.
@@ -23,16 +24,37 @@ impl Scheme {
             Scheme::Https => "https",
         }
     }
+
+    /// The port that a URL without one means (RFC 9110, sections 4.2.1 and 4.2.2).
+    pub const fn port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+
+    /// As other proxies spell it; those of WebSockets are meant as well (RFC 6455, section 3).
+    pub(super) fn of(text: &[u8]) -> Option<Scheme> {
+        let is = |name: &str| text.eq_ignore_ascii_case(name.as_bytes());
+        match () {
+            () if is("http") || is("ws") => Some(Scheme::Http),
+            () if is("https") || is("wss") => Some(Scheme::Https),
+            () => None,
+        }
+    }
 }
 
 /// What a rewritten head may tell of the connections around it.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// Who is at the other end of the client's connection; `None` for a unix socket.
-    pub client: Option<SocketAddr>,
+    /// Who is at the other end of the connection, be it the client or a proxy in front of this
+    /// one; `None` for a unix socket.
+    pub peer: Option<SocketAddr>,
+    /// Who the client is.
+    pub client: Client,
     /// The address that the client connected to; `None` for a unix socket.
     pub local: Option<IpAddr>,
-    /// How the client reached the proxy.
+    /// How the peer reached this proxy.
     pub scheme: Scheme,
     /// The id of the request.
     pub request_id: &'a RequestId,
@@ -48,15 +70,15 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Appends the client's IP address, in IPv4's form where IPv6 only carries it.
     pub fn write_client_ip(&self, out: &mut Vec<u8>) {
-        if let Some(client) = self.client {
-            write_ip(client.ip(), out);
+        if let Some(ip) = self.client.ip {
+            write_ip(ip, out);
         }
     }
 
-    /// Appends the client's port.
+    /// Appends the client's port, if it is known.
     pub fn write_client_port(&self, out: &mut Vec<u8>) {
-        if let Some(client) = self.client {
-            write_number(u64::from(client.port()), out);
+        if let Some(port) = self.client.port {
+            write_number(u64::from(port), out);
         }
     }
 
@@ -142,7 +164,8 @@ mod tests {
     fn addresses_stand_in_for_names() {
         let request_id = RequestId::default();
         let context = |local: Option<&str>, server: &'static str| Context {
-            client: None,
+            peer: None,
+            client: Client::default(),
             local: local.map(|ip| ip.parse().unwrap()),
             scheme: Scheme::Http,
             request_id: &request_id,

@@ -90,6 +90,8 @@ pub enum Known {
     Host,
     /// `Keep-Alive`
     KeepAlive,
+    /// `Max-Forwards`
+    MaxForwards,
     /// `Proxy`, which CGI programs would take for the `HTTP_PROXY` of their environment.
     Proxy,
     /// `Proxy-Authenticate`
@@ -143,6 +145,7 @@ impl Known {
             (9, b'x') => (Known::XRealIp, None),
             (10, b'c') => (Known::Connection, None),
             (10, b'k') => (Known::KeepAlive, None),
+            (12, b'm') => (Known::MaxForwards, None),
             (12, b'x') => (Known::XRequestId, None),
             (14, b'c') => (Known::ContentLength, None),
             (15, b'x') => (Known::XForwardedFor, None),
@@ -169,6 +172,7 @@ impl Known {
             Known::Forwarded => "forwarded",
             Known::Host => "host",
             Known::KeepAlive => "keep-alive",
+            Known::MaxForwards => "max-forwards",
             Known::Proxy => "proxy",
             Known::ProxyAuthenticate => "proxy-authenticate",
             Known::ProxyAuthorization => "proxy-authorization",
@@ -236,7 +240,7 @@ pub fn trim(bytes: &[u8]) -> &[u8] {
 }
 
 /// The members of a list, trimmed; empty ones are left out (RFC 9110, section 5.6.1).
-pub fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn members(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(trim).filter(|member| !member.is_empty())
 }
 
@@ -244,7 +248,7 @@ pub fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::*;
 
-    const ALL: [Known; 23] = [
+    const ALL: [Known; 24] = [
         Known::Accept,
         Known::Connection,
         Known::ContentLength,
@@ -253,6 +257,7 @@ mod tests {
         Known::Forwarded,
         Known::Host,
         Known::KeepAlive,
+        Known::MaxForwards,
         Known::Proxy,
         Known::ProxyAuthenticate,
         Known::ProxyAuthorization,

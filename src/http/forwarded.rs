@@ -1,14 +1,17 @@
 //! What the server is told of the client and of the way here: `X-Forwarded-*`, `Forwarded`
-//! (RFC 7239), `Via` (RFC 9110, section 7.6.3), `X-Request-Id`.
+//! (RFC 7239), `Via` (RFC 9110, section 7.6.3), `X-Request-Id`. What others tell this proxy of the
+//! client is read in [`super::client`].
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::context::{Context, write_ip};
+use super::client::ClientSource;
+use super::context::{Context, write_ip, write_number};
 use super::edits::HeaderEdits;
-use super::field::Known;
+use super::field::{Known, is_alike};
 use super::head::{Field, Version};
+use super::host::Authority;
 use super::request::RequestHead;
 use super::request_id::RequestId;
 use super::rewrite::write_line;
@@ -69,7 +72,9 @@ fn parse_network(text: &str) -> Result<IpNet, String> {
 pub struct ForwardedPolicy {
     /// Whose fields of this kind are kept; those of everybody else are dropped.
     pub trust: TrustedPeers,
-    /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.
+    /// Which of them names the client.
+    pub client: ClientSource,
+    /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`, `X-Forwarded-Port`.
     pub x_forwarded: bool,
     /// `Forwarded`.
     pub forwarded: bool,
@@ -83,6 +88,7 @@ impl Default for ForwardedPolicy {
     fn default() -> ForwardedPolicy {
         ForwardedPolicy {
             trust: TrustedPeers::default(),
+            client: ClientSource::default(),
             x_forwarded: true,
             forwarded: false,
             via: true,
@@ -92,19 +98,26 @@ impl Default for ForwardedPolicy {
 }
 
 impl ForwardedPolicy {
-    /// The id of a request: the one that it brings along, if it comes from a peer that is trusted
-    /// and is an id ([`RequestId::accept`]); otherwise a new one. `client` is `None` for a unix
-    /// socket.
-    pub fn request_id(
+    /// The id that a request brings along, if it comes from a peer that is trusted and is an id
+    /// ([`RequestId::accept`]). `peer` is `None` for a unix socket.
+    pub fn brought_request_id(
         &self,
         head: &RequestHead,
-        client: Option<IpAddr>,
-        random: u128,
-    ) -> RequestId {
-        let mut brought = head.values(Known::XRequestId);
-        let brought = brought.next().filter(|_| self.trust.contains(client));
-        brought.and_then(RequestId::accept).unwrap_or_else(|| RequestId::new(random))
+        peer: Option<IpAddr>,
+    ) -> Option<RequestId> {
+        let mut brought = genuine(head, Known::XRequestId);
+        let is_believed = self.request_id && self.trust.contains(peer);
+        brought.next().filter(|_| is_believed).and_then(RequestId::accept)
     }
+}
+
+/// The values of all fields of a name that are not empty. A name with `_` in the place of `-` does
+/// not count: no proxy writes it.
+pub(super) fn genuine(head: &RequestHead, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
+    let is_genuine = move |field: &Field<'_>| {
+        field.known == Some(known) && !field.name.contains(&b'_') && !field.value.is_empty()
+    };
+    head.fields().filter(is_genuine).map(|field| field.value)
 }
 
 /// One request's way through this proxy: what is kept of the fields that tell of the way so far,
@@ -117,7 +130,7 @@ pub(super) struct Hop<'a> {
 
 impl<'a> Hop<'a> {
     pub(super) fn new(policy: &'a ForwardedPolicy, context: &'a Context<'a>) -> Hop<'a> {
-        let is_trusted = policy.trust.contains(context.client.map(|client| client.ip()));
+        let is_trusted = policy.trust.contains(context.peer.map(|peer| peer.ip()));
         Hop { policy, context, is_trusted }
     }
 
@@ -127,12 +140,8 @@ impl<'a> Hop<'a> {
             Some(Known::XForwardedFor) => self.policy.x_forwarded,
             Some(Known::Forwarded) => self.policy.forwarded,
             Some(Known::XRequestId) => return !self.policy.request_id,
-            Some(
-                Known::XForwardedHost
-                | Known::XForwardedPort
-                | Known::XForwardedProto
-                | Known::XRealIp,
-            ) => false,
+            Some(Known::XRealIp) => false,
+            _ if is_x_forwarded(field.name) => false,
             _ => return true,
         };
         // A server may take an underscore for the hyphen, and then prefer the wrong one.
@@ -147,13 +156,16 @@ impl<'a> Hop<'a> {
                 self.write_x_forwarded_for(head, out);
             }
             if is_free(Known::XForwardedProto) && !self.believes(head, Known::XForwardedProto) {
-                let scheme = self.context.scheme.label();
+                let scheme = self.context.client.scheme.label();
                 write_line("X-Forwarded-Proto", scheme.as_bytes(), out);
             }
             let is_host_missing = !self.believes(head, Known::XForwardedHost);
             let authority = head.authority().as_bytes();
             if is_free(Known::XForwardedHost) && is_host_missing && !authority.is_empty() {
                 write_line("X-Forwarded-Host", authority, out);
+            }
+            if is_free(Known::XForwardedPort) && !self.believes(head, Known::XForwardedPort) {
+                self.write_x_forwarded_port(head, out);
             }
         }
         if self.policy.forwarded && is_free(Known::Forwarded) {
@@ -169,13 +181,8 @@ impl<'a> Hop<'a> {
 
     /// The values that whoever is trusted has sent.
     fn believed<'h>(&self, head: &'h RequestHead, known: Known) -> impl Iterator<Item = &'h [u8]> {
-        let fields = head.fields().filter(move |field| field.known == Some(known));
         let is_trusted = self.is_trusted;
-        fields
-            .filter(move |field| {
-                is_trusted && !field.name.contains(&b'_') && !field.value.is_empty()
-            })
-            .map(|field| field.value)
+        genuine(head, known).filter(move |_| is_trusted)
     }
 
     fn believes(&self, head: &RequestHead, known: Known) -> bool {
@@ -195,8 +202,8 @@ impl<'a> Hop<'a> {
         out.extend_from_slice(b"X-Forwarded-For: ");
         let empty = out.len();
         self.write_believed(head, Known::XForwardedFor, out);
-        match self.context.client {
-            Some(client) => write_ip(client.ip(), out),
+        match self.context.peer {
+            Some(peer) => write_ip(peer.ip(), out),
             // A unix socket has no address to add.
             None if out.len() == empty => return out.truncate(start),
             None => out.truncate(out.len() - ", ".len()),
@@ -204,12 +211,25 @@ impl<'a> Hop<'a> {
         out.extend_from_slice(b"\r\n");
     }
 
+    /// The port that a URL for this request has, as it is outside: that of the host asked for, or
+    /// the one that goes with the scheme. The port of the listener may be another, where addresses
+    /// are translated in front of it.
+    fn write_x_forwarded_port(&self, head: &RequestHead, out: &mut Vec<u8>) {
+        let told = self.believed(head, Known::XForwardedHost).next();
+        if let Some(authority) = Authority::parse(told.unwrap_or(head.authority().as_bytes())) {
+            let port = authority.port.unwrap_or(self.context.client.scheme.port());
+            out.extend_from_slice(b"X-Forwarded-Port: ");
+            write_number(u64::from(port), out);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
     /// RFC 7239, section 4.
     fn write_forwarded(&self, head: &RequestHead, out: &mut Vec<u8>) {
         out.extend_from_slice(b"Forwarded: ");
         self.write_believed(head, Known::Forwarded, out);
         out.extend_from_slice(b"for=");
-        match self.context.client.map(|client| client.ip().to_canonical()) {
+        match self.context.peer.map(|peer| peer.ip().to_canonical()) {
             Some(ip @ IpAddr::V4(_)) => write_ip(ip, out),
             Some(ip @ IpAddr::V6(_)) => {
                 out.extend_from_slice(b"\"[");
@@ -227,6 +247,13 @@ impl<'a> Hop<'a> {
         out.extend_from_slice(self.context.scheme.label().as_bytes());
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Whether a field is one of the family of `X-Forwarded-For`. Not all of them are known, but
+/// servers believe many: `X-Forwarded-Prefix`, `-Server`, `-Ssl`, `-Scheme`, `-User`.
+fn is_x_forwarded(name: &[u8]) -> bool {
+    const FAMILY: &[u8] = b"x-forwarded-";
+    name.get(..FAMILY.len()).is_some_and(|beginning| is_alike(beginning, FAMILY))
 }
 
 /// Appends this proxy to `Via`; `received` is the version of the message as it came.
@@ -289,11 +316,13 @@ mod tests {
         tell(&head, client, &policy)
     }
 
-    fn tell(head: &RequestHead, client: Option<&str>, policy: &ForwardedPolicy) -> Vec<String> {
-        let client = client.map(|text| SocketAddr::new(text.parse().unwrap(), 1));
-        let request_id = policy.request_id(head, client.map(|it| it.ip()), 1);
+    fn tell(head: &RequestHead, peer: Option<&str>, policy: &ForwardedPolicy) -> Vec<String> {
+        let peer = peer.map(|text| SocketAddr::new(text.parse().unwrap(), 1));
+        let brought = policy.brought_request_id(head, peer.map(|it| it.ip()));
+        let request_id = brought.unwrap_or_else(|| RequestId::new(1));
         let mut context = samples::context(&request_id);
-        (context.client, context.scheme) = (client, Scheme::Https);
+        (context.peer, context.scheme) = (peer, Scheme::Https);
+        context.client = policy.client(head, peer, Scheme::Https);
         let hop = Hop::new(policy, &context);
         let is_kept = |field: &Field<'_>| field.known != Some(Known::Host) && hop.keeps(field);
         let kept = head.fields().filter(is_kept);
@@ -314,6 +343,8 @@ mod tests {
             "X-Forwarded-Proto: gopher",
             "X-Forwarded-Host: evil.example",
             "X-Forwarded-Port: 1",
+            "X-Forwarded-Prefix: /x",
+            "x_forwarded-Ssl: on",
             "X-Real-IP: 127.0.0.1",
             "Forwarded: for=127.0.0.1",
             "X-Request-Id: theirs",
@@ -326,6 +357,7 @@ mod tests {
             "X-Forwarded-For: 192.0.2.7",
             "X-Forwarded-Proto: https",
             "X-Forwarded-Host: a:80",
+            "X-Forwarded-Port: 80",
             "Forwarded: for=192.0.2.7;host=\"a:80\";proto=https",
             NEW_ID,
             "Via: 1.1 spliceway",
@@ -343,6 +375,7 @@ mod tests {
             "X-Forwarded-Proto: http",
             "X-Forwarded-Host: b",
             "X-Forwarded-Port: 1",
+            "X-Forwarded-Prefix: /x",
             "X-Real-IP: 1.1.1.1",
             "Forwarded: for=1.1.1.1",
             "X-Request-Id: theirs",
@@ -351,6 +384,7 @@ mod tests {
             "X-Forwarded-Proto: http",
             "X-Forwarded-Host: b",
             "X-Forwarded-Port: 1",
+            "X-Forwarded-Prefix: /x",
             "X-Real-IP: 1.1.1.1",
             "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 2001:db8::1",
             "Forwarded: for=1.1.1.1, for=\"[2001:db8::1]\";host=\"a:80\";proto=https",
@@ -363,8 +397,14 @@ mod tests {
     #[test]
     fn a_unix_socket_has_no_address() {
         let forwarded = "Forwarded: for=unknown;host=\"a:80\";proto=https";
-        let rest = ["X-Forwarded-Proto: https", "X-Forwarded-Host: a:80", forwarded, NEW_ID];
-        let expected = [&rest[..], &["Via: 1.1 spliceway"]].concat();
+        let expected = [
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: a:80",
+            "X-Forwarded-Port: 80",
+            forwarded,
+            NEW_ID,
+            "Via: 1.1 spliceway",
+        ];
         assert_eq!(told(&["X-Forwarded-For: 1.1.1.1"], None, &[]), expected);
         let expected = [&["X-Forwarded-For: 1.1.1.1"], &expected[..]].concat();
         assert_eq!(told(&["X-Forwarded-For: 1.1.1.1"], None, &["unix"]), expected);
@@ -374,6 +414,7 @@ mod tests {
     fn what_is_off_is_not_told_and_strangers_tell_it_neither() {
         let policy = |trust: &[&str]| ForwardedPolicy {
             trust: trusted(trust),
+            client: ClientSource::Peer,
             x_forwarded: false,
             forwarded: false,
             via: false,
@@ -394,13 +435,59 @@ mod tests {
     #[test]
     fn ids_are_taken_from_the_trusted_only() {
         let policy = ForwardedPolicy { trust: trusted(&["10.0.0.0/8"]), ..Default::default() };
-        let check = |value: &str, client: &str, expected: &str| {
+        let check = |value: &str, client: &str, expected: Option<&str>| {
             let head = request(&["GET / HTTP/1.0", &format!("X-Request-Id: {value}")]);
-            let id = policy.request_id(&head, ip(client), 1);
-            assert_eq!(id.as_str(), expected, "{value} {client}");
+            let id = policy.brought_request_id(&head, ip(client));
+            assert_eq!(id.as_ref().map(RequestId::as_str), expected, "{value} {client}");
         };
-        check("theirs", "10.1.1.1", "theirs");
-        check("theirs", "11.1.1.1", &NEW_ID[14..]);
-        check("bad id", "10.1.1.1", &NEW_ID[14..]);
+        check("theirs", "10.1.1.1", Some("theirs"));
+        check("theirs", "11.1.1.1", None);
+        check("bad id", "10.1.1.1", None);
+    }
+
+    #[test]
+    fn what_is_believed_in_one_form_is_told_in_the_other() {
+        let head = request(&["GET / HTTP/1.0", "Host: a", "Forwarded: for=1.1.1.1;proto=https"]);
+        let policy = ForwardedPolicy {
+            trust: trusted(&["10.0.0.1"]),
+            client: ClientSource::Forwarded,
+            ..ForwardedPolicy::default()
+        };
+        let peer = Some(SocketAddr::from(([10, 0, 0, 1], 1)));
+        let request_id = RequestId::new(1);
+        let mut context = samples::context(&request_id);
+        (context.peer, context.client) = (peer, policy.client(&head, peer, Scheme::Http));
+        let hop = Hop::new(&policy, &context);
+        let text = written(|out| hop.write(&head, &HeaderEdits::default(), out));
+        assert!(text.contains("X-Forwarded-Proto: https\r\n"), "{text}");
+        assert!(text.contains("X-Forwarded-Port: 443\r\n"), "{text}");
+    }
+
+    #[test]
+    fn the_port_is_that_of_the_url_outside() {
+        let check = |fields: &[&str], client: &str, expected: Option<&str>| {
+            let head = request(&[&["GET / HTTP/1.0"], fields].concat());
+            let policy = ForwardedPolicy { trust: trusted(&["10.0.0.0/8"]), ..Default::default() };
+            let peer = Some(SocketAddr::new(client.parse().unwrap(), 1));
+            let request_id = RequestId::new(1);
+            let mut context = samples::context(&request_id);
+            (context.peer, context.client) = (peer, policy.client(&head, peer, Scheme::Http));
+            let hop = Hop::new(&policy, &context);
+            let text = written(|out| hop.write(&head, &HeaderEdits::default(), out));
+            let mut lines = text.lines();
+            let found = lines.find_map(|line| line.strip_prefix("X-Forwarded-Port: "));
+            assert_eq!(found, expected, "{fields:?} {client}");
+        };
+        check(&["Host: a"], "11.0.0.1", Some("80"));
+        check(&["Host: a:8080"], "11.0.0.1", Some("8080"));
+        check(&["Host: [::1]:8080"], "11.0.0.1", Some("8080"));
+        check(&[], "11.0.0.1", None);
+        let secure = "X-Forwarded-Proto: https";
+        check(&["Host: a", secure], "11.0.0.1", Some("80"));
+        check(&["Host: a", secure], "10.0.0.1", Some("443"));
+        check(&["Host: a:1", secure, "X-Forwarded-Host: b"], "10.0.0.1", Some("443"));
+        check(&["Host: a:1", "X-Forwarded-Host: b:2"], "10.0.0.1", Some("2"));
+        check(&["Host: a:1", "X-Forwarded-Host: b, c"], "10.0.0.1", None);
+        check(&["Host: a:1", "X-Forwarded-Port: 7"], "10.0.0.1", None);
     }
 }

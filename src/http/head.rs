@@ -173,7 +173,7 @@ impl Section {
         Span::within(&self.bytes, part)
     }
 
-    pub(super) fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+    pub(super) fn fields(&self) -> impl DoubleEndedIterator<Item = Field<'_>> + Clone {
         self.fields.iter().map(|field| Field {
             name: field.name.of(&self.bytes),
             value: field.value.of(&self.bytes),

@@ -1,8 +1,12 @@
 //! Hosts: of `Host`, of an absolute request-target, and of the configuration.
 
+use std::fmt::Write;
+use std::net::Ipv6Addr;
+
 /// `host[:port]` as a client or a configuration gives it (RFC 3986, section 3.2).
 ///
-/// A host is a name of letters, digits and `-._~`, or an IP address, in brackets for IPv6. The
+/// A host is a name whose labels are of letters, digits and `-_~`, or an IP address, in brackets
+/// for IPv6. The
 /// grammar of URLs allows more (percent-encoding, `!$&'()*+,;=`); no host on the net has it, and
 /// recipients disagree about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,23 +43,41 @@ impl<'a> Authority<'a> {
     /// Whether both mean the same place, where a missing port means `default_port`.
     pub fn agrees_with(&self, other: &Authority<'_>, default_port: u16) -> bool {
         let port = |authority: &Authority<'_>| authority.port.unwrap_or(default_port);
-        without_final_dot(self.host).eq_ignore_ascii_case(without_final_dot(other.host))
-            && port(self) == port(other)
+        let is_same_host = match (ipv6(self.host), ipv6(other.host)) {
+            (None, None) => {
+                without_final_dot(self.host).eq_ignore_ascii_case(without_final_dot(other.host))
+            }
+            (own, others) => own == others,
+        };
+        is_same_host && port(self) == port(other)
     }
-}
 
-fn is_host(host: &str) -> bool {
-    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            let is_name_byte = |it: u8| it.is_ascii_alphanumeric() || b"-._~".contains(&it);
-            !without_final_dot(host).is_empty() && host.bytes().all(is_name_byte)
+    /// Appends the host in the one form that hosts are compared in: lower case, without a final
+    /// dot, and IPv6 addresses as RFC 5952 has them.
+    pub fn write_host(&self, out: &mut String) {
+        if let Some(address) = ipv6(self.host) {
+            let written = write!(out, "[{address}]");
+            debug_assert!(written.is_ok(), "writing to memory does not fail");
+        } else {
+            let name = without_final_dot(self.host);
+            out.extend(name.chars().map(|c| c.to_ascii_lowercase()));
         }
     }
 }
 
+fn is_host(host: &str) -> bool {
+    let is_name_byte = |it: u8| it.is_ascii_alphanumeric() || b"-_~".contains(&it);
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_name_byte);
+    ipv6(host).is_some() || without_final_dot(host).split('.').all(is_label)
+}
+
+/// The address between brackets.
+fn ipv6(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
 /// `example.com.` and `example.com` are one name (RFC 1034, section 3.1).
-pub(super) fn without_final_dot(host: &str) -> &str {
+fn without_final_dot(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
@@ -119,6 +141,10 @@ mod tests {
             ":80",
             ".",
             ".:80",
+            "a..",
+            ".a",
+            "a..b",
+            "..",
             "a b",
             "a/b",
             "a?b",
@@ -163,6 +189,22 @@ mod tests {
         check("a.example:", "a.example", true);
         check("a.example:81", "a.example", false);
         check("a.example", "b.example", false);
+        check("[::1]", "[0:0::01]:80", true);
+        check("[::A]", "[::a]", true);
+        check("[::1]", "[::2]", false);
+    }
+
+    #[test]
+    fn a_host_has_one_form() {
+        let check = |text: &str, expected: &str| {
+            let mut host = String::new();
+            Authority::parse(text.as_bytes()).unwrap().write_host(&mut host);
+            assert_eq!(host, expected, "{text}");
+        };
+        check("A.Example.:80", "a.example");
+        check("192.0.2.1", "192.0.2.1");
+        check("[2001:DB8:0::0001]:80", "[2001:db8::1]");
+        check("[::FFFF:c000:201]", "[::ffff:192.0.2.1]");
     }
 
     #[test]

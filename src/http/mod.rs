@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   bytes ─▶ request ─ target ─ path ─ host      parsed and checked; or a Rejection
-//!               │    └ framing ─ connection
+//!               │    └ framing ─ connection ─ client
 //!               ▼
 //!            rewrite ─▶ bytes                    with edits, prefix, host, forwarded
 //!            answer  ─▶ bytes                    or without a server
@@ -22,6 +22,7 @@
 
 pub mod answer;
 pub mod chunk;
+pub mod client;
 mod connection;
 pub mod context;
 pub mod date;

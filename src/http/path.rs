@@ -4,6 +4,10 @@
 //! decoded, other encodings get upper-case digits (section 6.2.2), and slashes in a row count as
 //! one, as most servers have it. What servers are known to resolve in different ways is refused:
 //! otherwise one spelling could mean one thing to a route and another to the server behind it.
+//!
+//! Encoded slashes and parameters of segments (`;a=b`) are too common to be refused, though some
+//! servers decode the ones and drop the others. So there is a [`other_reading`] of such a path, and
+//! a request is refused only if that one leads to another route.
 
 use super::reject::RejectReason;
 
@@ -14,9 +18,10 @@ use super::reject::RejectReason;
 /// - [`RejectReason::Target`]: a byte that a path cannot hold, a `%` without two hexadecimal
 ///   digits, or an encoded NUL.
 /// - [`RejectReason::PathAboveRoot`]: more `..` than segments before it.
-/// - [`RejectReason::PathAmbiguous`]: a `..` behind an empty segment (`//`), which some servers count
-///   and others do not; a dot segment with parameters (`..;a`), or next to an encoded slash or a
-///   backslash (`..%2F`).
+/// - [`RejectReason::PathAmbiguous`]: a `..` behind a segment that some servers count and others do
+///   not, since it is empty (`//`, `/;a/`) or holds an encoded slash or backslash (`a%2Fb`); a dot
+///   segment with parameters (`..;a`), or next to an encoded slash or backslash (`..%2F`); and such
+///   a slash in parameters (`a;b%2Fc`).
 pub fn normalise(path: &[u8], normal: &mut String) -> Result<(), RejectReason> {
     if let Some(text) = already_normal(path) {
         normal.push_str(text);
@@ -24,7 +29,7 @@ pub fn normalise(path: &[u8], normal: &mut String) -> Result<(), RejectReason> {
     }
     let root = normal.len();
     let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
-    let mut has_empty = false;
+    let mut is_depth_known = true;
     while let Some(segment) = segments.next() {
         let is_last = segments.peek().is_none();
         let start = normal.len();
@@ -33,13 +38,13 @@ pub fn normalise(path: &[u8], normal: &mut String) -> Result<(), RejectReason> {
         match &normal[start + 1..] {
             "" if !is_last => {
                 normal.truncate(start);
-                has_empty = true;
+                is_depth_known = false;
             }
             "." | ".." => {
                 let climbs = normal.ends_with("..");
                 normal.truncate(start);
                 if climbs {
-                    if has_empty {
+                    if !is_depth_known {
                         return Err(RejectReason::PathAmbiguous);
                     }
                     let parent = normal[root..].rfind('/').ok_or(RejectReason::PathAboveRoot)?;
@@ -49,7 +54,13 @@ pub fn normalise(path: &[u8], normal: &mut String) -> Result<(), RejectReason> {
                     normal.push('/');
                 }
             }
-            decoded if hides_dots(decoded) => return Err(RejectReason::PathAmbiguous),
+            decoded if has_other_reading(decoded) => {
+                if is_ambiguous(decoded) {
+                    return Err(RejectReason::PathAmbiguous);
+                }
+                let is_empty = split_parameters(decoded).0.is_empty();
+                is_depth_known &= !is_empty && !has_encoded_slash(decoded);
+            }
             _ => {}
         }
     }
@@ -103,17 +114,49 @@ fn decode(segment: &[u8], normal: &mut String) -> Result<(), RejectReason> {
     Ok(())
 }
 
+/// How slashes and the beginnings of parameters look to some servers, besides themselves.
+const ENCODED_SLASHES: [&str; 2] = ["%2F", "%5C"];
+const PARAMETERS: [&str; 2] = [";", "%3B"];
+
+fn has_encoded_slash(normal: &str) -> bool {
+    ENCODED_SLASHES.iter().any(|slash| normal.contains(slash))
+}
+
+/// A segment without its parameters, and those.
+fn split_parameters(segment: &str) -> (&str, &str) {
+    let starts = PARAMETERS.iter().filter_map(|parameter| segment.find(parameter));
+    segment.split_at(starts.min().unwrap_or(segment.len()))
+}
+
 /// Whether a segment that is no dot segment would become one for a server that decodes slashes,
-/// takes backslashes for them, or cuts parameters off.
-fn hides_dots(segment: &str) -> bool {
-    if !segment.contains("%2F") && !segment.contains("%5C") && !segment.contains(';') {
-        return false;
+/// takes backslashes for them, or cuts parameters off; or whether these servers would disagree
+/// about where its parameters end.
+fn is_ambiguous(segment: &str) -> bool {
+    let parts = segment.split("%2F").flat_map(|part| part.split("%5C"));
+    has_encoded_slash(split_parameters(segment).1)
+        || parts.into_iter().any(|part| matches!(split_parameters(part).0, "." | ".."))
+}
+
+/// Whether servers are known to read a normalised path, or a segment of one, in another way.
+pub fn has_other_reading(normal: &str) -> bool {
+    has_encoded_slash(normal) || PARAMETERS.iter().any(|parameter| normal.contains(parameter))
+}
+
+/// Appends a normalised path as it is to servers that take encoded slashes and backslashes for
+/// slashes, and drop the parameters of segments. Nothing, where it is the same to all.
+pub fn other_reading(normal: &str, other: &mut String) {
+    if !has_other_reading(normal) {
+        return;
     }
-    let unslashed = segment.split("%2F").flat_map(|part| part.split("%5C"));
-    unslashed.into_iter().any(|part| {
-        let plain = part.split(';').next().unwrap_or_default();
-        matches!(plain, "." | "..")
-    })
+    for segment in normal.split('/').skip(1) {
+        let (plain, _) = split_parameters(segment);
+        for part in plain.split("%2F").flat_map(|part| part.split("%5C")) {
+            if !other.ends_with('/') {
+                other.push('/');
+            }
+            other.push_str(part);
+        }
+    }
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
@@ -166,6 +209,22 @@ mod tests {
     }
 
     #[test]
+    fn some_servers_read_a_path_otherwise() {
+        let check = |path: &str, expected: &str| {
+            let mut other = String::new();
+            other_reading(&normal(path).unwrap(), &mut other);
+            assert_eq!(other, expected, "{path}");
+        };
+        check("/a/b.c/%20", "");
+        check("/a%2fb%5cc", "/a/b/c");
+        check("/a;b=c/d;e;f", "/a/d");
+        check("/a%3Bb/c", "/a/c");
+        check("/;a/b", "/b");
+        check("/a/%2F%2F/b%2F", "/a/b/");
+        check("/%252F;", "/%252F");
+    }
+
+    #[test]
     fn what_cannot_be_resolved_is_refused() {
         let check = |path: &str, expected: RejectReason| {
             assert_eq!(normal(path), Err(expected), "{path}");
@@ -187,6 +246,15 @@ mod tests {
             "/..%5Ca",
             "/%2e%2e%2fa",
             "/a/..;x%2Fb",
+            "/a%2Fb/../c",
+            "/a%5cb/../c",
+            "/a/b%2Fc/d/../../../e",
+            "/a/;x/../b",
+            "/;/..",
+            "/%3b/..",
+            "/..%3Bx/a",
+            "/;%2Fx/admin",
+            "/a;b%5Cc",
         ];
         for path in ambiguous {
             check(path, RejectReason::PathAmbiguous);

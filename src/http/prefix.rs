@@ -37,6 +37,11 @@ impl PathPrefix {
         if self.text.is_empty() { "/" } else { &self.text }
     }
 
+    /// Whether it is written in a way that servers read differently: whoever wrote it means it.
+    pub fn has_other_reading(&self) -> bool {
+        path::has_other_reading(&self.text)
+    }
+
     /// What of a normalised path comes after the prefix: nothing, or something that begins with
     /// `/`. `None` where the path does not begin with it.
     pub fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {

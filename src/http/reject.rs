@@ -18,7 +18,8 @@ pub enum RejectReason {
     Connect,
     /// A line feed without its carriage return (RFC 9112, section 2.2, lets a recipient choose).
     BareLineFeed,
-    /// A field line with a bad byte, white space before its colon, or folded onto a second line.
+    /// A field line with a bad byte, white space before its colon, or folded onto a second line; a
+    /// `Connection` or `Max-Forwards` that is none.
     Field,
     /// A framing field or `Host` with `_` in the place of `-`.
     DisguisedField,
@@ -32,7 +33,8 @@ pub enum RejectReason {
     Target,
     /// A path that climbs above its root.
     PathAboveRoot,
-    /// A path that servers are known to resolve in different ways.
+    /// A path that servers are known to resolve in different ways, or to read as that of another
+    /// route.
     PathAmbiguous,
     /// No `Host` in HTTP/1.1 (RFC 9112, section 3.2).
     HostMissing,

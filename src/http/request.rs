@@ -1,12 +1,13 @@
 //! The head of a request: parsed, checked, and kept until the exchange ends.
 
 use super::connection::ConnectionOptions;
+use super::context::Scheme;
 use super::field::{Known, is_token_byte, members, trim};
 use super::framing::BodyLength;
 use super::head::{
     EndScan, Field, FieldPlaces, Parsed, Section, SectionEnd, Span, Version, syntax_reason,
 };
-use super::host::{Authority, without_final_dot};
+use super::host::Authority;
 use super::limits::HeadLimits;
 use super::method::Method;
 use super::path;
@@ -29,14 +30,16 @@ pub struct RequestHead {
     target: Target,
     /// Host and port as the client gave them; empty where it gave none.
     authority: Span,
-    /// In lower case, without port and final dot.
+    /// In its one form, without port.
     host: String,
     /// Normalised.
     path: String,
+    /// As some servers read it; empty where all read it the same.
+    other_path: String,
     connection: ConnectionOptions,
     body: BodyLength,
     upgrade: Span,
-    expects_continue: bool,
+    max_forwards: Option<u32>,
 }
 
 impl RequestHead {
@@ -96,11 +99,12 @@ impl RequestHead {
         self.connection.clear();
         self.host.clear();
         self.path.clear();
+        self.other_path.clear();
         self.method = Method::Other;
         self.version = Version::Http11;
         self.target = Target::default();
         self.body = BodyLength::None;
-        self.expects_continue = false;
+        self.max_forwards = None;
         (self.method_span, self.target_span) = Default::default();
         (self.authority, self.upgrade) = Default::default();
     }
@@ -138,7 +142,26 @@ impl RequestHead {
         self.body = self.section.examine(&mut self.connection)?.of_request(self.version)?;
         self.check_target()?;
         self.check_host()?;
-        self.find_wishes();
+        self.check_max_forwards()?;
+        self.find_upgrade();
+        Ok(())
+    }
+
+    /// RFC 9110, section 7.6.2: for these two methods alone.
+    fn check_max_forwards(&mut self) -> Result<(), RejectReason> {
+        let mut values = self.section.values(Known::MaxForwards);
+        if matches!(self.method, Method::Trace | Method::Options)
+            && let Some(value) = values.next()
+        {
+            let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+            if !is_number || values.next().is_some() {
+                return Err(RejectReason::Field);
+            }
+            let add = |number: u32, digit: &u8| {
+                number.saturating_mul(10).saturating_add(u32::from(digit - b'0'))
+            };
+            self.max_forwards = Some(value.iter().fold(0, add));
+        }
         Ok(())
     }
 
@@ -153,7 +176,10 @@ impl RequestHead {
                 self.path.push('*');
             }
             [] => self.path.push('/'),
-            path => path::normalise(path, &mut self.path)?,
+            path => {
+                path::normalise(path, &mut self.path)?;
+                path::other_reading(&self.path, &mut self.other_path);
+            }
         }
         Ok(())
     }
@@ -172,7 +198,7 @@ impl RequestHead {
         let targeted = self.target.authority.map(|span| parse(span.of(bytes))).transpose()?;
         let authority = match (targeted, named) {
             (Some(targeted), Some(named)) => {
-                if !targeted.agrees_with(&named, self.target.default_port) {
+                if !targeted.agrees_with(&named, self.target.scheme.port()) {
                     return Err(RejectReason::HostMismatch);
                 }
                 Some(targeted)
@@ -183,19 +209,15 @@ impl RequestHead {
             return Err(RejectReason::HostMissing);
         }
         if let Some(authority) = authority {
-            self.host.push_str(without_final_dot(authority.host));
-            self.host.make_ascii_lowercase();
+            authority.write_host(&mut self.host);
         }
         self.authority =
             self.target.authority.or(value.map(|it| self.section.span(it))).unwrap_or_default();
         Ok(())
     }
 
-    fn find_wishes(&mut self) {
+    fn find_upgrade(&mut self) {
         let is_http11 = self.version == Version::Http11;
-        let mut expectations = self.section.values(Known::Expect);
-        self.expects_continue =
-            is_http11 && expectations.any(|it| it.eq_ignore_ascii_case(b"100-continue"));
         let mut protocols = self.section.values(Known::Upgrade);
         if let (Some(protocol), None) = (protocols.next(), protocols.next())
             && is_http11
@@ -226,8 +248,8 @@ impl RequestHead {
         self.version
     }
 
-    /// The host that was asked for, in lower case, without port and final dot; with brackets for
-    /// an IPv6 address. Empty where an HTTP/1.0 client named none.
+    /// The host that was asked for, in lower case, without port and final dot; an IPv6 address in
+    /// brackets, in the form of RFC 5952. Empty where an HTTP/1.0 client named none.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -237,10 +259,21 @@ impl RequestHead {
         self.authority.text(self.section.bytes())
     }
 
+    /// The scheme of an absolute target; `http` for any other.
+    pub fn scheme(&self) -> Scheme {
+        self.target.scheme
+    }
+
     /// The path in the form that routes are compared with (see [`path::normalise`]): it begins
     /// with `/`. Or `*`, for a request about the server as a whole (RFC 9112, section 3.2.4).
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// The path as some servers read it, where they do so in another way than others (see
+    /// [`path::other_reading`]).
+    pub fn other_path(&self) -> Option<&str> {
+        (!self.other_path.is_empty()).then_some(&self.other_path)
     }
 
     /// The query as it was sent, with its question mark; empty where there is none.
@@ -254,7 +287,7 @@ impl RequestHead {
     }
 
     /// The fields in the order in which they were sent.
-    pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+    pub fn fields(&self) -> impl DoubleEndedIterator<Item = Field<'_>> + Clone {
         self.section.fields()
     }
 
@@ -278,10 +311,10 @@ impl RequestHead {
         self.connection.keeps_alive(self.version)
     }
 
-    /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110, section
-    /// 10.1.1).
-    pub fn expects_continue(&self) -> bool {
-        self.expects_continue
+    /// How many proxies may still pass the request on (RFC 9110, section 7.6.2); `None` where
+    /// nothing bounds that. With 0, this one must answer itself.
+    pub fn max_forwards(&self) -> Option<u32> {
+        self.max_forwards
     }
 
     /// The protocol that the client would switch to (RFC 9110, section 7.8), such as `websocket`.
@@ -306,7 +339,8 @@ impl RequestHead {
 
     /// Bytes of memory that it holds, for whoever bounds that.
     pub fn memory(&self) -> usize {
-        self.section.memory() + self.host.capacity() + self.path.capacity()
+        let texts = [&self.host, &self.path, &self.other_path];
+        self.section.memory() + texts.map(String::capacity).iter().sum::<usize>()
     }
 }
 
@@ -335,213 +369,4 @@ fn may_upgrade_to(protocol: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::samples::{lines, request, try_request};
-    use super::*;
-
-    fn rejected(text: impl AsRef<[u8]>) -> Option<RejectReason> {
-        match try_request(text).1 {
-            Parsed::Rejected(rejection) => Some(rejection.reason),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn a_head_is_understood() {
-        let head = request(&[
-            "POST /a/../b%20c?d=/../e HTTP/1.1",
-            "Host: Example.COM.:8080",
-            "content-length: 12",
-            "X-A:  spaces between \t",
-            "X-Empty:",
-            "X-A: again",
-        ]);
-        assert_eq!((head.method(), head.method_text()), (Method::Post, "POST"));
-        assert_eq!(head.target(), "/a/../b%20c?d=/../e");
-        assert_eq!((head.path(), head.query()), ("/b%20c", "?d=/../e"));
-        assert_eq!((head.host(), head.authority()), ("example.com", "Example.COM.:8080"));
-        assert_eq!(head.body(), BodyLength::Length(12));
-        assert_eq!(head.value("x-a"), Some(&b"spaces between"[..]));
-        assert_eq!(head.value("X-Empty"), Some(&b""[..]));
-        assert_eq!(head.value("X-B"), None);
-        assert_eq!(head.fields().count(), 5);
-        assert!(head.keeps_alive() && !head.expects_continue() && head.upgrade().is_none());
-    }
-
-    #[test]
-    fn a_value_serves_for_many_heads() {
-        let mut head = RequestHead::default();
-        let limits = HeadLimits::default();
-        let long = lines(&["PUT /a HTTP/1.0", "Connection: keep-alive, x", "Content-Length: 1"]);
-        assert_eq!(head.parse(long.as_bytes(), &limits), Parsed::Complete { length: long.len() });
-        assert!(head.keeps_alive());
-        assert_eq!(head.parse(b"GET", &limits), Parsed::Partial);
-        let short = b"GET / HTTP/1.0\r\n\r\nGET";
-        assert_eq!(head.parse(short, &limits), Parsed::Complete { length: 18 });
-        assert_eq!((head.method(), head.path(), head.host()), (Method::Get, "/", ""));
-        assert_eq!((head.body(), head.fields().count()), (BodyLength::None, 0));
-        assert!(!head.keeps_alive());
-    }
-
-    #[test]
-    fn one_empty_line_in_front_is_skipped() {
-        let check = |text: &str, expected: Parsed| assert_eq!(try_request(text).1, expected);
-        check("\r\nGET / HTTP/1.0\r\n\r\n", Parsed::Complete { length: 20 });
-        for partial in ["", "\r", "\r\n", "\r\n\r", "\r\nG", "GET / HTTP/1.0\r\n\r"] {
-            check(partial, Parsed::Partial);
-        }
-        for text in ["\n", "\r\n\r\n", "\r\n\nGET", "\rG", " GET", "\u{16}\u{3}\u{1}"] {
-            assert_eq!(rejected(text), Some(RejectReason::StartLine), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn forms_of_targets() {
-        let check = |line: &str, path: &str, query: &str, authority: &str| {
-            let head = request(&[line, "Host: a:80"]);
-            assert_eq!((head.path(), head.query()), (path, query), "{line}");
-            assert_eq!((head.host(), head.authority()), ("a", authority), "{line}");
-        };
-        check("GET /? HTTP/1.1", "/", "?", "a:80");
-        check("GET //b?c?d HTTP/1.1", "/b", "?c?d", "a:80");
-        check("GET http://A/b?c HTTP/1.1", "/b", "?c", "A");
-        check("GET HTTP://a:80 HTTP/1.1", "/", "", "a:80");
-        check("GET http://a:?c HTTP/1.1", "/", "?c", "a:");
-        check("OPTIONS * HTTP/1.1", "*", "", "a:80");
-        check("OPTIONS http://a HTTP/1.1", "*", "", "a");
-        check("OPTIONS http://a/ HTTP/1.1", "/", "", "a");
-        let head = request(&["GET https://a/ HTTP/1.1", "Host: a:443"]);
-        assert_eq!(head.authority(), "a");
-    }
-
-    #[test]
-    fn targets_that_are_none() {
-        let bad = [
-            "*",
-            "a",
-            "a:80",
-            "a/b",
-            "/a#b",
-            "/\u{e4}",
-            "http:/a",
-            "http://",
-            "http:///a",
-            "ftp://a/",
-            "http://u@a/",
-            "http://a b/",
-            "/a\tb",
-            "/\u{7f}",
-            "//%zz",
-            "?a",
-            "http://a\\b/",
-        ];
-        for target in bad {
-            let found = rejected(lines(&[&format!("GET {target} HTTP/1.1"), "Host: a"]));
-            let reasons = [Some(RejectReason::Target), Some(RejectReason::StartLine)];
-            assert!(reasons.contains(&found), "{target}: {found:?}");
-        }
-    }
-
-    #[test]
-    fn there_is_one_host() {
-        let check = |fields: &[&str], expected: Option<RejectReason>| {
-            let text = [&["GET http://a/ HTTP/1.1"], fields].concat();
-            assert_eq!(rejected(lines(&text)), expected, "{fields:?}");
-        };
-        check(&["Host: A.:80"], None);
-        check(&[], Some(RejectReason::HostMissing));
-        check(&["Host: b"], Some(RejectReason::HostMismatch));
-        check(&["Host: a:8080"], Some(RejectReason::HostMismatch));
-        check(&["Host: a", "Host: a"], Some(RejectReason::HostDuplicate));
-        for host in ["Host:", "Host: a, a", "Host: a/", "Host: u@a", "Host: a b"] {
-            check(&[host], Some(RejectReason::HostInvalid));
-        }
-        let head = request(&["GET / HTTP/1.0"]);
-        assert_eq!((head.host(), head.authority()), ("", ""));
-    }
-
-    #[test]
-    fn wishes_for_the_connection() {
-        let check = |version: &str, fields: &[&str], keeps_alive: bool, upgrade: Option<&str>| {
-            let line = format!("GET / {version}");
-            let head = request(&[&[&*line, "Host: a"], fields].concat());
-            assert_eq!((head.keeps_alive(), head.upgrade()), (keeps_alive, upgrade), "{fields:?}");
-        };
-        check("HTTP/1.1", &[], true, None);
-        check("HTTP/1.1", &["Connection: x, CLOSE"], false, None);
-        check("HTTP/1.1", &["Connection: keep-alive", "Connection: close"], false, None);
-        check("HTTP/1.0", &[], false, None);
-        check("HTTP/1.0", &["Connection: Keep-Alive"], true, None);
-        let connection = "Connection: Upgrade";
-        check("HTTP/1.1", &[connection, "Upgrade: websocket"], true, Some("websocket"));
-        check("HTTP/1.1", &[connection, "Upgrade: SPDY/3.1"], true, Some("SPDY/3.1"));
-        check("HTTP/1.0", &[connection, "Upgrade: websocket"], false, None);
-        check("HTTP/1.1", &["Upgrade: websocket"], true, None);
-        check("HTTP/1.1", &[connection], true, None);
-        for refused in ["h2c", "H2C", "HTTP/2.0", "TLS/1.2", "websocket, h2c", "", "a b"] {
-            let upgrade = format!("Upgrade: {refused}");
-            check("HTTP/1.1", &[connection, &upgrade], true, None);
-        }
-        check("HTTP/1.1", &[connection, "Upgrade: websocket", "Upgrade: h2c"], true, None);
-    }
-
-    #[test]
-    fn expectations_and_trailers() {
-        let head =
-            request(&["GET / HTTP/1.1", "Host: a", "Expect: 100-Continue", "TE: a, Trailers"]);
-        assert!(head.expects_continue() && head.takes_trailers());
-        let head = request(&["GET / HTTP/1.0", "Expect: 100-continue", "TE: trailers;q=1"]);
-        assert!(!head.expects_continue() && !head.takes_trailers());
-    }
-
-    #[test]
-    fn connection_options_are_few_tokens() {
-        let names: Vec<String> = (0..17).map(|index| format!("x{index}")).collect();
-        let check = |options: &str, expected: Option<RejectReason>| {
-            let text = lines(&["GET / HTTP/1.0", &format!("Connection: {options}")]);
-            assert_eq!(rejected(text), expected, "{options}");
-        };
-        check(&names[..16].join(","), None);
-        check(&names.join(","), Some(RejectReason::Field));
-        check("close, a b", Some(RejectReason::Field));
-        check("\"close\"", Some(RejectReason::Field));
-    }
-
-    #[test]
-    fn limits_hold_to_the_byte() {
-        let limits = HeadLimits { head_size: 1024, fields_max: 3, target_size: 300 };
-        let check = |text: &str, expected: Option<RejectReason>| {
-            let found = RequestHead::default().parse(text.as_bytes(), &limits);
-            let found = match found {
-                Parsed::Rejected(rejection) => Some(rejection.reason),
-                _ => None,
-            };
-            assert_eq!(found, expected, "{} bytes", text.len());
-        };
-        let target = |length: usize| format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(length - 1));
-        check(&target(300), None);
-        check(&target(301), Some(RejectReason::TargetSize));
-        check(&"x".repeat(1023), None);
-        check(&"x".repeat(1024), Some(RejectReason::TargetSize));
-        let field = |size: usize| format!("GET / HTTP/1.0\r\nX: {}\r\n\r\n", "x".repeat(size - 23));
-        assert_eq!(field(1024).len(), 1024);
-        check(&field(1024), None);
-        check(&field(1025), Some(RejectReason::HeadSize));
-        check(&format!("GET / HTTP/1.0\r\n{}\r\n", "X: y\r\n".repeat(3)), None);
-        let many = format!("GET / HTTP/1.0\r\n{}\r\n", "X: y\r\n".repeat(4));
-        check(&many, Some(RejectReason::FieldCount));
-    }
-
-    #[test]
-    fn a_refused_head_tells_what_it_can() {
-        let (head, parsed) = try_request(lines(&["GET /a?b HTTP/1.1", "X y: z"]));
-        let rejection = Rejection { status: 400, reason: RejectReason::Field };
-        assert_eq!(parsed, Parsed::Rejected(rejection));
-        assert_eq!((head.method(), head.target()), (Method::Get, "/a?b"));
-        let (head, _) = try_request("GET /a HTTP/1.1\nHost: a\n\n");
-        assert_eq!((head.method_text(), head.target(), head.path()), ("", "", ""));
-        let (_, parsed) = try_request(lines(&["GET / HTTP/2.0"]));
-        let rejection = Rejection { status: 505, reason: RejectReason::Version };
-        assert_eq!(parsed, Parsed::Rejected(rejection));
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::client::Client;
 use super::context::{Context, Scheme};
 use super::head::Parsed;
 use super::limits::HeadLimits;
@@ -44,8 +45,10 @@ pub(super) fn response(text: &[&str], request: &RequestHead) -> ResponseHead {
 
 /// A request from 192.0.2.7 on its way to 198.51.100.1.
 pub(super) fn context(request_id: &RequestId) -> Context<'_> {
+    let peer = Some(SocketAddr::from(([192, 0, 2, 7], 4321)));
     Context {
-        client: Some(SocketAddr::from(([192, 0, 2, 7], 4321))),
+        peer,
+        client: Client::of_peer(peer, Scheme::Http),
         local: Some([203, 0, 113, 1].into()),
         scheme: Scheme::Http,
         request_id,

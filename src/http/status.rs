@@ -1,8 +1,5 @@
 //! Status codes that the proxy itself answers with, or that a configuration may name.
 
-/// What may stand in a `respond`: a final status (RFC 9110, section 15).
-pub const RESPOND: std::ops::RangeInclusive<u16> = 200..=599;
-
 /// The statuses of a redirect that has a `Location` (RFC 9110, section 15.4).
 pub const REDIRECT: [u16; 5] = [301, 302, 303, 307, 308];
 

@@ -1,5 +1,6 @@
 //! Request-targets and what they say of the host (RFC 9112, section 3.2).
 
+use super::context::Scheme;
 use super::head::Span;
 use super::host::Authority;
 use super::method::Method;
@@ -14,14 +15,9 @@ pub(super) struct Target {
     pub(super) path: Span,
     /// The query with its question mark; empty where there is none.
     pub(super) query: Span,
-    /// The port that a missing one means, by the scheme of an absolute form.
-    pub(super) default_port: u16,
+    /// The scheme, which also says what port a missing one means; `http` where it is not absolute.
+    pub(super) scheme: Scheme,
 }
-
-/// The port of `http` (RFC 9110, section 4.2.1).
-const HTTP_PORT: u16 = 80;
-/// The port of `https` (RFC 9110, section 4.2.2).
-const HTTPS_PORT: u16 = 443;
 
 /// Takes a request-target apart; `span` is where it is.
 ///
@@ -34,12 +30,12 @@ pub(super) fn parse(target: &[u8], span: Span, method: Method) -> Result<Target,
     }
     if target.starts_with(b"/") {
         let (path, query) = split_query(target, span);
-        return Ok(Target { authority: None, path, query, default_port: HTTP_PORT });
+        return Ok(Target { authority: None, path, query, scheme: Scheme::Http });
     }
     if target == b"*" && method == Method::Options {
-        return Ok(Target { path: span, default_port: HTTP_PORT, ..Target::default() });
+        return Ok(Target { path: span, scheme: Scheme::Http, ..Target::default() });
     }
-    let (scheme_length, default_port) = scheme(target).ok_or(RejectReason::Target)?;
+    let (scheme_length, scheme) = scheme(target).ok_or(RejectReason::Target)?;
     let rest = &target[scheme_length..];
     let authority_length =
         rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
@@ -48,7 +44,7 @@ pub(super) fn parse(target: &[u8], span: Span, method: Method) -> Result<Target,
     let path_span = span.part(path_start, target.len() - path_start);
     let (path, query) = split_query(&target[path_start..], path_span);
     let authority = Some(span.part(scheme_length, authority_length));
-    Ok(Target { authority, path, query, default_port })
+    Ok(Target { authority, path, query, scheme })
 }
 
 fn split_query(target: &[u8], span: Span) -> (Span, Span) {
@@ -56,11 +52,11 @@ fn split_query(target: &[u8], span: Span) -> (Span, Span) {
     (span.part(0, path_length), span.part(path_length, target.len() - path_length))
 }
 
-/// The length of a scheme with `://`, and its port.
-fn scheme(target: &[u8]) -> Option<(usize, u16)> {
-    let schemes: [(&[u8], u16); 2] = [(b"http://", HTTP_PORT), (b"https://", HTTPS_PORT)];
-    schemes.into_iter().find_map(|(scheme, port)| {
-        let beginning = target.get(..scheme.len())?;
-        beginning.eq_ignore_ascii_case(scheme).then_some((scheme.len(), port))
+/// A scheme, and its length with `://`.
+fn scheme(target: &[u8]) -> Option<(usize, Scheme)> {
+    let schemes: [(&[u8], Scheme); 2] = [(b"http://", Scheme::Http), (b"https://", Scheme::Https)];
+    schemes.into_iter().find_map(|(text, scheme)| {
+        let beginning = target.get(..text.len())?;
+        beginning.eq_ignore_ascii_case(text).then_some((text.len(), scheme))
     })
 }

@@ -6,9 +6,9 @@ use super::request::RequestHead;
 /// What may stand between braces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Placeholder {
-    /// The IP address of whoever is at the other end of the connection; empty for a unix socket.
+    /// The IP address of the client ([`super::client`]); empty for a unix socket.
     ClientIp,
-    /// Its port; empty for a unix socket.
+    /// Its port; empty where it is not known, as for a unix socket.
     ClientPort,
     /// The host that was asked for, without port; the address that the client connected to where
     /// it named none.
@@ -16,11 +16,11 @@ pub enum Placeholder {
     /// The method.
     Method,
     /// The path, with dot segments and needless encoding resolved; always begins with `/`, and
-    /// never with `//`.
+    /// never with `//`. For a request for no path (`*`), `/`.
     Path,
     /// The query with its `?`, or nothing.
     Query,
-    /// `http` or `https`.
+    /// `http` or `https`: how the client reached the first trusted proxy, or this one.
     Scheme,
     /// The id of the request.
     RequestId,
@@ -169,9 +169,11 @@ fn fill_in(placeholder: Placeholder, head: &RequestHead, context: &Context<'_>, 
         Placeholder::Host if head.host().is_empty() => return context.write_local_ip(out),
         Placeholder::Host => head.host(),
         Placeholder::Method => head.method_text(),
+        // Behind a host, an asterisk would be part of that.
+        Placeholder::Path if head.path() == "*" => "/",
         Placeholder::Path => head.path(),
         Placeholder::Query => head.query(),
-        Placeholder::Scheme => context.scheme.label(),
+        Placeholder::Scheme => context.client.scheme.label(),
         Placeholder::RequestId => context.request_id.as_str(),
         Placeholder::Listener => context.listener,
         Placeholder::Upstream => context.upstream,
@@ -183,6 +185,7 @@ fn fill_in(placeholder: Placeholder, head: &RequestHead, context: &Context<'_>, 
 
 #[cfg(test)]
 mod tests {
+    use super::super::client::Client;
     use super::super::request_id::RequestId;
     use super::super::samples::{context, request, written};
     use super::*;
@@ -204,6 +207,10 @@ mod tests {
         check("{scheme}://{host}{path}{query}", "http://a.example/b%20c?d=e");
         check("{listener} {upstream} {server}", "web app 198.51.100.1:9000");
         check("{request_id}", "00000000000000000000000000000001");
+        let head = request(&["OPTIONS * HTTP/1.1", "Host: a"]);
+        let location = Template::parse_location("https://{host}{path}").unwrap();
+        let found = written(|out| location.render(&head, &context(&request_id), out));
+        assert_eq!(found, "https://a/");
     }
 
     #[test]
@@ -211,7 +218,7 @@ mod tests {
         let head = request(&["GET / HTTP/1.0"]);
         let request_id = RequestId::default();
         let mut context = context(&request_id);
-        (context.client, context.upstream) = (None, "line\r\nbreak\u{e4}");
+        (context.client, context.upstream) = (Client::default(), "line\r\nbreak\u{e4}");
         let render = |text: &str| {
             let template = Template::parse(text).unwrap();
             written(|out| template.render(&head, &context, out))

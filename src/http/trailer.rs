@@ -95,7 +95,7 @@ const FIELD_PLACES: usize = *HeadLimits::FIELDS.end();
 /// Fields that decide how a message is framed, routed, authenticated, cached or understood: too
 /// late behind a body, and a way around checks of the head (RFC 9110, section 6.5.1). The known
 /// fields are all of that kind.
-const FORBIDDEN: [&str; 32] = [
+const FORBIDDEN: [&str; 31] = [
     "age",
     "authorization",
     "cache-control",
@@ -114,7 +114,6 @@ const FORBIDDEN: [&str; 32] = [
     "if-unmodified-since",
     "last-modified",
     "location",
-    "max-forwards",
     "origin",
     "pragma",
     "proxy-authentication-info",

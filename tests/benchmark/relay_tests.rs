@@ -1,9 +1,10 @@
 //! The relay benchmark: its kinds, its report, its targets, its picture.
 
 use crate::relay::kind::{Kind, MESSAGE_BYTES};
-use crate::relay::{Relay, picture, tables, targets};
-use crate::rig::kind::{Figures, Sender, show_bytes};
+use crate::relay::{picture, tables, targets};
+use crate::rig::kind::{Figures, Sender};
 use crate::rig::machine::Machine;
+use crate::rig::markdown;
 use crate::rig::names::{AUTO, BARE_COPY, BARE_SPLICE, COPY, NO_PROXY, SPLICE};
 use crate::rig::results::{Named, Results};
 use crate::rig::targets::Verdict;

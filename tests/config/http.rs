@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use spliceway::config::{Action, Config, Http, RelayMode};
+use spliceway::http::client::ClientSource;
 use spliceway::http::edits::FieldTemplate;
 use spliceway::http::host::HostPolicy;
 use spliceway::http::prefix::PathEdit;
@@ -195,6 +196,11 @@ fn conditions_of_routes() {
             &format!(".methods[2]: found \"PO ST\"; {method}; did you mean \"POST\"?"),
             &format!(".methods[3]: found \"\"; {method}"),
         ],
+    );
+    check_upstream_route(
+        "methods = [\"GET\", \"CONNECT\"]",
+        &[".methods[1]: found \"CONNECT\": it is refused before any route; expected another \
+           method"],
     );
     let methods = "expected a list of methods, such as [\"GET\", \"HEAD\"]";
     check_upstream_route("methods = []", &[&format!(".methods: found an empty list; {methods}")]);
@@ -413,6 +419,12 @@ fn limits_and_trust() {
            \"2001:db8::/32\", an IP address or \"unix\"",
         ],
     );
+    check(
+        "forwarded",
+        "client = \"x-forwarded-for\"",
+        &["a.toml:@: forwarded.client: found \"x-forwarded-for\"; expected \"x_forwarded_for\", \
+           \"forwarded\" or \"peer\"; did you mean \"x_forwarded_for\"?"],
+    );
     let list = "expected a list of networks, such as [\"10.0.0.0/8\", \"unix\"]";
     check(
         "forwarded",
@@ -488,6 +500,7 @@ fn every_value_arrives_where_it_belongs() {
         ("http.trailer_size", "5KiB"),
         ("http.request_body_max", "4KiB"),
         ("forwarded.trust", "10.0.0.0/8, unix"),
+        ("forwarded.client", "forwarded"),
         ("forwarded.x_forwarded", "false"),
         ("forwarded.forwarded", "true"),
         ("forwarded.via", "false"),
@@ -517,6 +530,7 @@ fn every_value_arrives_where_it_belongs() {
         http.forwarded.trust.contains(ip.map(|ip| ip.parse::<IpAddr>().unwrap()))
     };
     assert!(trusted(Some("10.1.2.3")) && trusted(None) && !trusted(Some("11.0.0.1")));
+    assert_eq!(http.forwarded.client, ClientSource::Forwarded);
     let told = &http.forwarded;
     assert_eq!(
         [told.x_forwarded, told.forwarded, told.via, told.request_id],
@@ -551,6 +565,7 @@ fn a_listener_has_what_holds_for_all_unless_it_says_otherwise() {
     check("http.trailer_size", "1KiB", "2KiB");
     check("http.request_body_max", "off", "0B");
     check("forwarded.trust", "::1/128", "unix, 10.0.0.0/8");
+    check("forwarded.client", "forwarded", "peer");
     check("forwarded.x_forwarded", "false", "true");
     check("forwarded.forwarded", "true", "false");
     check("forwarded.via", "false", "true");

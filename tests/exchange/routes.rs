@@ -136,7 +136,17 @@ fn a_route_cannot_be_walked_around() {
         let answer = site.ask(&format!("GET {path}"), &["Host: a.example"]);
         assert_eq!(answer.status(), 403, "{path}: {}", answer.text());
     }
-    for path in ["/../admin", "/a/..%2f..%2fadmin", "/admin%00"] {
+    for path in [
+        "/../admin",
+        "/a/..%2f..%2fadmin",
+        "/admin%00",
+        "/admin;x",
+        "/admin;/x",
+        "/admin%2fx",
+        "/admin%5Cx",
+        "/a/x%2Fy/../../admin",
+        "/a/;/../admin",
+    ] {
         assert_eq!(site.ask(&format!("GET {path}"), &["Host: a.example"]).status(), 400, "{path}");
     }
 }
@@ -161,10 +171,11 @@ fn requests_are_rewritten() {
     );
     let text = response.text();
     let has = |line: &str| text.lines().any(|it| it == line);
-    assert!(has("x-client: 127.0.0.1 via web"), "{text}");
+    assert!(has("x-client: 10.1.1.1 via web"), "a trusted peer names the client: {text}");
     assert!(has("x-path: given") && has("x-path: /v1/a"), "{text}");
     assert!(has("x-forwarded-for: 10.1.1.1, 127.0.0.1"), "{text}");
     assert!(has("x-forwarded-host: api.example") && has("x-forwarded-proto: http"), "{text}");
+    assert!(has("x-forwarded-port: 80"), "{text}");
     assert!(has("x-request-id: abc-123"), "a trusted client names its request: {text}");
     assert!(text.contains("forwarded: ") && text.contains("via: 1.1 "), "{text}");
     for gone in ["x-debug", "cookie", "x-hop", "keep-alive", "connection", "te"] {
@@ -173,7 +184,9 @@ fn requests_are_rewritten() {
     // The name of the server itself.
     let host = text.lines().find(|line| line.starts_with("host: ")).unwrap();
     assert!(host.starts_with("host: 127.0.0.1:"), "{host}");
-    assert_eq!(logged(&site.proxy, "request_id", "abc-123")["host"], "api.example");
+    let line = logged(&site.proxy, "request_id", "abc-123");
+    assert_eq!((&line["host"], &line["client"]), (&"api.example".into(), &"10.1.1.1".into()));
+    assert!(line["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
 }
 
 #[test]
@@ -199,15 +212,18 @@ fn a_stranger_cannot_forge_its_origin() {
         .exchange(
             "GET / HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: 10.1.1.1\r\n\
              X-Forwarded-Proto: https\r\nX-Forwarded-Host: bank.example\r\nX-Request-Id: mine\r\n\
-             Forwarded: for=10.1.1.1\r\n\r\n",
+             Forwarded: for=10.1.1.1\r\nX-Forwarded-Prefix: /bank\r\n\r\n",
         )
         .text();
-    for forged in ["10.1.1.1", "https", "bank.example", ": mine"] {
+    for forged in ["10.1.1.1", "https", "bank", ": mine"] {
         assert!(!text.contains(forged), "{forged}: {text}");
     }
     assert!(text.contains("\nx-forwarded-for: 127.0.0.1\n"), "{text}");
     assert!(text.contains("\nx-forwarded-host: a.example\n"), "{text}");
     assert!(text.contains("\nhost: a.example\n"), "the client's host is kept: {text}");
+    let line = logged(&proxy, "status", 200);
+    assert!(line["client"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
+    assert_eq!(line["client"], line["peer"]);
 }
 
 #[test]
@@ -275,7 +291,7 @@ fn own_answers_speak_the_clients_language() {
 }
 
 #[test]
-fn without_a_route_and_without_a_default_it_is_404() {
+fn a_host_without_a_route_and_without_a_default_is_misdirected() {
     let origin = HttpOrigin::answering(ok("found"));
     let proxy = Launch::configured(&format!(
         "[access_log]\npath = \"stdout\"\n\
@@ -294,7 +310,38 @@ fn without_a_route_and_without_a_default_it_is_404() {
         ask(&mut client, "b.example"),
         ask(&mut client, "a.example."),
     ];
-    assert_eq!(found[0], 200);
-    assert!([404, 421].contains(&found[1]), "{found:?}");
-    assert_eq!(found[2], 200, "a final dot names the same host");
+    assert_eq!(found, [200, 421, 200], "a final dot names the same host");
+    let secure = "GET https://a.example/ HTTP/1.1\r\nHost: a.example:443\r\n\r\n";
+    assert_eq!(client.exchange(secure).status(), 421, "not in plain text");
+}
+
+/// The last proxy that a request may pass answers in the server's stead, and the others count.
+#[test]
+fn requests_go_no_further_than_they_may() {
+    let origin = named("site");
+    let proxy = Launch::http("splice", &[origin.address()]).start();
+    let mut client = Connection::open(&proxy.address());
+    let mut ask = |method: &str, left: &str| {
+        client.exchange(format!(
+            "{method} /a HTTP/1.1\r\nHost: a\r\nCookie: secret\r\nMax-Forwards: {left}\r\n\
+             Content-Length: 2\r\n\r\nhi"
+        ))
+    };
+    for method in ["OPTIONS", "TRACE", "GET"] {
+        let passed = ask(method, "7").text();
+        assert!(passed.starts_with(&format!("site {method} /a HTTP/1.1\n")), "{passed}");
+        let expected = if method == "GET" { "7" } else { "6" };
+        assert!(passed.contains(&format!("\nmax-forwards: {expected}\n")), "{passed}");
+    }
+    assert!(ask("GET", "0").text().starts_with("site GET"), "GET is not bounded");
+    let seen = origin.requests().len();
+    let options = ask("OPTIONS", "0");
+    assert_eq!((options.status(), options.text().as_str()), (200, ""));
+    assert!(options.field("allow").unwrap().contains("GET, HEAD"), "{options:?}");
+    let trace = ask("TRACE", "0");
+    assert_eq!((trace.status(), trace.field("content-type")), (200, Some("message/http")));
+    let echo = "TRACE /a HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\nContent-Length: 2\r\n\r\n";
+    assert_eq!(trace.text(), echo);
+    assert_eq!(origin.requests().len(), seen, "no server has seen the last two");
+    assert_eq!(ask("OPTIONS", "one").status(), 400);
 }

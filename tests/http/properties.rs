@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use spliceway::http::chunk::{ChunkProgress, ChunkScanner};
+use spliceway::http::client::{Client, ClientSource};
 use spliceway::http::context::{Context, Scheme};
 use spliceway::http::edits::HeaderEdits;
 use spliceway::http::forwarded::{ForwardedPolicy, TrustedPeers};
@@ -9,10 +10,11 @@ use spliceway::http::framing::BodyLength;
 use spliceway::http::head::Parsed;
 use spliceway::http::host::HostPolicy;
 use spliceway::http::limits::{ChunkLimits, HeadLimits};
-use spliceway::http::prefix::PathEdit;
+use spliceway::http::prefix::{PathEdit, PathPrefix};
 use spliceway::http::request::RequestHead;
 use spliceway::http::request_id::RequestId;
 use spliceway::http::rewrite::{self, RequestRewrite};
+use spliceway::route::{Pattern, Router};
 
 use crate::targets;
 
@@ -104,7 +106,8 @@ fn chunk() -> impl Strategy<Value = (Vec<u8>, String)> {
 fn rewritten(head: &RequestHead) -> Vec<u8> {
     let request_id = RequestId::default();
     let context = Context {
-        client: None,
+        peer: None,
+        client: Client::default(),
         local: None,
         scheme: Scheme::Http,
         request_id: &request_id,
@@ -114,6 +117,7 @@ fn rewritten(head: &RequestHead) -> Vec<u8> {
     };
     let silent = ForwardedPolicy {
         trust: TrustedPeers::default(),
+        client: ClientSource::Peer,
         x_forwarded: false,
         forwarded: false,
         via: false,
@@ -129,6 +133,140 @@ fn rewritten(head: &RequestHead) -> Vec<u8> {
     let mut out = Vec::new();
     rewrite::request(head, &rewrite, &context, &mut out);
     out
+}
+
+/// Prefixes of routes; the first is for all else.
+const PREFIXES: [&str; 4] = ["/", "/admin", "/a", "/a/admin"];
+
+/// How servers differ: whether they decode slashes, whether and when they drop parameters, and
+/// whether an empty segment is one that `..` takes back.
+#[derive(Debug, Clone, Copy)]
+struct Server {
+    decodes_slashes: bool,
+    drops_parameters: Option<When>,
+    counts_empty: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    BeforeDecoding,
+    AfterDecoding,
+}
+
+impl Server {
+    fn all() -> impl Iterator<Item = Server> {
+        let drops = [None, Some(When::BeforeDecoding), Some(When::AfterDecoding)];
+        [false, true].into_iter().flat_map(move |decodes_slashes| {
+            drops.into_iter().flat_map(move |drops_parameters| {
+                [false, true].map(|counts_empty| Server {
+                    decodes_slashes,
+                    drops_parameters,
+                    counts_empty,
+                })
+            })
+        })
+    }
+
+    /// The segments of a path to this server.
+    fn read(self, path: &str) -> Vec<String> {
+        let drop_parameters = |path: &str| -> String {
+            let plain = path.split('/').map(|it| it.split(';').next().unwrap_or_default());
+            plain.collect::<Vec<_>>().join("/")
+        };
+        let mut path = path.to_owned();
+        if self.drops_parameters == Some(When::BeforeDecoding) {
+            path = drop_parameters(&path);
+        }
+        let codes = [("%2e", "."), ("%61", "a"), ("%3b", ";")];
+        let slashes = [("%2f", "/"), ("%5c", "/")];
+        let codes = codes.iter().chain(slashes.iter().filter(|_| self.decodes_slashes));
+        path = codes.fold(path, |path, (code, plain)| path.replace(code, plain));
+        if self.drops_parameters == Some(When::AfterDecoding) {
+            path = drop_parameters(&path);
+        }
+        let mut segments = Vec::new();
+        for segment in path.split('/') {
+            match segment {
+                "." => {}
+                ".." => drop(segments.pop()),
+                "" if !self.counts_empty => {}
+                segment => segments.push(segment.to_owned()),
+            }
+        }
+        segments.retain(|segment| !segment.is_empty());
+        segments
+    }
+
+    /// The route of [`PREFIXES`] that this server's reading of a path is below.
+    fn route(self, path: &str) -> usize {
+        let segments = self.read(path);
+        let is_below = |prefix: &str| {
+            let prefix: Vec<_> = prefix.split('/').filter(|it| !it.is_empty()).collect();
+            segments.len() >= prefix.len() && prefix.iter().zip(&segments).all(|(a, b)| a == b)
+        };
+        let longest = (0..PREFIXES.len()).filter(|index| is_below(PREFIXES[*index]));
+        longest.max_by_key(|index| PREFIXES[*index].len()).unwrap()
+    }
+}
+
+fn some_path() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "/", "/", "/", "/a", "/admin", "/..", "/.", "a", "x", "dmin", "..", ";", ";x", "%2f",
+        "%5c", "%3b", "%2e", "%61",
+    ]);
+    prop::collection::vec(piece, 0..10).prop_map(|pieces| format!("/{}", pieces.concat()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    /// Whatever a path is spelled like, its route is the one of what the server will read. Proved by
+    /// planting: it fails without the other reading in [`Router::find`], without the refusal of
+    /// slashes in parameters, and with `..` allowed behind encoded slashes.
+    #[test]
+    fn no_server_reads_a_path_as_that_of_another_route(path in some_path()) {
+        let text = format!("GET {path} HTTP/1.0\r\n\r\n");
+        let mut head = RequestHead::default();
+        let pattern = |text: &&str| Pattern {
+            path: Some(PathPrefix::parse(text).unwrap()),
+            ..Pattern::default()
+        };
+        let router = Router::new(PREFIXES.iter().map(pattern).collect());
+        if let Parsed::Complete { .. } = head.parse(text.as_bytes(), &HeadLimits::default())
+            && let Ok(route) = router.find(&head)
+        {
+            for server in Server::all() {
+                prop_assert_eq!(server.route(&path), route.index(), "{:?}", server);
+            }
+        }
+    }
+
+    /// What stands on the left, from whoever it comes, does not change whom a trusted peer names.
+    #[test]
+    fn a_stranger_cannot_choose_its_address(
+        text in "[ -~]{0,30}",
+        forwarded in prop::sample::select(vec!["for=1.1.1.1", "for=\"1.1.1.1\";host=\"a,b\\\"\""]),
+    ) {
+        let head = |field: String| {
+            let text = format!("GET / HTTP/1.0\r\n{field}\r\n\r\n");
+            let mut head = RequestHead::default();
+            let parsed = head.parse(text.as_bytes(), &HeadLimits::default());
+            (parsed == Parsed::Complete { length: text.len() }).then_some(head)
+        };
+        let fields = [
+            (ClientSource::XForwardedFor, format!("X-Forwarded-For: {text}, 1.1.1.1")),
+            (ClientSource::Forwarded, format!("Forwarded: {text}, {forwarded}")),
+            (ClientSource::Forwarded, format!("Forwarded: {text}\r\nForwarded: {forwarded}")),
+        ];
+        for (client, field) in fields {
+            let trust = TrustedPeers::parse(["10.0.0.0/8"]).unwrap();
+            let policy = ForwardedPolicy { trust, client, ..ForwardedPolicy::default() };
+            let peer = Some(([10, 0, 0, 2], 5000).into());
+            let head = head(field.clone()).unwrap();
+            let found = policy.client(&head, peer, Scheme::Http);
+            prop_assert_eq!(found.to_string(), "1.1.1.1", "{}", field);
+        }
+    }
 }
 
 proptest! {

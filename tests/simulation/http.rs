@@ -29,6 +29,7 @@ use spliceway::config::{
 use spliceway::error::{CloseReason, Direction, Side};
 use spliceway::exchange::phase::Phase;
 use spliceway::exchange::progress::{Progress, ResponseProgress};
+use spliceway::http::client::ClientSource;
 use spliceway::http::edits::HeaderEdits;
 use spliceway::http::forwarded::{ForwardedPolicy, TrustedPeers};
 use spliceway::http::host::HostPolicy;
@@ -98,6 +99,7 @@ fn config(mode: RelayMode, timeout: Duration) -> Config {
         },
         forwarded: ForwardedPolicy {
             trust: TrustedPeers::default(),
+            client: ClientSource::default(),
             x_forwarded: true,
             forwarded: false,
             via: true,

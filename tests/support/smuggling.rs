@@ -316,6 +316,14 @@ pub const CASES: &[Case] = cases! {
         head!("GET / HTTP/1.1", "Host: a.example@b.example") => refused(400, "host_invalid");
     "a Host with a bad port",
         head!("GET / HTTP/1.1", "Host: a.example:80x") => refused(400, "host_invalid");
+    "a Host with an empty label",
+        head!("GET / HTTP/1.1", "Host: a.example..") => refused(400, "host_invalid");
+    "a Host that begins with a dot",
+        head!("GET / HTTP/1.1", "Host: .a.example") => refused(400, "host_invalid");
+    "an absolute target with an empty label",
+        head!("GET http://a..example/ HTTP/1.1", "Host: a..example") => refused(400, "target");
+    "an absolute target that agrees in another spelling",
+        head!("GET http://[::1]/ HTTP/1.1", "Host: [0:0::01]:80") => passes("", smuggled!());
     "a second Host with an underscore for nothing",
         head!("GET / HTTP/1.1", "Host: a.example", "Ho_st: b.example") => passes("", smuggled!());
     "an absolute target against Host",
@@ -355,6 +363,12 @@ pub const CASES: &[Case] = cases! {
         head!("GET /public/..;/admin HTTP/1.1", "Host: a.example") => refused(400, "path_ambiguous");
     "dots behind an empty segment",
         head!("GET /admin//../x HTTP/1.1", "Host: a.example") => refused(400, "path_ambiguous");
+    "dots behind a segment that may be two",
+        head!("GET /admin/x%2Fy/../../z HTTP/1.1", "Host: a.example")
+        => refused(400, "path_ambiguous");
+    "dots behind a segment that may be none",
+        head!("GET /public/;x/../admin HTTP/1.1", "Host: a.example")
+        => refused(400, "path_ambiguous");
     "a backslash",
         head!("GET /public\\..\\admin HTTP/1.1", "Host: a.example") => refused(400, "target");
     "an encoded NUL",

@@ -9,6 +9,7 @@ use crate::exchange::body::Body;
 use crate::exchange::phase::Phase;
 use crate::exchange::progress::Timeout;
 use crate::http::answer::{Answer, Content};
+use crate::http::method::Method;
 use crate::http::reject::Rejection;
 use crate::io::http::run::Turn;
 use crate::io::kernel::Kernel;
@@ -30,6 +31,15 @@ impl<K: Kernel> Turn<'_, K> {
     pub(super) fn answer_respond(&mut self, exchange: &mut Exchange, respond: &Respond) {
         let content = Content::Given { fields: &respond.headers, body: respond.body.as_bytes() };
         self.answer(exchange, respond.status, content);
+    }
+
+    /// Answers a request that no proxy may pass on any more (RFC 9110, section 7.6.2).
+    pub(super) fn answer_last(&mut self, exchange: &mut Exchange) {
+        let content = match exchange.request.method() {
+            Method::Trace => Content::Echo,
+            _ => Content::Methods,
+        };
+        self.answer(exchange, 200, content);
     }
 
     /// The client's connection goes on only if the whole request was read.

@@ -35,7 +35,7 @@ impl<K: Kernel> Turn<'_, K> {
         let relay = &self.connection.relay;
         self.account.exchanged(&Exchanged {
             listener: self.connection.listener,
-            client: self.connection.client_address,
+            peer: self.connection.client_address,
             exchange,
             bytes: Direction::ALL.map(|direction| relay.lane(direction).totals().delivered),
             fallbacks: relay.fallbacks(),

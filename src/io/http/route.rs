@@ -4,11 +4,9 @@ use crate::config::{Action, Http, Route};
 use crate::error::Direction;
 use crate::exchange::Exchange;
 use crate::exchange::body::Body;
-use crate::http::field::Known;
+use crate::http::context::Scheme;
 use crate::http::framing::BodyLength;
 use crate::http::reject::{RejectReason, Rejection};
-use crate::http::request::RequestHead;
-use crate::http::request_id::RequestId;
 use crate::io::http::run::Turn;
 use crate::io::kernel::Kernel;
 use crate::route::Miss;
@@ -21,7 +19,12 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let limits = &http.limits;
         let body = Body::new(length, limits.chunk).limited(limits.request_body_max);
         exchange.bodies[Direction::Upstream.index()] = body;
-        if let Some(id) = self.trusted_request_id(http, &exchange.request) {
+        let (request, peer) = (&exchange.request, self.connection.client_address);
+        let client = http.forwarded.client(request, peer, Scheme::Http);
+        // RFC 9110, section 7.4: what is asked for over TLS must not be had without.
+        let is_misdirected = (request.scheme(), client.scheme) == (Scheme::Https, Scheme::Http);
+        exchange.client = Some(client);
+        if let Some(id) = http.forwarded.brought_request_id(request, peer.map(|it| it.ip())) {
             exchange.request_id = id;
         }
         if exchange.request.host().is_empty() {
@@ -35,19 +38,22 @@ impl<'a, K: Kernel> Turn<'a, K> {
             return rest.len();
         }
         let route = match http.router.find(&exchange.request) {
+            Ok(_) if is_misdirected => return self.answer_miss(exchange, 421, rest),
             Ok(route) => route,
-            Err(miss) => {
-                let status = match miss {
-                    Miss::Host => 421,
-                    Miss::Path => 404,
-                };
-                let used = self.skip_body(exchange, rest);
-                self.answer_status(exchange, status);
-                return used;
+            Err(Miss::Ambiguous) => {
+                self.reject(exchange, Rejection::of_request(RejectReason::PathAmbiguous));
+                return rest.len();
             }
+            Err(Miss::Host) => return self.answer_miss(exchange, 421, rest),
+            Err(Miss::Path) => return self.answer_miss(exchange, 404, rest),
         };
         exchange.route = Some(route);
         match &http.route(route).action {
+            Action::Forward(_) if exchange.request.max_forwards() == Some(0) => {
+                let used = self.skip_body(exchange, rest);
+                self.answer_last(exchange);
+                used
+            }
             Action::Forward(forward) => self.forward(http, exchange, forward, rest),
             Action::Redirect(redirect) => {
                 let used = self.skip_body(exchange, rest);
@@ -62,13 +68,11 @@ impl<'a, K: Kernel> Turn<'a, K> {
         }
     }
 
-    /// The id that a trusted client has given.
-    fn trusted_request_id(&self, http: &Http, request: &RequestHead) -> Option<RequestId> {
-        let client = self.connection.client_address.map(|address| address.ip());
-        let given = (http.forwarded.request_id && http.forwarded.trust.contains(client))
-            .then(|| request.values(Known::XRequestId).next())
-            .flatten();
-        given.and_then(RequestId::accept)
+    /// Answers a request that no route is for. Returns how much of `rest` was used.
+    fn answer_miss(&mut self, exchange: &mut Exchange, status: u16, rest: &[u8]) -> usize {
+        let used = self.skip_body(exchange, rest);
+        self.answer_status(exchange, status);
+        used
     }
 
     /// The route of an exchange, once it is found.

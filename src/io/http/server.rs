@@ -243,7 +243,8 @@ impl<K: Kernel> Turn<'_, K> {
         let server = Self::server(exchange);
         let name = |(upstream, server)| self.desk.server_name(upstream, server);
         Context {
-            client: self.connection.client_address,
+            peer: self.connection.client_address,
+            client: exchange.client_or(self.connection.client_address),
             local: exchange.local,
             scheme: Scheme::Http,
             request_id: &exchange.request_id,
