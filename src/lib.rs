@@ -160,3 +160,4 @@ pub mod run;
 pub mod session;
 pub mod snapshot;
 pub mod sys;
+pub mod tls;

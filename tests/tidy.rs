@@ -11,7 +11,7 @@ use std::process::Command;
 
 /// The rank of each file, by the longest prefix of its path below `src/` that stands here. A file
 /// may use only what stands in a lower rank, and its siblings of the same rank and folder.
-const RANKS: [(&str, u8); 32] = [
+const RANKS: [(&str, u8); 35] = [
     ("error", 0),
     ("id", 0),
     ("address", 0),
@@ -21,6 +21,7 @@ const RANKS: [(&str, u8); 32] = [
     ("http", 1),
     ("relay", 1),
     ("route", 1),
+    ("tls", 1),
     ("session", 2),
     ("exchange", 2),
     ("sys", 2),
@@ -34,6 +35,8 @@ const RANKS: [(&str, u8); 32] = [
     ("io/linux", 3),
     ("io/pipe_pool", 3),
     ("io/conduit", 3),
+    ("io/record_buffers", 3),
+    ("io/channel", 3),
     ("io/timer", 3),
     ("io", 4),
     ("control", 4),

@@ -190,7 +190,7 @@ impl<K: Kernel> Worker<K> {
         self.account.opened(listener);
         self.generation = self.generation.next();
         let generation = self.generation;
-        let accepted = Accepted { generation, listener, client, client_address, is_unix };
+        let accepted = Accepted { generation, listener, client, client_address, is_unix, session: None };
         let config = Arc::clone(&self.config);
         let slot = match &config.listeners[listener.index()].protocol {
             Protocol::Tcp(target) => {

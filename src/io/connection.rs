@@ -13,6 +13,7 @@ use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
 use crate::relay::Readiness;
 use crate::session::Session;
+use crate::tls::session::Session as TlsSession;
 
 /// A place in a worker's slab.
 #[derive(Debug)]
@@ -108,6 +109,8 @@ pub struct Accepted<S> {
     pub client_address: Option<SocketAddr>,
     /// It came over a unix socket.
     pub is_unix: bool,
+    /// Its TLS session, if one ends here. The handshake is over.
+    pub session: Option<Box<TlsSession>>,
 }
 
 /// A connection of TCP.
@@ -125,8 +128,12 @@ pub struct Connection<K: Kernel> {
     pub client: K::Socket,
     /// The client's IP address, if it has one.
     pub client_address: Option<SocketAddr>,
+    /// The TLS session in front of the client's socket.
+    pub client_tls: Option<Box<TlsSession>>,
     /// The server's socket, once a connect has begun.
     pub upstream: Option<K::Socket>,
+    /// The TLS session in front of the server's socket.
+    pub upstream_tls: Option<Box<TlsSession>>,
     /// What events said of the server's socket since the last turn, during the connect.
     pub connect_events: Readiness,
     /// Keepalive is on for the server's socket.
@@ -150,7 +157,8 @@ impl<K: Kernel> Connection<K> {
         target: UpstreamId,
         session: Session,
     ) -> Connection<K> {
-        let Accepted { generation, listener, client, client_address, .. } = accepted;
+        let Accepted { generation, listener, client, client_address, session: client_tls, .. } =
+            accepted;
         Connection {
             generation,
             listener,
@@ -158,7 +166,9 @@ impl<K: Kernel> Connection<K> {
             session,
             client,
             client_address,
+            client_tls,
             upstream: None,
+            upstream_tls: None,
             connect_events: Readiness::default(),
             keeps_alive: false,
             conduits: [Conduit::Empty, Conduit::Empty],

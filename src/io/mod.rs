@@ -11,6 +11,7 @@
 //! All but `event_loop` and `linux` is generic over [`kernel::Kernel`] and runs in simulation.
 
 pub mod accept;
+pub mod channel;
 pub mod conduit;
 mod connect;
 pub mod connection;
@@ -20,6 +21,7 @@ pub mod http;
 pub mod kernel;
 pub mod linux;
 pub mod pipe_pool;
+pub mod record_buffers;
 pub mod run_queue;
 pub mod timer;
 pub mod upstream_pool;

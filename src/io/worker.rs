@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::error::{CloseReason, Direction, FaultKind, Side};
 use crate::id::{ConnectionId, Generation, ListenerId, Token};
 use crate::io::accept::{Acceptor, ConnectionLimit, Pause};
+use crate::io::channel::Channel;
 use crate::io::conduit::Supplies;
 use crate::io::connection::{Connection, Slot};
 use crate::io::drive::{Ends, drive};
@@ -178,6 +179,7 @@ impl<K: Kernel> Worker<K> {
         if self.drain_until.is_some_and(|until| now >= until) {
             self.cut_all(now);
         }
+        self.supplies.records.begin_turn(now);
         self.accept_all(now);
         // Those that queue themselves again wait for the next turn, after new events.
         for _ in 0..self.run_queue.light_count() {
@@ -302,8 +304,14 @@ impl<K: Kernel> Worker<K> {
         let before = Direction::ALL.map(|direction| *relay.lane(direction).totals());
         let fallbacks = relay.fallbacks();
         let mut ends = Ends {
-            client: &connection.client,
-            upstream: Some(upstream),
+            client: Channel {
+                socket: &connection.client,
+                session: connection.client_tls.as_deref_mut(),
+            },
+            upstream: Some(Channel {
+                socket: upstream,
+                session: connection.upstream_tls.as_deref_mut(),
+            }),
             tokens: Side::ALL.map(|side| Token::Socket(id, side)),
             conduits: &mut connection.conduits,
             pipe_size: self.plan.listeners[listener.index()].relay.pipe_size,

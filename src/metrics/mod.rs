@@ -249,12 +249,14 @@ impl ListenerMetrics {
 }
 
 /// Every kind of fault, in the order of [`ServerMetrics::errors`].
-const FAULT_KINDS: [FaultKind; 6] = [
+const FAULT_KINDS: [FaultKind; 8] = [
     FaultKind::Reset,
     FaultKind::TimedOut,
     FaultKind::Refused,
     FaultKind::Unreachable,
     FaultKind::Exhausted,
+    FaultKind::Truncated,
+    FaultKind::Tls,
     FaultKind::Other,
 ];
 
@@ -270,7 +272,7 @@ pub struct ServerMetrics {
     pub idle: Gauge,
     /// [`UPSTREAM_REQUESTS`] over a new connection, and over one that was there.
     pub requests: [Counter; 2],
-    errors: [Counter; 6],
+    errors: [Counter; FAULT_KINDS.len()],
 }
 
 impl ServerMetrics {

@@ -15,6 +15,7 @@ use crate::io::run_queue::Weight;
 use crate::relay::coalesce::TailWatch;
 use crate::relay::lane::Totals;
 use crate::relay::{Readiness, Relay};
+use crate::tls::session::Session as TlsSession;
 
 /// A connection in a worker's slab. Between exchanges it holds no memory but this.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct HttpConnection<K: Kernel> {
     pub listener: ListenerId,
     /// The client's socket.
     pub client: K::Socket,
+    /// The TLS session in front of it.
+    pub client_tls: Option<Box<TlsSession>>,
     /// The client's IP address, if it has one.
     pub client_address: Option<SocketAddr>,
     /// The client came over a unix socket.
@@ -64,7 +67,7 @@ pub struct HttpConnection<K: Kernel> {
 impl<K: Kernel> HttpConnection<K> {
     /// A connection on which nothing has come yet.
     pub fn new(accepted: Accepted<K::Socket>, http: &Http, now: Instant) -> HttpConnection<K> {
-        let Accepted { generation, listener, client, client_address, is_unix } = accepted;
+        let Accepted { generation, listener, client, client_address, is_unix, session } = accepted;
         let mut relay = Relay::new(RelayMode::Copy, None);
         relay.restart(RelayMode::Copy, [None; 2]);
         if is_unix {
@@ -75,6 +78,7 @@ impl<K: Kernel> HttpConnection<K> {
             generation,
             listener,
             client,
+            client_tls: session,
             client_address,
             is_unix,
             is_broken: false,
