@@ -26,6 +26,7 @@ use crate::io::worker::{Setup, Worker};
 use crate::listen::{self, BindError, Bound, WorkerSocket};
 use crate::metrics;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
+use crate::tls::endpoints::Endpoints;
 
 /// Why the process could not run, or did not end as it should.
 #[derive(Debug)]
@@ -74,6 +75,7 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
     let plan = Arc::new(plan);
+    let tls = Arc::new(Endpoints::default());
     let mut workers = Vec::new();
     for (index, sockets) in std::mem::take(&mut bound.workers).into_iter().enumerate() {
         let setup = Setup {
@@ -83,6 +85,7 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
             limit: Arc::clone(&limit),
             access_log: access_log.clone(),
             report: Arc::new(WorkerReport::default()),
+            tls: Arc::clone(&tls),
             turn_bytes_max: TURN_BYTES_MAX,
         };
         let worker = start_worker(setup, sockets, Arc::clone(&snapshot));

@@ -11,7 +11,7 @@ use std::process::Command;
 
 /// The rank of each file, by the longest prefix of its path below `src/` that stands here. A file
 /// may use only what stands in a lower rank, and its siblings of the same rank and folder.
-const RANKS: [(&str, u8); 35] = [
+const RANKS: [(&str, u8); 36] = [
     ("error", 0),
     ("id", 0),
     ("address", 0),
@@ -37,6 +37,7 @@ const RANKS: [(&str, u8); 35] = [
     ("io/conduit", 3),
     ("io/record_buffers", 3),
     ("io/channel", 3),
+    ("io/handshake_gate", 3),
     ("io/timer", 3),
     ("io", 4),
     ("control", 4),

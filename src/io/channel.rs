@@ -312,11 +312,7 @@ fn seal(
 }
 
 /// Sends what a session has to say besides data. Says whether all of it is out.
-fn flush<K: Kernel>(
-    kernel: &mut K,
-    socket: &K::Socket,
-    session: &mut Session,
-) -> io::Result<bool> {
+fn flush<K: Kernel>(kernel: &mut K, socket: &K::Socket, session: &mut Session) -> io::Result<bool> {
     while !session.outgoing().is_empty() {
         match kernel.send(socket, session.outgoing()) {
             Ok(0) => return Ok(false),

@@ -7,6 +7,7 @@ use crate::balance::attempts::AfterFailure;
 use crate::config::Upstream;
 use crate::error::{Direction, FaultKind, Side, is_exhaustion};
 use crate::id::{ConnectionId, ServerId, Token, UpstreamId};
+use crate::io::channel::{Channel, Handshake};
 use crate::io::conduit::Supplies;
 use crate::io::kernel::{Connecting, Kernel};
 use crate::io::worker::{Worker, lookup};
@@ -63,8 +64,17 @@ impl<K: Kernel> Worker<K> {
         let watched = self.kernel.watch(&begun.socket, Token::Socket(id, Side::Upstream));
         watched.map_err(|_| FaultKind::Exhausted)?;
         let is_unix = upstream.servers[server.index()].is_unix();
+        let session = match self.tls.connects(target) {
+            true => {
+                let session = self.tls.connect(target, &upstream.servers[server.index()]);
+                Some(Box::new(session.map_err(|_| FaultKind::Tls)?))
+            }
+            false => None,
+        };
+        let is_tls = session.is_some();
         let Some(connection) = self.connection(id) else { return Ok(()) };
         connection.upstream = Some(begun.socket);
+        connection.upstream_tls = session;
         connection.connect_events = Readiness::default();
         connection.keeps_alive = false;
         let lane = connection.session.relay_mut().lane_mut(Direction::Downstream);
@@ -73,7 +83,10 @@ impl<K: Kernel> Worker<K> {
             lane.source_is_unix();
         }
         if begun.established {
-            self.connected(id, now);
+            connection.connect_events.writable = true;
+            if !is_tls {
+                self.connected(id, now);
+            }
             self.enqueue(id);
         }
         Ok(())
@@ -92,6 +105,7 @@ impl<K: Kernel> Worker<K> {
         let Some(connection) = self.connection(id) else { return AfterFailure::GiveUp };
         let (target, server) = (connection.target, connection.session.server());
         connection.upstream = None;
+        connection.upstream_tls = None;
         let next = connection.session.connect_failed(kind, now);
         self.account.server_failed(target, server, kind);
         if next == AfterFailure::Retry {
@@ -118,11 +132,29 @@ impl<K: Kernel> Worker<K> {
                 let kind = error.map_or(FaultKind::Other, |error| FaultKind::of(&error));
                 self.retry_connect(id, kind, now);
             }
-            Some(_) if writable => {
+            Some(_) if writable => self.check_handshake(id, now),
+            Some(_) | None => self.settle(id, now),
+        }
+    }
+
+    /// The server's socket is connected; where a TLS session begins there, its handshake is part
+    /// of the connect, and of its time.
+    fn check_handshake(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = lookup(&mut self.connections, id) else { return };
+        let Some(socket) = &connection.upstream else { return };
+        let mut server = Channel { socket, session: connection.upstream_tls.as_deref_mut() };
+        match server.shake_hands(&mut self.kernel, &mut self.supplies) {
+            Handshake::Waiting => self.settle(id, now),
+            Handshake::Failed(_) => self.retry_connect(id, FaultKind::Tls, now),
+            Handshake::Done => {
+                if connection.upstream_tls.is_some() {
+                    // What the server has sent behind its handshake may be in the session already.
+                    let relay = connection.session.relay_mut();
+                    relay.lane_mut(Direction::Downstream).on_readable(false);
+                }
                 self.connected(id, now);
                 self.drive(id, now);
             }
-            Some(_) | None => self.settle(id, now),
         }
     }
 

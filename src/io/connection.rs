@@ -8,6 +8,7 @@ use crate::error::Side;
 use crate::exchange::Exchange;
 use crate::id::{Generation, ListenerId, UpstreamId};
 use crate::io::conduit::Conduit;
+use crate::io::greeting::Greeting;
 use crate::io::http::connection::HttpConnection;
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
@@ -18,6 +19,8 @@ use crate::tls::session::Session as TlsSession;
 /// A place in a worker's slab.
 #[derive(Debug)]
 pub enum Slot<K: Kernel> {
+    /// A client whose connection has not begun.
+    Greeting(Box<Greeting<K>>),
     /// A connection whose bytes are relayed, whatever they mean.
     Tcp(Connection<K>),
     /// A connection that speaks HTTP.
@@ -31,7 +34,7 @@ impl<K: Kernel> Slot<K> {
     pub fn tcp(&self) -> Option<&Connection<K>> {
         match self {
             Slot::Tcp(connection) => Some(connection),
-            Slot::Http(_) | Slot::Changing => None,
+            Slot::Greeting(_) | Slot::Http(_) | Slot::Changing => None,
         }
     }
 
@@ -39,7 +42,7 @@ impl<K: Kernel> Slot<K> {
     pub fn tcp_mut(&mut self) -> Option<&mut Connection<K>> {
         match self {
             Slot::Tcp(connection) => Some(connection),
-            Slot::Http(_) | Slot::Changing => None,
+            Slot::Greeting(_) | Slot::Http(_) | Slot::Changing => None,
         }
     }
 
@@ -47,7 +50,7 @@ impl<K: Kernel> Slot<K> {
     pub fn http(&self) -> Option<&HttpConnection<K>> {
         match self {
             Slot::Http(connection) => Some(connection),
-            Slot::Tcp(_) | Slot::Changing => None,
+            Slot::Greeting(_) | Slot::Tcp(_) | Slot::Changing => None,
         }
     }
 
@@ -55,13 +58,22 @@ impl<K: Kernel> Slot<K> {
     pub fn http_mut(&mut self) -> Option<&mut HttpConnection<K>> {
         match self {
             Slot::Http(connection) => Some(connection),
-            Slot::Tcp(_) | Slot::Changing => None,
+            Slot::Greeting(_) | Slot::Tcp(_) | Slot::Changing => None,
+        }
+    }
+
+    /// The greeting, if it is one, to be changed.
+    pub fn greeting_mut(&mut self) -> Option<&mut Greeting<K>> {
+        match self {
+            Slot::Greeting(greeting) => Some(greeting),
+            Slot::Tcp(_) | Slot::Http(_) | Slot::Changing => None,
         }
     }
 
     /// Which of the connections that had this place it is.
     pub fn generation(&self) -> Option<Generation> {
         match self {
+            Slot::Greeting(greeting) => Some(greeting.accepted.generation),
             Slot::Tcp(connection) => Some(connection.generation),
             Slot::Http(connection) => Some(connection.generation),
             Slot::Changing => None,
@@ -71,6 +83,7 @@ impl<K: Kernel> Slot<K> {
     /// An event of one of the sockets.
     pub fn on_ready(&mut self, side: Side, readiness: Readiness) {
         match self {
+            Slot::Greeting(greeting) => greeting.on_ready(readiness),
             Slot::Tcp(connection) => connection.on_ready(side, readiness),
             Slot::Http(connection) => connection.on_ready(side, readiness),
             Slot::Changing => {}
@@ -80,6 +93,7 @@ impl<K: Kernel> Slot<K> {
     /// Notes that the connection stands in the run queue. Says whether it did before.
     pub fn queue(&mut self) -> bool {
         match self {
+            Slot::Greeting(greeting) => std::mem::replace(&mut greeting.queued, true),
             Slot::Tcp(connection) => std::mem::replace(&mut connection.queued, true),
             Slot::Http(connection) => std::mem::replace(&mut connection.queued, true),
             Slot::Changing => true,
@@ -89,6 +103,7 @@ impl<K: Kernel> Slot<K> {
     /// What the connection was found to carry when it last ran.
     pub fn weight(&self) -> Weight {
         match self {
+            Slot::Greeting(_) => Weight::Greeting,
             Slot::Tcp(connection) => connection.weight,
             Slot::Http(connection) => connection.weight,
             Slot::Changing => Weight::default(),
@@ -109,6 +124,8 @@ pub struct Accepted<S> {
     pub client_address: Option<SocketAddr>,
     /// It came over a unix socket.
     pub is_unix: bool,
+    /// When.
+    pub accepted_at: Instant,
     /// Its TLS session, if one ends here. The handshake is over.
     pub session: Option<Box<TlsSession>>,
 }

@@ -17,6 +17,8 @@ mod connect;
 pub mod connection;
 pub mod drive;
 pub mod event_loop;
+pub mod greeting;
+pub mod handshake_gate;
 pub mod http;
 pub mod kernel;
 pub mod linux;

@@ -137,10 +137,9 @@ impl Relay {
     }
 
     /// A TLS session ends at the socket of `side`: what is read there has been decrypted, and what
-    /// is written will be encrypted. Nothing of it can be spliced.
+    /// is written will be encrypted. Nothing of it can be spliced, which is the owner's to see to.
     pub fn secure(&mut self, side: Side) {
         self.lane_mut(Direction::from_source(side.peer())).sink_is_tls();
-        self.fall_back(FallbackReason::Tls);
     }
 
     /// What came of reading from the source of a lane besides it; see [`Lane::peeked`].

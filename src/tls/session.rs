@@ -125,10 +125,8 @@ impl fmt::Debug for Connection {
 trait Processor {
     type Data;
 
-    fn process<'c, 'i>(
-        &'c mut self,
-        records: &'i mut [u8],
-    ) -> UnbufferedStatus<'c, 'i, Self::Data>;
+    fn process<'c, 'i>(&'c mut self, records: &'i mut [u8])
+    -> UnbufferedStatus<'c, 'i, Self::Data>;
 
     /// Whether there is something to encode.
     fn has_to_say(&self) -> bool;
@@ -137,7 +135,10 @@ trait Processor {
 impl Processor for UnbufferedServerConnection {
     type Data = ServerConnectionData;
 
-    fn process<'c, 'i>(&'c mut self, records: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+    fn process<'c, 'i>(
+        &'c mut self,
+        records: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(records)
     }
 
@@ -149,7 +150,10 @@ impl Processor for UnbufferedServerConnection {
 impl Processor for UnbufferedClientConnection {
     type Data = ClientConnectionData;
 
-    fn process<'c, 'i>(&'c mut self, records: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+    fn process<'c, 'i>(
+        &'c mut self,
+        records: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(records)
     }
 
@@ -161,7 +165,12 @@ impl Processor for UnbufferedClientConnection {
 /// What to write once that is possible.
 enum Writing<'a> {
     Nothing,
-    Data { plaintext: &'a [u8], records: &'a mut [u8], sealed: &'a mut Sealed, size: &'a mut RecordSize },
+    Data {
+        plaintext: &'a [u8],
+        records: &'a mut [u8],
+        sealed: &'a mut Sealed,
+        size: &'a mut RecordSize,
+    },
     CloseNotify,
 }
 

@@ -139,6 +139,7 @@ impl Simulation {
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),
             report: Arc::new(WorkerReport::default()),
+            tls: Arc::default(),
             turn_bytes_max: 20_000,
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
@@ -188,6 +189,7 @@ impl Simulation {
                     }
                     Conduit::Scratch { .. } => panic!("the scratch buffer outlived a turn"),
                     Conduit::Stuck { bytes, .. } => stuck += bytes.len() as u64,
+                    Conduit::Sealed(sealed) => stuck += sealed.memory() as u64,
                 }
             }
             if let Phase::Idle { .. } = connection.phase {
@@ -203,6 +205,7 @@ impl Simulation {
                     pipes += 1;
                 }
                 Conduit::Stuck { bytes, .. } => stuck += bytes.len() as u64,
+                Conduit::Sealed(sealed) => stuck += sealed.memory() as u64,
                 Conduit::Empty | Conduit::Scratch { .. } => {}
             }
         }

@@ -67,9 +67,20 @@ pub struct HttpConnection<K: Kernel> {
 impl<K: Kernel> HttpConnection<K> {
     /// A connection on which nothing has come yet.
     pub fn new(accepted: Accepted<K::Socket>, http: &Http, now: Instant) -> HttpConnection<K> {
-        let Accepted { generation, listener, client, client_address, is_unix, session } = accepted;
+        let Accepted {
+            generation,
+            listener,
+            client,
+            client_address,
+            is_unix,
+            accepted_at,
+            session,
+        } = accepted;
         let mut relay = Relay::new(RelayMode::Copy, None);
         relay.restart(RelayMode::Copy, [None; 2]);
+        if session.is_some() {
+            relay.secure(Side::Client);
+        }
         if is_unix {
             relay.lane_mut(Direction::Upstream).source_is_unix();
         }
@@ -82,7 +93,7 @@ impl<K: Kernel> HttpConnection<K> {
             client_address,
             is_unix,
             is_broken: false,
-            accepted_at: now,
+            accepted_at,
             phase: Phase::Idle { until, is_first: true },
             exchange: None,
             upstream: None,

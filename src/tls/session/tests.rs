@@ -65,9 +65,7 @@ fn receive(
         let has_more = to.has_more();
         let mut length = to.pending().len();
         buffer[..length].copy_from_slice(to.pending());
-        if !has_more
-            && let Some(piece) = pieces.next()
-        {
+        if !has_more && let Some(piece) = pieces.next() {
             buffer[length..length + piece.len()].copy_from_slice(piece);
             length += piece.len();
         }
