@@ -197,6 +197,11 @@ impl<K: Kernel> Worker<K> {
                 let session = self.new_session(listener, *target, is_unix, now);
                 Slot::Tcp(Connection::new(accepted, *target, session))
             }
+            Protocol::Sni(sni) => {
+                let target = sni.routes[0].upstream();
+                let session = self.new_session(listener, target, is_unix, now);
+                Slot::Tcp(Connection::new(accepted, target, session))
+            }
             Protocol::Http(http) => Slot::Http(HttpConnection::new(accepted, http, now)),
         };
         let entry = self.connections.vacant_entry();
@@ -209,8 +214,10 @@ impl<K: Kernel> Worker<K> {
             Slot::Changing => false,
         };
         match (&config.listeners[listener.index()].protocol, watched) {
-            (Protocol::Tcp(_), true) => self.begin_connect(id, now),
-            (Protocol::Tcp(_), false) => self.finish(id, CloseReason::ConnectFailed, now),
+            (Protocol::Tcp(_) | Protocol::Sni(_), true) => self.begin_connect(id, now),
+            (Protocol::Tcp(_) | Protocol::Sni(_), false) => {
+                self.finish(id, CloseReason::ConnectFailed, now)
+            }
             (Protocol::Http(_), true) => self.settle_http(id, now),
             (Protocol::Http(_), false) => {
                 self.finish_http(id, End::cut(CloseReason::ConnectFailed), now);
