@@ -154,6 +154,7 @@ pub mod listen;
 pub mod load;
 pub mod logging;
 pub mod metrics;
+pub mod proxy_protocol;
 pub mod relay;
 pub mod route;
 pub mod run;

@@ -60,7 +60,7 @@ fn run(mut sources: Sources) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let code = match error {
-        RunError::AccessLog(_) => EXIT_CONFIG,
+        RunError::AccessLog(_) | RunError::Tls(_) => EXIT_CONFIG,
         RunError::Bind(_) => EXIT_BIND,
         RunError::Start(_) | RunError::Control(_) => EXIT_FAILURE,
     };

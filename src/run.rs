@@ -26,13 +26,16 @@ use crate::io::worker::{Setup, Worker};
 use crate::listen::{self, BindError, Bound, WorkerSocket};
 use crate::metrics;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
-use crate::tls::endpoints::Endpoints;
+use crate::tls::finding::Finding;
+use crate::tls::keeper::Keeper;
 
 /// Why the process could not run, or did not end as it should.
 #[derive(Debug)]
 pub enum RunError {
     /// The access log cannot be opened.
     AccessLog(AccessLogError),
+    /// Certificates, keys and authorities of TLS cannot be used.
+    Tls(Vec<Finding>),
     /// An address cannot be bound.
     Bind(BindError),
     /// The system refuses what every process needs: threads, an epoll, a metrics recorder.
@@ -45,6 +48,13 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RunError::AccessLog(error) => error.fmt(f),
+            RunError::Tls(findings) => {
+                let lines: Vec<String> = findings
+                    .iter()
+                    .map(|finding| format!("error: {}: {finding}", finding.key))
+                    .collect();
+                f.write_str(&lines.join("\n"))
+            }
             RunError::Bind(error) => error.fmt(f),
             RunError::Start(problem) => write!(f, "cannot start: {problem}"),
             RunError::Control(error) => error.fmt(f),
@@ -62,6 +72,7 @@ impl std::error::Error for RunError {}
 pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Result<(), RunError> {
     log_machine(&machine, &plan);
     let access_log = AccessLogSink::open(&config.access_log.target).map_err(RunError::AccessLog)?;
+    let keeper = Keeper::load(&config).map_err(RunError::Tls)?;
     let exposition = metrics::install().map_err(|error| RunError::Start(error.to_string()))?;
     let mut bound = listen::bind(&config, plan.workers).map_err(RunError::Bind)?;
     let admin = bind_admin(&config).map_err(RunError::Bind)?;
@@ -75,7 +86,7 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
     let plan = Arc::new(plan);
-    let tls = Arc::new(Endpoints::default());
+    let tls = keeper.store();
     let mut workers = Vec::new();
     for (index, sockets) in std::mem::take(&mut bound.workers).into_iter().enumerate() {
         let setup = Setup {

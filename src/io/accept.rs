@@ -14,7 +14,6 @@ use crate::config::{Protocol, RelayMode};
 use crate::error::{CloseReason, Direction, FallbackReason, Side, is_exhaustion};
 use crate::id::{ConnectionId, ListenerId, Token, UpstreamId};
 use crate::io::connection::{Accepted, Connection, Slot};
-use crate::io::greeting::{Greeting, Stage};
 use crate::io::http::connection::HttpConnection;
 use crate::io::kernel::Kernel;
 use crate::io::worker::Worker;
@@ -32,9 +31,6 @@ pub const DRAIN_ACCEPT_ROUNDS_MAX: usize = 4096 / ACCEPTS_PER_TURN_MAX;
 
 /// How long accepting stays paused when no connection of this worker ends.
 pub const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
-
-/// How long a TLS handshake may take.
-pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A listening socket of a worker.
 #[derive(Debug)]
@@ -209,26 +205,28 @@ impl<K: Kernel> Worker<K> {
             is_unix,
             accepted_at: now,
             session: None,
+            introduction: None,
         };
-        if self.tls.accepts(listener) {
-            let greeting = Greeting::new(accepted, Stage::Waiting, now + HANDSHAKE_TIMEOUT);
-            self.connections[index as usize] = Slot::Greeting(Box::new(greeting));
-            return self.begin_greeting(id, now);
-        }
-        self.begin(id, accepted, now);
+        self.welcome(id, accepted, now);
     }
 
     /// The connection of a client begins that is known well enough, in a place that is kept for
-    /// it.
-    pub(super) fn begin(&mut self, id: ConnectionId, accepted: Accepted<K::Socket>, now: Instant) {
+    /// it. `target` is where its bytes go, where that depends on what it asks for.
+    pub(super) fn begin(
+        &mut self,
+        id: ConnectionId,
+        accepted: Accepted<K::Socket>,
+        target: Option<UpstreamId>,
+        now: Instant,
+    ) {
         let config = Arc::clone(&self.config);
         let place = id.index as usize;
         match &config.listeners[accepted.listener.index()].protocol {
-            Protocol::Tcp(target) => {
-                let session = self.new_session(&accepted, *target, now);
-                let connection = Connection::new(accepted, *target, session);
-                self.connections[place] = Slot::Tcp(connection);
-                self.begin_connect(id, now);
+            Protocol::Tcp(target) => self.begin_tcp(id, accepted, *target, now),
+            Protocol::Sni(sni) => {
+                // A greeting has found one of the routes, of which there is always one.
+                let target = target.unwrap_or_else(|| sni.routes[0].upstream());
+                self.begin_tcp(id, accepted, target, now);
             }
             Protocol::Http(http) => {
                 let connection = HttpConnection::new(accepted, http, now);
@@ -236,6 +234,19 @@ impl<K: Kernel> Worker<K> {
                 self.settle_http(id, now);
             }
         }
+    }
+
+    fn begin_tcp(
+        &mut self,
+        id: ConnectionId,
+        accepted: Accepted<K::Socket>,
+        target: UpstreamId,
+        now: Instant,
+    ) {
+        let session = self.new_session(&accepted, target, now);
+        let connection = Connection::new(accepted, target, session);
+        self.connections[id.index as usize] = Slot::Tcp(connection);
+        self.begin_connect(id, now);
     }
 
     /// The session of a client that is about to be connected to a server of `target`.
@@ -256,7 +267,8 @@ impl<K: Kernel> Worker<K> {
             relay.fall_back(reason);
             self.account.fell_back(listener, std::iter::once(reason));
         }
-        let has_tls = [accepted.session.is_some(), self.tls.connects(target)];
+        let has_tls =
+            [accepted.session.is_some(), self.config.upstreams[target.index()].tls.is_some()];
         for side in Side::ALL.into_iter().filter(|side| has_tls[side.index()]) {
             relay.secure(side);
         }

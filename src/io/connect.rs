@@ -12,6 +12,7 @@ use crate::io::conduit::Supplies;
 use crate::io::kernel::{Connecting, Kernel};
 use crate::io::worker::{Worker, lookup};
 use crate::relay::Readiness;
+use crate::tls::session::Session;
 
 /// Begins to connect to a server. Where this machine has run out of something, idle pipes give it
 /// back.
@@ -64,13 +65,9 @@ impl<K: Kernel> Worker<K> {
         let watched = self.kernel.watch(&begun.socket, Token::Socket(id, Side::Upstream));
         watched.map_err(|_| FaultKind::Exhausted)?;
         let is_unix = upstream.servers[server.index()].is_unix();
-        let session = match self.tls.connects(target) {
-            true => {
-                let session = self.tls.connect(target, &upstream.servers[server.index()]);
-                Some(Box::new(session.map_err(|_| FaultKind::Tls)?))
-            }
-            false => None,
-        };
+        let settings = self.tls.client(target, &upstream.servers[server.index()]);
+        let session = settings.map(|(config, name)| Session::client(config, name)).transpose();
+        let session = session.map_err(|_| FaultKind::Tls)?.map(Box::new);
         let is_tls = session.is_some();
         let Some(connection) = self.connection(id) else { return Ok(()) };
         connection.upstream = Some(begun.socket);

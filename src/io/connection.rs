@@ -10,6 +10,7 @@ use crate::id::{Generation, ListenerId, UpstreamId};
 use crate::io::conduit::Conduit;
 use crate::io::greeting::Greeting;
 use crate::io::http::connection::HttpConnection;
+use crate::io::introduction::Introduction;
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
 use crate::relay::Readiness;
@@ -128,6 +129,8 @@ pub struct Accepted<S> {
     pub accepted_at: Instant,
     /// Its TLS session, if one ends here. The handshake is over.
     pub session: Option<Box<TlsSession>>,
+    /// What else was learnt of it.
+    pub introduction: Option<Box<Introduction>>,
 }
 
 /// A connection of TCP.
@@ -147,6 +150,8 @@ pub struct Connection<K: Kernel> {
     pub client_address: Option<SocketAddr>,
     /// The TLS session in front of the client's socket.
     pub client_tls: Option<Box<TlsSession>>,
+    /// What was learnt of the client before.
+    pub introduction: Option<Box<Introduction>>,
     /// The server's socket, once a connect has begun.
     pub upstream: Option<K::Socket>,
     /// The TLS session in front of the server's socket.
@@ -174,8 +179,8 @@ impl<K: Kernel> Connection<K> {
         target: UpstreamId,
         session: Session,
     ) -> Connection<K> {
-        let Accepted { generation, listener, client, client_address, session: client_tls, .. } =
-            accepted;
+        let Accepted { generation, listener, client, client_address, introduction, .. } = accepted;
+        let client_tls = accepted.session;
         Connection {
             generation,
             listener,
@@ -184,6 +189,7 @@ impl<K: Kernel> Connection<K> {
             client,
             client_address,
             client_tls,
+            introduction,
             upstream: None,
             upstream_tls: None,
             connect_events: Readiness::default(),

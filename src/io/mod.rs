@@ -20,6 +20,7 @@ pub mod event_loop;
 pub mod greeting;
 pub mod handshake_gate;
 pub mod http;
+pub mod introduction;
 pub mod kernel;
 pub mod linux;
 pub mod pipe_pool;

@@ -40,13 +40,10 @@ use crate::io::upstream_pool::UpstreamPool;
 use crate::relay::Readiness;
 use crate::session::{Expiry, Phase, Session};
 use crate::snapshot::WorkerReport;
-use crate::tls::endpoints::Endpoints;
+use crate::tls::store::TlsStore;
 
 /// How often pipes that nobody needed in the meantime are closed.
 pub const PIPE_TRIM_INTERVAL: Duration = Duration::from_secs(5);
-
-/// TLS handshakes that a worker carries on at once.
-pub const HANDSHAKES_MAX: usize = 512;
 
 /// What a worker is made of.
 #[derive(Debug)]
@@ -64,7 +61,7 @@ pub struct Setup {
     /// What the control plane reads.
     pub report: Arc<WorkerReport>,
     /// With which settings TLS sessions begin.
-    pub tls: Arc<Endpoints>,
+    pub tls: Arc<TlsStore>,
     /// [`crate::io::drive::TURN_BYTES_MAX`], or less where a simulation wants to see turns end.
     pub turn_bytes_max: usize,
 }
@@ -97,7 +94,7 @@ pub struct Worker<K: Kernel> {
     pub(super) connections: Slab<Slot<K>>,
     pub(super) upstreams: UpstreamPool<K>,
     pub(super) desk: Desk,
-    pub(super) tls: Arc<Endpoints>,
+    pub(super) tls: Arc<TlsStore>,
     pub(super) handshakes: HandshakeGate,
     pub(super) generation: Generation,
     pub(super) run_queue: RunQueue,
@@ -127,7 +124,7 @@ impl<K: Kernel> Worker<K> {
             upstreams: UpstreamPool::new(&config.upstreams),
             desk: Desk::new(&config),
             tls,
-            handshakes: HandshakeGate::new(HANDSHAKES_MAX),
+            handshakes: HandshakeGate::new(config.process.handshakes_max.get()),
             generation: Generation::default(),
             run_queue: RunQueue::default(),
             timers: Timers::default(),
@@ -282,7 +279,7 @@ impl<K: Kernel> Worker<K> {
         &self.upstreams
     }
 
-    fn slot(&mut self, id: ConnectionId) -> Option<&mut Slot<K>> {
+    pub(super) fn slot(&mut self, id: ConnectionId) -> Option<&mut Slot<K>> {
         let slot = self.connections.get_mut(id.index as usize)?;
         (slot.generation() == Some(id.generation)).then_some(slot)
     }

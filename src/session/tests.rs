@@ -11,6 +11,8 @@ const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(5),
     idle: Duration::from_secs(300),
     half_closed: Duration::from_secs(30),
+    tls_handshake: Duration::from_secs(10),
+    proxy_header: Duration::from_secs(5),
 };
 const BROKEN: Readiness =
     Readiness { readable: true, writable: true, behind: true, urgent: false, broken: true };

@@ -85,8 +85,8 @@ pub struct Agreement<'a> {
     pub alpn: Option<&'a [u8]>,
     /// An earlier session was resumed.
     pub is_resumed: bool,
-    /// The peer's certificate, in DER.
-    pub peer_certificate: Option<&'a [u8]>,
+    /// The peer's certificate, which was found to be good.
+    pub peer_certificate: Option<&'a CertificateDer<'a>>,
 }
 
 /// One session. What it shows of itself has plaintext and keys left out.
@@ -255,9 +255,7 @@ impl Session {
             cipher_suite: suite.unwrap_or(""),
             alpn: common.alpn_protocol(),
             is_resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
-            peer_certificate: certificates
-                .and_then(<[_]>::first)
-                .map(|certificate: &CertificateDer<'_>| certificate.as_ref()),
+            peer_certificate: certificates.and_then(<[_]>::first),
         }
     }
 

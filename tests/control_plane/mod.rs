@@ -51,6 +51,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
         process: Process {
             workers: Workers::Count(NonZeroUsize::new(2).unwrap()),
             connections_max: None,
+            handshakes_max: NonZeroUsize::new(512).unwrap(),
             drain_grace,
             drain_timeout,
         },
@@ -62,11 +63,15 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             bind: vec!["127.0.0.1:0".parse().unwrap()],
             backlog: 1024,
             protocol: Protocol::Tcp(UpstreamId(0)),
+            tls: None,
+            proxy_protocol: None,
             relay: Relay { mode: RelayMode::Splice, pipe_size: 256 * 1024, low_water: None },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
                 idle: Duration::from_secs(300),
                 half_closed: Duration::from_secs(30),
+                tls_handshake: Duration::from_secs(10),
+                proxy_header: Duration::from_secs(5),
             },
             keepalive: None,
         }],
@@ -76,6 +81,8 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             source: None,
             servers: vec!["127.0.0.1:9001".parse().unwrap(), "unix:/run/app".parse().unwrap()],
             pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
+            tls: None,
+            proxy_protocol: None,
         }],
     }
 }

@@ -139,7 +139,7 @@ impl Simulation {
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),
             report: Arc::new(WorkerReport::default()),
-            tls: Arc::default(),
+            tls: Arc::new(TlsStore::empty()),
             turn_bytes_max: 20_000,
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });

@@ -71,6 +71,7 @@ fn config(mode: RelayMode) -> Config {
         process: Process {
             workers: Workers::Auto,
             connections_max: None,
+            handshakes_max: NonZeroUsize::new(512).unwrap(),
             drain_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
         },
@@ -82,11 +83,15 @@ fn config(mode: RelayMode) -> Config {
             bind: vec![server(1)],
             backlog: 16,
             protocol: Protocol::Tcp(UpstreamId(0)),
+            tls: None,
+            proxy_protocol: None,
             relay: Relay { mode, pipe_size: 1 << 18, low_water: Some(LOW_WATER) },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
                 idle: Duration::from_secs(3600),
                 half_closed: Duration::from_secs(3600),
+                tls_handshake: Duration::from_secs(10),
+                proxy_header: Duration::from_secs(5),
             },
             keepalive: Some(Keepalive {
                 idle: Duration::from_secs(60),
@@ -100,6 +105,8 @@ fn config(mode: RelayMode) -> Config {
             source: None,
             servers: vec![server(2), server(3)],
             pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
+            tls: None,
+            proxy_protocol: None,
         }],
     }
 }
@@ -139,7 +146,7 @@ impl Simulation {
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),
             report: Arc::new(WorkerReport::default()),
-            tls: Arc::default(),
+            tls: Arc::new(TlsStore::empty()),
             turn_bytes_max: 20_000,
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });

@@ -3,18 +3,26 @@
 //! connection begins at once and is never here.
 //!
 //! ```text
-//!   accepted ──▶ Waiting ──a place is free──▶ Handshaking ──▶ Connection, or HttpConnection
-//!                   │                              │
-//!                   └── closed, too late ──────────┴── failed ──▶ closed, with its reason
+//!   accepted ──▶ ProxyHeader ──▶ ClientHello ──┬──▶ passed through: Connection
+//!                                              └──▶ Waiting ──▶ Handshaking ──┬──▶ Connection
+//!   any of them ── closed, too late, refused ──▶ closed, with its reason      └──▶ HttpConnection
 //! ```
 //!
-//! The connection that follows has the same place in the worker's slab and the same socket, so the
-//! kernel goes on reporting its events under the same name.
+//! The PROXY header and the ClientHello are only looked at (`MSG_PEEK`). Of the header exactly its
+//! own bytes are taken then; the ClientHello stays in the socket, for whoever ends the session:
+//! the handshake here, or the server, to which it is spliced with all that follows.
+//!
+//! The connection that comes of it has the same place in the worker's slab and the same socket, so
+//! the kernel goes on reporting its events under the same name.
 
+mod look;
+mod refuse;
 mod run;
 
 use std::time::Instant;
 
+use crate::config::{Listener, Protocol};
+use crate::id::UpstreamId;
 use crate::io::connection::Accepted;
 use crate::io::kernel::Kernel;
 use crate::relay::Readiness;
@@ -27,8 +35,10 @@ pub struct Greeting<K: Kernel> {
     pub accepted: Accepted<K::Socket>,
     /// How far it is.
     pub stage: Stage,
-    /// When it must be over.
+    /// When this stage must be over.
     pub until: Instant,
+    /// Where its bytes go, once that depends on what it asks for.
+    pub target: Option<UpstreamId>,
     /// What events have said of the socket, for the connection that follows.
     pub readiness: Readiness,
     /// The deadline that is armed in the worker's timers.
@@ -40,19 +50,47 @@ pub struct Greeting<K: Kernel> {
 /// How far a greeting is; the diagram stands above.
 #[derive(Debug)]
 pub enum Stage {
+    /// The PROXY header is to come.
+    ProxyHeader {
+        /// So many bytes there must be before another look is worth it.
+        needed: usize,
+    },
+    /// What the client asks for is to come.
+    ClientHello {
+        /// As above.
+        needed: usize,
+    },
     /// Too many others shake hands.
     Waiting,
     /// So far the client has said what this session has seen.
     Handshaking(Box<Session>),
 }
 
+impl Stage {
+    /// The first stage of a client that a listener has accepted; `None` if its connection can
+    /// begin at once.
+    pub fn first(listener: &Listener) -> Option<Stage> {
+        match listener.proxy_protocol {
+            Some(_) => Some(Stage::ProxyHeader { needed: 1 }),
+            None => Stage::after_proxy_header(listener),
+        }
+    }
+
+    /// The stage that comes next once it is known who the client is.
+    pub fn after_proxy_header(listener: &Listener) -> Option<Stage> {
+        let is_tls = listener.tls.is_some() || matches!(listener.protocol, Protocol::Sni(_));
+        is_tls.then_some(Stage::ClientHello { needed: 1 })
+    }
+}
+
 impl<K: Kernel> Greeting<K> {
-    /// The greeting of a client that may take its place at once, or must wait for one.
+    /// The greeting of a client that was just accepted.
     pub fn new(accepted: Accepted<K::Socket>, stage: Stage, until: Instant) -> Greeting<K> {
         Greeting {
             accepted,
             stage,
             until,
+            target: None,
             readiness: Readiness::default(),
             armed: None,
             queued: false,

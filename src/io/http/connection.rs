@@ -10,6 +10,7 @@ use crate::exchange::phase::Phase;
 use crate::id::{Generation, ListenerId, UpstreamConnectionId};
 use crate::io::conduit::Conduit;
 use crate::io::connection::Accepted;
+use crate::io::introduction::Introduction;
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
 use crate::relay::coalesce::TailWatch;
@@ -28,6 +29,8 @@ pub struct HttpConnection<K: Kernel> {
     pub client: K::Socket,
     /// The TLS session in front of it.
     pub client_tls: Option<Box<TlsSession>>,
+    /// What was learnt of the client before.
+    pub introduction: Option<Box<Introduction>>,
     /// The client's IP address, if it has one.
     pub client_address: Option<SocketAddr>,
     /// The client came over a unix socket.
@@ -75,6 +78,7 @@ impl<K: Kernel> HttpConnection<K> {
             is_unix,
             accepted_at,
             session,
+            introduction,
         } = accepted;
         let mut relay = Relay::new(RelayMode::Copy, None);
         relay.restart(RelayMode::Copy, [None; 2]);
@@ -90,6 +94,7 @@ impl<K: Kernel> HttpConnection<K> {
             listener,
             client,
             client_tls: session,
+            introduction,
             client_address,
             is_unix,
             is_broken: false,

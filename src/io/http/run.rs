@@ -19,7 +19,7 @@ use crate::io::http::desk::Desk;
 use crate::io::kernel::Kernel;
 use crate::io::upstream_pool::{UpstreamConnection, UpstreamPool};
 use crate::relay::lane::Filled;
-use crate::tls::endpoints::Endpoints;
+use crate::tls::store::TlsStore;
 
 /// Exchanges of one connection after which the others have their turn: a client that pipelines
 /// many small requests must not starve them.
@@ -36,7 +36,7 @@ pub(in crate::io) struct Turn<'a, K: Kernel> {
     pub(in crate::io) turns: &'a mut [RoundRobin],
     pub(in crate::io) account: &'a mut Account,
     pub(in crate::io) desk: &'a mut Desk,
-    pub(in crate::io) tls: &'a Endpoints,
+    pub(in crate::io) tls: &'a TlsStore,
     pub(in crate::io) config: &'a Config,
     pub(in crate::io) plan: &'a Plan,
     pub(in crate::io) now: Instant,

@@ -20,6 +20,7 @@ use crate::io::http::run::Turn;
 use crate::io::kernel::Kernel;
 use crate::relay::Readiness;
 use crate::relay::lane::Extent;
+use crate::tls::session::Session;
 
 impl<K: Kernel> Turn<'_, K> {
     /// Sends a request on to its upstream. `rest` is what came behind its head; returns how much
@@ -73,7 +74,7 @@ impl<K: Kernel> Turn<'_, K> {
     }
 
     fn has_tls(&self, upstream: UpstreamId) -> bool {
-        self.tls.connects(upstream)
+        self.config.upstreams[upstream.index()].tls.is_some()
     }
 
     /// The mode in force for the bodies of an exchange.
@@ -127,8 +128,8 @@ impl<K: Kernel> Turn<'_, K> {
         connection.is_unix = address.is_unix();
         let watched = self.kernel.watch(&connection.socket, Token::Upstream(id));
         watched.map_err(|_| FaultKind::Exhausted)?;
-        if self.tls.connects(upstream) {
-            let session = self.tls.connect(upstream, address).map_err(|_| FaultKind::Tls)?;
+        if let Some((config, name)) = self.tls.client(upstream, address) {
+            let session = Session::client(config, name).map_err(|_| FaultKind::Tls)?;
             connection.session = Some(Box::new(session));
             self.connection.connect_events.writable = begun.established;
         } else if begun.established {

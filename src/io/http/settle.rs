@@ -221,6 +221,7 @@ impl<K: Kernel> Worker<K> {
             session: Session::relaying(http.relay, timeouts, attempts, accepted_at, now),
             client: http.client,
             client_tls: http.client_tls,
+            introduction: http.introduction,
             client_address: http.client_address,
             upstream: Some(upstream.socket),
             upstream_tls: upstream.session,
