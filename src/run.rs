@@ -26,6 +26,8 @@ use crate::io::worker::{Setup, Worker};
 use crate::listen::{self, BindError, Bound, WorkerSocket};
 use crate::metrics;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
+use crate::sys::core_dump;
+use crate::tls::keeper::Keeper;
 
 /// Why the process could not run, or did not end as it should.
 #[derive(Debug)]
@@ -53,13 +55,23 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until the process was told to end and has drained. With `is_demo`, the configuration is
-/// the embedded one, and whoever started it is told where to look.
+/// Runs until the process was told to end and has drained. `tls` is what the configuration names,
+/// as it was read. With `is_demo`, the configuration is the embedded one, and whoever started it
+/// is told where to look.
 ///
 /// # Errors
 /// See [`RunError`].
-pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Result<(), RunError> {
+pub fn run(
+    config: Config,
+    plan: Plan,
+    machine: Machine,
+    tls: Keeper,
+    is_demo: bool,
+) -> Result<(), RunError> {
     log_machine(&machine, &plan);
+    if !tls.is_empty() {
+        core_dump::forbid().map_err(|error| RunError::Start(error.to_string()))?;
+    }
     let access_log = AccessLogSink::open(&config.access_log.target).map_err(RunError::AccessLog)?;
     let exposition = metrics::install().map_err(|error| RunError::Start(error.to_string()))?;
     let mut bound = listen::bind(&config, plan.workers).map_err(RunError::Bind)?;
@@ -98,6 +110,7 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
         admin,
         exposition,
         access_log,
+        tls,
     });
     drop(bound.files);
     ended.map_err(RunError::Control)

@@ -130,6 +130,11 @@ families! {
         "Failures of a server, while connecting and after it, by reason.";
     UPSTREAM_RETRIES = "spliceway_upstream_retries_total", Kind::Counter, ["upstream"],
         "Connects and requests that were tried again on another connection.";
+    CERTIFICATE_NOT_AFTER = "spliceway_certificate_not_after_timestamp_seconds", Kind::Gauge,
+        ["side", "name", "chain"],
+        "When a certificate ends, in seconds since 1970, by who shows it and by its file.";
+    CERTIFICATE_RELOADS = "spliceway_certificate_reloads_total", Kind::Counter, ["result"],
+        "Times that files of certificates had changed, by whether all could be used.";
     ACCESS_LOG_DROPPED = "spliceway_access_log_dropped_total", Kind::Counter, [],
         "Access log lines lost because the log could not be written, or not fast enough.";
     WORKERS = "spliceway_workers", Kind::Gauge, [],
@@ -307,6 +312,46 @@ impl UpstreamMetrics {
     }
 }
 
+/// Of one certificate.
+#[derive(Debug, Clone)]
+pub struct CertificateMetrics {
+    /// [`CERTIFICATE_NOT_AFTER`]
+    pub not_after: Gauge,
+}
+
+impl CertificateMetrics {
+    /// The handles; `side` is `listener` or `upstream`, `name` that of the config, `chain` the
+    /// file.
+    pub fn new(side: &str, name: &str, chain: &str) -> CertificateMetrics {
+        CertificateMetrics { not_after: CERTIFICATE_NOT_AFTER.gauge(&[side, name, chain]) }
+    }
+}
+
+/// Of all certificates together.
+#[derive(Debug, Clone)]
+pub struct CertificateReloads {
+    /// [`CERTIFICATE_RELOADS`] with `result="success"`: something was replaced.
+    pub succeeded: Counter,
+    /// [`CERTIFICATE_RELOADS`] with `result="failure"`: something new could not be used.
+    pub failed: Counter,
+}
+
+impl CertificateReloads {
+    /// The handles.
+    pub fn new() -> CertificateReloads {
+        CertificateReloads {
+            succeeded: CERTIFICATE_RELOADS.counter(&["success"]),
+            failed: CERTIFICATE_RELOADS.counter(&["failure"]),
+        }
+    }
+}
+
+impl Default for CertificateReloads {
+    fn default() -> CertificateReloads {
+        CertificateReloads::new()
+    }
+}
+
 /// What the control plane sets when it is scraped.
 #[derive(Debug, Clone)]
 pub struct ProcessMetrics {
@@ -365,6 +410,8 @@ mod tests {
                 .absolute(0);
             ServerMetrics::new("app", "127.0.0.1:9001");
             UpstreamMetrics::new("app");
+            CertificateMetrics::new("listener", "web", "web.pem");
+            CertificateReloads::new();
             ProcessMetrics::new("1.2.3");
         });
         recorder.exposition().render()

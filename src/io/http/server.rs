@@ -240,6 +240,7 @@ impl<K: Kernel> Turn<'_, K> {
             client: self.connection.client_address,
             local: exchange.local,
             scheme: Scheme::Http,
+            tls: None,
             request_id: &exchange.request_id,
             listener: &self.config.listeners[self.connection.listener.index()].name,
             upstream: server.map_or("", |(id, _)| &self.config.upstreams[id.index()].name),
