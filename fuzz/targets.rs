@@ -93,6 +93,7 @@ fn context(request_id: &RequestId) -> Context<'_> {
         client: Some(([192, 0, 2, 1], 1).into()),
         local: None,
         scheme: Scheme::Http,
+        tls: None,
         request_id,
         listener: "web",
         upstream: "app",

@@ -26,7 +26,7 @@ use crate::io::worker::{Setup, Worker};
 use crate::listen::{self, BindError, Bound, WorkerSocket};
 use crate::metrics;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
-use crate::tls::finding::Finding;
+use crate::sys::core_dump;
 use crate::tls::keeper::Keeper;
 
 /// Why the process could not run, or did not end as it should.
@@ -34,8 +34,6 @@ use crate::tls::keeper::Keeper;
 pub enum RunError {
     /// The access log cannot be opened.
     AccessLog(AccessLogError),
-    /// Certificates, keys and authorities of TLS cannot be used.
-    Tls(Vec<Finding>),
     /// An address cannot be bound.
     Bind(BindError),
     /// The system refuses what every process needs: threads, an epoll, a metrics recorder.
@@ -48,13 +46,6 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RunError::AccessLog(error) => error.fmt(f),
-            RunError::Tls(findings) => {
-                let lines: Vec<String> = findings
-                    .iter()
-                    .map(|finding| format!("error: {}: {finding}", finding.key))
-                    .collect();
-                f.write_str(&lines.join("\n"))
-            }
             RunError::Bind(error) => error.fmt(f),
             RunError::Start(problem) => write!(f, "cannot start: {problem}"),
             RunError::Control(error) => error.fmt(f),
@@ -64,15 +55,24 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until the process was told to end and has drained. With `is_demo`, the configuration is
-/// the embedded one, and whoever started it is told where to look.
+/// Runs until the process was told to end and has drained. `tls` is what the configuration names,
+/// as it was read. With `is_demo`, the configuration is the embedded one, and whoever started it
+/// is told where to look.
 ///
 /// # Errors
 /// See [`RunError`].
-pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Result<(), RunError> {
+pub fn run(
+    config: Config,
+    plan: Plan,
+    machine: Machine,
+    tls: Keeper,
+    is_demo: bool,
+) -> Result<(), RunError> {
     log_machine(&machine, &plan);
+    if !tls.is_empty() {
+        core_dump::forbid().map_err(|error| RunError::Start(error.to_string()))?;
+    }
     let access_log = AccessLogSink::open(&config.access_log.target).map_err(RunError::AccessLog)?;
-    let keeper = Keeper::load(&config).map_err(RunError::Tls)?;
     let exposition = metrics::install().map_err(|error| RunError::Start(error.to_string()))?;
     let mut bound = listen::bind(&config, plan.workers).map_err(RunError::Bind)?;
     let admin = bind_admin(&config).map_err(RunError::Bind)?;
@@ -86,7 +86,7 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
     let plan = Arc::new(plan);
-    let tls = keeper.store();
+    let store = tls.store();
     let mut workers = Vec::new();
     for (index, sockets) in std::mem::take(&mut bound.workers).into_iter().enumerate() {
         let setup = Setup {
@@ -96,7 +96,7 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
             limit: Arc::clone(&limit),
             access_log: access_log.clone(),
             report: Arc::new(WorkerReport::default()),
-            tls: Arc::clone(&tls),
+            tls: Arc::clone(&store),
             turn_bytes_max: TURN_BYTES_MAX,
         };
         let worker = start_worker(setup, sockets, Arc::clone(&snapshot));
@@ -112,6 +112,7 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
         admin,
         exposition,
         access_log,
+        tls,
     });
     drop(bound.files);
     ended.map_err(RunError::Control)

@@ -153,6 +153,11 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Whether clients begin with a ClientHello, whoever ends their sessions.
+    pub fn expects_tls(&self) -> bool {
+        self.tls.is_some() || matches!(self.protocol, Protocol::Sni(_))
+    }
+
     /// `upstream`: where a connection or a request goes that no route claims. A TCP listener
     /// without `sni` always has one.
     pub fn upstream(&self) -> Option<UpstreamId> {

@@ -48,6 +48,7 @@ pub(super) fn context(request_id: &RequestId) -> Context<'_> {
         client: Some(SocketAddr::from(([192, 0, 2, 7], 4321))),
         local: Some([203, 0, 113, 1].into()),
         scheme: Scheme::Http,
+        tls: None,
         request_id,
         listener: "web",
         upstream: "app",

@@ -262,7 +262,14 @@ impl<K: Kernel> Worker<K> {
         let servers = u32::try_from(servers).unwrap_or(1);
         let first = self.turns[target.index()].pick(servers);
         let plan = &self.plan.listeners[listener.index()].relay;
-        let mut relay = Relay::new(plan.mode, settings.relay.low_water);
+        let is_passed_through =
+            accepted.session.is_none() && matches!(settings.protocol, Protocol::Sni(_));
+        let mode = match plan.mode {
+            // Nothing is to be learnt of a flow that nobody here can read.
+            RelayMode::Auto if is_passed_through => RelayMode::Splice,
+            mode => mode,
+        };
+        let mut relay = Relay::new(mode, settings.relay.low_water);
         if let Some(reason) = plan.fallback {
             relay.fall_back(reason);
             self.account.fell_back(listener, std::iter::once(reason));

@@ -9,6 +9,7 @@ use crate::error::{Direction, FaultKind, Side, is_exhaustion};
 use crate::id::{ConnectionId, ServerId, Token, UpstreamId};
 use crate::io::channel::{Channel, Handshake};
 use crate::io::conduit::Supplies;
+use crate::io::introduction::Introduced;
 use crate::io::kernel::{Connecting, Kernel};
 use crate::io::worker::{Worker, lookup};
 use crate::relay::Readiness;
@@ -68,11 +69,12 @@ impl<K: Kernel> Worker<K> {
         let settings = self.tls.client(target, &upstream.servers[server.index()]);
         let session = settings.map(|(config, name)| Session::client(config, name)).transpose();
         let session = session.map_err(|_| FaultKind::Tls)?.map(Box::new);
-        let is_tls = session.is_some();
+        let is_plain = session.is_none() && upstream.proxy_protocol.is_none();
         let Some(connection) = self.connection(id) else { return Ok(()) };
         connection.upstream = Some(begun.socket);
         connection.upstream_tls = session;
         connection.connect_events = Readiness::default();
+        connection.is_announced = false;
         connection.keeps_alive = false;
         let lane = connection.session.relay_mut().lane_mut(Direction::Downstream);
         lane.attach_source(false);
@@ -81,7 +83,7 @@ impl<K: Kernel> Worker<K> {
         }
         if begun.established {
             connection.connect_events.writable = true;
-            if !is_tls {
+            if is_plain {
                 self.connected(id, now);
             }
             self.enqueue(id);
@@ -137,6 +139,9 @@ impl<K: Kernel> Worker<K> {
     /// The server's socket is connected; where a TLS session begins there, its handshake is part
     /// of the connect, and of its time.
     fn check_handshake(&mut self, id: ConnectionId, now: Instant) {
+        if let Err(kind) = self.announce(id) {
+            return self.retry_connect(id, kind, now);
+        }
         let Some(connection) = lookup(&mut self.connections, id) else { return };
         let Some(socket) = &connection.upstream else { return };
         let mut server = Channel { socket, session: connection.upstream_tls.as_deref_mut() };
@@ -152,6 +157,41 @@ impl<K: Kernel> Worker<K> {
                 self.connected(id, now);
                 self.drive(id, now);
             }
+        }
+    }
+
+    /// Tells a server who the client is, by a PROXY header before all other bytes. Where bytes of
+    /// the client wait to be spliced, the header shares a segment with the first of them.
+    fn announce(&mut self, id: ConnectionId) -> Result<(), FaultKind> {
+        let Some(connection) = lookup(&mut self.connections, id) else { return Ok(()) };
+        let upstream = &self.config.upstreams[connection.target.index()];
+        let Some(socket) = &connection.upstream else { return Ok(()) };
+        if upstream.proxy_protocol.is_none()
+            || std::mem::replace(&mut connection.is_announced, true)
+        {
+            return Ok(());
+        }
+        let introduced = Introduced {
+            socket: &connection.client,
+            address: connection.client_address,
+            session: connection.client_tls.as_deref(),
+            introduction: connection.introduction.as_deref(),
+        };
+        let mut header = Vec::new();
+        introduced.write_proxy_header(&mut self.kernel, upstream, &mut header);
+        let lane = connection.session.relay().lane(Direction::Upstream);
+        let sent = match &mut connection.upstream_tls {
+            Some(session) => {
+                session.precede(&header);
+                Ok(header.len())
+            }
+            None if lane.source_is_readable() => self.kernel.send_ahead(socket, &header),
+            None => self.kernel.send(socket, &header),
+        };
+        // A new socket has room for it, or is broken.
+        match sent.map_err(|error| FaultKind::of(&error))? {
+            sent if sent == header.len() => Ok(()),
+            _ => Err(FaultKind::Other),
         }
     }
 

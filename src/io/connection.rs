@@ -158,6 +158,8 @@ pub struct Connection<K: Kernel> {
     pub upstream_tls: Option<Box<TlsSession>>,
     /// What events said of the server's socket since the last turn, during the connect.
     pub connect_events: Readiness,
+    /// The server has been told who the client is, where it is to be told.
+    pub is_announced: bool,
     /// Keepalive is on for the server's socket.
     pub keeps_alive: bool,
     /// What each lane holds, by direction.
@@ -193,6 +195,7 @@ impl<K: Kernel> Connection<K> {
             upstream: None,
             upstream_tls: None,
             connect_events: Readiness::default(),
+            is_announced: false,
             keeps_alive: false,
             conduits: [Conduit::Empty, Conduit::Empty],
             upgraded_by: None,

@@ -18,6 +18,8 @@ pub struct Introduction {
     pub alpn: Option<Box<[u8]>>,
     /// The address that the client connected to, as a PROXY header says.
     pub destination: Option<SocketAddr>,
+    /// Who the client is, by its certificate.
+    pub identity: Option<PeerIdentity>,
     /// What else the PROXY header says.
     pub attributes: Attributes,
 }
@@ -42,7 +44,7 @@ impl<K: Kernel> Introduced<'_, K> {
         let told = self.introduction.and_then(|it| it.destination);
         let destination = told.or_else(|| kernel.local_address(self.socket));
         let agreement = self.session.map(Session::agreement);
-        let identity = agreement.and_then(|it| it.peer_certificate).and_then(PeerIdentity::of);
+        let identity = self.introduction.and_then(|it| it.identity.as_ref());
         let announcement = Announcement {
             addresses: self.address.zip(destination),
             server_name: self.introduction.and_then(|it| it.server_name.as_deref()),
@@ -53,7 +55,7 @@ impl<K: Kernel> Introduced<'_, K> {
             session: agreement.map(|agreement| AnnouncedSession {
                 version: agreement.version,
                 cipher: agreement.cipher_suite,
-                client_common_name: identity.as_ref().map(|it| it.common_name.as_str()),
+                client_common_name: identity.map(|it| it.common_name.as_str()),
             }),
             received: self.introduction.map(|it| &it.attributes),
         };

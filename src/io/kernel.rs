@@ -120,6 +120,13 @@ pub trait Kernel {
     /// `EAGAIN`, or the socket's error.
     fn send(&mut self, socket: &Self::Socket, bytes: &[u8]) -> io::Result<usize>;
 
+    /// As [`Kernel::send`]; the kernel may wait for more, which is certain to follow at once, and
+    /// put both into one segment.
+    ///
+    /// # Errors
+    /// As [`Kernel::send`].
+    fn send_ahead(&mut self, socket: &Self::Socket, bytes: &[u8]) -> io::Result<usize>;
+
     /// Writes as much of `parts`, one after the other, as the socket takes: a head and what of
     /// its body is there leave in one segment.
     ///

@@ -123,6 +123,10 @@ impl Kernel for Linux {
         transfer::send(socket.as_fd(), bytes)
     }
 
+    fn send_ahead(&mut self, socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+        transfer::send_ahead(socket.as_fd(), bytes)
+    }
+
     fn send_vectored(&mut self, socket: &OwnedFd, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         transfer::send_vectored(socket.as_fd(), parts)
     }

@@ -61,6 +61,22 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     uninterrupted(|| nix_send(socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL))
 }
 
+/// As [`send`], with more to follow at once (`MSG_MORE`): the kernel waits for it, for 200 ms at
+/// most, to put both into one segment.
+///
+/// # Errors
+/// As [`send`].
+pub fn send_ahead(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    // nix does not know the flag.
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_MORE;
+    loop {
+        match SockRef::from(&socket).send_with_flags(bytes, flags) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Writes parts to a socket, one after the other, as far as it takes them.
 ///
 /// # Errors

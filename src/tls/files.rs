@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn others_who_may_read_are_noticed() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut check = |mode: u32, expected: bool| {
+        let check = |mode: u32, expected: bool| {
             let permissions = fs::Permissions::from_mode(mode);
             file.as_file().set_permissions(permissions).unwrap();
             assert_eq!(is_readable_by_others(file.path()), expected, "{mode:o}");

@@ -315,6 +315,12 @@ impl Session {
         &self.outgoing
     }
 
+    /// Bytes that go out before all others, in plain text: a PROXY header. Nothing may have been
+    /// sent yet.
+    pub fn precede(&mut self, bytes: &[u8]) {
+        self.outgoing.splice(..0, bytes.iter().copied());
+    }
+
     /// So much of what is outgoing was sent.
     pub fn sent(&mut self, bytes: usize) {
         self.outgoing.drain(..bytes.min(self.outgoing.len()));

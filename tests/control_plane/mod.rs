@@ -20,6 +20,7 @@ use spliceway::control::{self, ControlError, ControlPlane, WorkerHandle};
 use spliceway::id::UpstreamId;
 use spliceway::metrics::{ListenerMetrics, Recorder};
 use spliceway::snapshot::{Snapshot, Stage, WorkerReport};
+use spliceway::tls::keeper::Keeper;
 
 /// Nothing here takes that long unless it is broken.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -110,6 +111,7 @@ pub fn start(config: Config) -> Plane {
         let exposition = recorder.exposition();
         let access_log = AccessLogSink::open(&config.access_log.target).unwrap();
         metrics::with_local_recorder(&recorder, || {
+            let tls = Keeper::load(&config).unwrap();
             ListenerMetrics::new("web").relay_bytes[1][0].increment(12345);
             control::run(ControlPlane {
                 config,
@@ -121,6 +123,7 @@ pub fn start(config: Config) -> Plane {
                 admin: Some(listener),
                 exposition,
                 access_log,
+                tls,
             })
         })
     });

@@ -107,6 +107,7 @@ fn rewritten(head: &RequestHead) -> Vec<u8> {
         client: None,
         local: None,
         scheme: Scheme::Http,
+        tls: None,
         request_id: &request_id,
         listener: "web",
         upstream: "app",

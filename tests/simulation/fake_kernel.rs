@@ -287,6 +287,10 @@ impl Kernel for FakeKernel {
         Ok(taken)
     }
 
+    fn send_ahead(&mut self, socket: &FakeSocket, bytes: &[u8]) -> io::Result<usize> {
+        self.send(socket, bytes)
+    }
+
     fn send_vectored(&mut self, socket: &FakeSocket, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
         self.send(socket, &bytes)

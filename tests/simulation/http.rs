@@ -39,6 +39,7 @@ use spliceway::io::worker::{Setup, Wake, Worker};
 use spliceway::relay::lane::Step;
 use spliceway::route::{Pattern, Router};
 use spliceway::snapshot::WorkerReport;
+use spliceway::tls::store::TlsStore;
 
 use crate::fake_kernel::{FakeKernel, FakeListener};
 use crate::http_peers::{Client, Outcome};

@@ -32,6 +32,7 @@ mod http_wire;
 mod world;
 
 use std::cell::RefCell;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,6 +53,7 @@ use spliceway::io::worker::{Setup, Wake, Worker};
 use spliceway::relay::coalesce::PATIENCE;
 use spliceway::session::Phase;
 use spliceway::snapshot::WorkerReport;
+use spliceway::tls::store::TlsStore;
 
 use fake_kernel::{FakeKernel, FakeListener};
 use world::{Faults, Sabotage, Shared, Socket, World};

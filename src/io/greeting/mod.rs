@@ -21,7 +21,7 @@ mod run;
 
 use std::time::Instant;
 
-use crate::config::{Listener, Protocol};
+use crate::config::Listener;
 use crate::id::UpstreamId;
 use crate::io::connection::Accepted;
 use crate::io::kernel::Kernel;
@@ -78,8 +78,7 @@ impl Stage {
 
     /// The stage that comes next once it is known who the client is.
     pub fn after_proxy_header(listener: &Listener) -> Option<Stage> {
-        let is_tls = listener.tls.is_some() || matches!(listener.protocol, Protocol::Sni(_));
-        is_tls.then_some(Stage::ClientHello { needed: 1 })
+        listener.expects_tls().then_some(Stage::ClientHello { needed: 1 })
     }
 }
 

@@ -82,6 +82,9 @@ impl<K: Kernel> Worker<K> {
             }
         }
         let total = now.saturating_duration_since(accepted.accepted_at);
+        if let Refusal::Tls(failure) = refusal {
+            self.account.tls_failed(accepted.listener, failure);
+        }
         self.account.left(accepted.listener, refusal.close_reason(), total);
         self.on_place_free(now);
         self.call_waiting(now);

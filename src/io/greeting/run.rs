@@ -16,6 +16,7 @@ use crate::io::greeting::refuse::Refusal;
 use crate::io::greeting::{Greeting, Stage};
 use crate::io::kernel::Kernel;
 use crate::io::worker::Worker;
+use crate::tls::certificate::PeerIdentity;
 use crate::tls::client_hello::ClientHello;
 use crate::tls::failure::TlsFailure;
 use crate::tls::session::Session;
@@ -173,6 +174,11 @@ impl<K: Kernel> Worker<K> {
         let Greeting { mut accepted, stage, target, mut readiness, .. } = *greeting;
         if let Stage::Handshaking(session) = stage {
             self.handshakes.leave();
+            let agreement = session.agreement();
+            let took = now.saturating_duration_since(accepted.accepted_at);
+            self.account.tls_established(accepted.listener, &agreement, took);
+            let introduction = accepted.introduction.get_or_insert_default();
+            introduction.identity = agreement.peer_certificate.and_then(PeerIdentity::of);
             accepted.session = Some(session);
         }
         // What the client has sent was announced before, and may be in the session already.

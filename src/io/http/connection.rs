@@ -7,6 +7,7 @@ use crate::config::{Http, RelayMode};
 use crate::error::{Direction, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::Phase;
+use crate::http::context::TlsSession as TlsContext;
 use crate::id::{Generation, ListenerId, UpstreamConnectionId};
 use crate::io::conduit::Conduit;
 use crate::io::connection::Accepted;
@@ -113,6 +114,20 @@ impl<K: Kernel> HttpConnection<K> {
             weight: Weight::default(),
             queued: false,
         }
+    }
+
+    /// What heads may tell of the client's TLS session.
+    pub fn tls_context(&self) -> Option<TlsContext<'_>> {
+        let agreement = self.client_tls.as_deref()?.agreement();
+        let introduction = self.introduction.as_deref();
+        let identity = introduction.and_then(|it| it.identity.as_ref());
+        Some(TlsContext {
+            version: agreement.version,
+            cipher: agreement.cipher_suite,
+            server_name: introduction.and_then(|it| it.server_name.as_deref()).unwrap_or(""),
+            client_subject: identity.map_or("", |it| &it.subject),
+            client_fingerprint: identity.map_or("", |it| &it.fingerprint),
+        })
     }
 
     /// An event of one of the sockets.

@@ -15,8 +15,9 @@ use crate::http::rewrite::{self, RequestRewrite};
 use crate::id::{ServerId, Token, UpstreamId};
 use crate::io::channel::Handshake;
 use crate::io::connect::begin_to_connect;
-use crate::io::http::connection::Used;
+use crate::io::http::connection::{HttpConnection, Used};
 use crate::io::http::run::Turn;
+use crate::io::introduction::Introduced;
 use crate::io::kernel::Kernel;
 use crate::relay::Readiness;
 use crate::relay::lane::Extent;
@@ -129,7 +130,10 @@ impl<K: Kernel> Turn<'_, K> {
         let watched = self.kernel.watch(&connection.socket, Token::Upstream(id));
         watched.map_err(|_| FaultKind::Exhausted)?;
         if let Some((config, name)) = self.tls.client(upstream, address) {
-            let session = Session::client(config, name).map_err(|_| FaultKind::Tls)?;
+            let mut session = Session::client(config, name).map_err(|_| FaultKind::Tls)?;
+            let mut header = Vec::new();
+            introduced(self.connection).write_proxy_header(self.kernel, settings, &mut header);
+            session.precede(&header);
             connection.session = Some(Box::new(session));
             self.connection.connect_events.writable = begun.established;
         } else if begun.established {
@@ -254,6 +258,11 @@ impl<K: Kernel> Turn<'_, K> {
         let mut tail = std::mem::take(&mut self.desk.tail);
         head.clear();
         tail.clear();
+        // With TLS it has gone out before the handshake.
+        let upstream = &self.config.upstreams[forward.upstream.index()];
+        if upstream.tls.is_none() {
+            introduced(self.connection).write_proxy_header(self.kernel, upstream, &mut head);
+        }
         rewrite::request(&exchange.request, &rewrite, &self.context(exchange), &mut head);
         let direction = Direction::Upstream;
         let taken = self.take_body(exchange, direction, rest, &mut tail);
@@ -276,6 +285,7 @@ impl<K: Kernel> Turn<'_, K> {
                 Some(_) => Scheme::Https,
                 None => Scheme::Http,
             },
+            tls: self.connection.tls_context(),
             request_id: &exchange.request_id,
             listener: &self.config.listeners[self.connection.listener.index()].name,
             upstream: server.map_or("", |(id, _)| &self.config.upstreams[id.index()].name),
@@ -348,5 +358,15 @@ impl<K: Kernel> Turn<'_, K> {
         if let RequestProgress::Sending { .. } = exchange.progress.request() {
             exchange.progress.abandon(self.now);
         }
+    }
+}
+
+/// The client, as a server may be told of it.
+fn introduced<K: Kernel>(connection: &HttpConnection<K>) -> Introduced<'_, K> {
+    Introduced {
+        socket: &connection.client,
+        address: connection.client_address,
+        session: connection.client_tls.as_deref(),
+        introduction: connection.introduction.as_deref(),
     }
 }

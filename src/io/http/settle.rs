@@ -226,6 +226,7 @@ impl<K: Kernel> Worker<K> {
             upstream: Some(upstream.socket),
             upstream_tls: upstream.session,
             connect_events: Readiness::default(),
+            is_announced: true,
             keeps_alive: upstream.keeps_alive,
             conduits: http.conduits,
             upgraded_by: Some(exchange),
