@@ -31,12 +31,13 @@ impl SniSettings {
         report: &mut Report,
         has_tls: bool,
     ) -> Option<SniSettings> {
-        if !section.has("sni") {
-            return None;
-        }
+        let is_written = section.has("sni");
         let expected = "a list of tables, such as [[listeners.NAME.sni]]";
         let errors_before = report.errors.len();
         let tables = section.tables(report, "sni", limits::ROUTES, expected);
+        if !is_written {
+            return None;
+        }
         let default = section.optional(report, "upstream", &UpstreamName);
         let mut is_used = false;
         let mut routes = Vec::new();

@@ -30,10 +30,11 @@ pub(super) fn read(
     report: &mut Report,
     is_http: bool,
 ) -> Option<ListenerTls> {
-    if !listener.has("tls") {
+    let is_written = listener.has("tls");
+    let mut section = listener.section(report, "tls");
+    if !is_written {
         return None;
     }
-    let mut section = listener.section(report, "tls");
     let certificates = read_certificates(&mut section, report);
     let unknown_name = Fallback::Default(UnknownName::Default);
     let unknown_name = section.read(report, "unknown_name", &UNKNOWN_NAME, unknown_name).value;

@@ -17,10 +17,11 @@ pub(super) fn read(
     report: &mut Report,
     servers: &[Setting<Address>],
 ) -> Option<UpstreamTls> {
-    if !upstream.has("tls") {
+    let is_written = upstream.has("tls");
+    let mut section = upstream.section(report, "tls");
+    if !is_written {
         return None;
     }
-    let mut section = upstream.section(report, "tls");
     let problem = "servers are verified always";
     let expected = format!("nothing; or, for a server that cannot be verified, {SKIP} = true");
     section.refuse(report, "verify", problem, &expected);
@@ -32,10 +33,10 @@ pub(super) fn read(
     }
     let server_name = section.optional(report, "server_name", &CertifiedName);
     check_unix_servers(&section, report, servers, server_name.is_some() || skip.value);
-    let client_certificate = section.has("client_certificate").then(|| {
-        let table = section.section(report, "client_certificate");
-        read_certificate_files(table, report)
-    });
+    let has_certificate = section.has("client_certificate");
+    let certificate = section.section(report, "client_certificate");
+    let client_certificate =
+        has_certificate.then(|| read_certificate_files(certificate, report)).flatten();
     let min_version = Fallback::Default(TlsVersion::Tls12);
     let min_version = section.read(report, "min_version", &TLS_VERSION, min_version).value;
     let alpn = read_alpn(&mut section, report);
@@ -47,7 +48,7 @@ pub(super) fn read(
             (false, None) => Verification::System,
         },
         server_name: server_name.map(|name| name.value),
-        client_certificate: client_certificate.flatten(),
+        client_certificate,
         min_version,
         alpn,
     })

@@ -141,3 +141,22 @@ impl Issued {
         (chain, key)
     }
 }
+
+/// Writes the files that a configuration names in quotes: for each `NAME.key` a certificate in
+/// `NAME.pem` with its key, for `NAME.crl.pem` a revocation list, and an authority for any other
+/// `NAME.pem`.
+pub fn write_named_certificates(config: &str, folder: &Path) {
+    let authority = Authority::root("Authority");
+    let quoted: Vec<&str> = config.split('"').skip(1).step_by(2).collect();
+    for name in quoted.iter().filter_map(|name| name.strip_suffix(".pem")) {
+        let path = folder.join(format!("{name}.pem"));
+        if quoted.contains(&&*format!("{name}.key")) {
+            let names = ["localhost", "www.example.com", "example.com"];
+            authority.issue(&Wanted::names(&names)).write(folder, name, &authority.pem());
+        } else if name.ends_with(".crl") {
+            std::fs::write(path, authority.revocation_list(&[])).unwrap();
+        } else {
+            std::fs::write(path, authority.pem()).unwrap();
+        }
+    }
+}

@@ -1,10 +1,12 @@
 //! What `spliceway check` and `spliceway explain` say of files, and what the process does about
 //! them: the real program.
 
+use std::path::Path;
+
 use nix::sys::signal::Signal;
 
 use crate::Case;
-use crate::support::certificates::{Authority, Wanted};
+use crate::support::certificates::{Authority, Wanted, write_named_certificates};
 use crate::support::eventually;
 use crate::support::proxy::Launch;
 
@@ -80,6 +82,22 @@ fn check_finds_keys_that_do_not_fit_and_names_that_nothing_is_for() {
         let (code, printed) = run(&case, command);
         assert_eq!(code, Some(1), "{printed}");
         assert!(printed.contains("does not fit the certificate"), "{printed}");
+    }
+}
+
+#[test]
+fn the_examples_are_right_once_their_files_are_there() {
+    for name in ["tls.toml", "sni.toml"] {
+        let case = Case::new();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name);
+        let text = std::fs::read_to_string(path).unwrap();
+        case.write("spliceway.toml", &text);
+        write_named_certificates(&text, case.folder());
+        for command in ["check", "explain"] {
+            let (code, printed) = run(&case, command);
+            assert_eq!(code, Some(0), "{name}: {printed}");
+            assert!(!printed.contains("warning"), "{name}: {printed}");
+        }
     }
 }
 
