@@ -24,6 +24,12 @@ pub struct FakeSocket {
     world: Shared,
 }
 
+impl FakeSocket {
+    pub fn new(id: u32, world: Shared) -> FakeSocket {
+        FakeSocket { id, world }
+    }
+}
+
 impl Drop for FakeSocket {
     fn drop(&mut self) {
         let mut world = self.world.borrow_mut();

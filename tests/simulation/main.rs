@@ -29,6 +29,7 @@ mod http;
 mod http_peers;
 mod http_plan;
 mod http_wire;
+mod tls;
 mod world;
 
 use std::cell::RefCell;
