@@ -60,7 +60,7 @@ impl<K: Kernel> Channel<'_, K> {
         let Supplies { scratch, records, .. } = supplies;
         let plaintext = &mut scratch[..max];
         match &mut self.session {
-            Some(session) => open(kernel, self.socket, session, records.lend(), plaintext),
+            Some(session) => open(kernel, self.socket, session, records.lend().incoming, plaintext),
             None => match kernel.recv(self.socket, plaintext) {
                 Ok(0) => Filled::Eof,
                 Ok(bytes) => Filled::Moved { bytes, path: Path::Copy, short: bytes < max },
@@ -226,7 +226,7 @@ fn open<K: Kernel>(
     kernel: &mut K,
     socket: &K::Socket,
     session: &mut Session,
-    lent: Lent<'_>,
+    incoming: &mut [u8],
     plaintext: &mut [u8],
 ) -> Filled {
     let moved = |bytes, short| Filled::Moved { bytes, path: Path::Copy, short };
@@ -241,10 +241,10 @@ fn open<K: Kernel>(
         let (end, is_short) = match session.has_more() {
             true => {
                 let end = session.pending().len();
-                lent.incoming[..end].copy_from_slice(session.pending());
+                incoming[..end].copy_from_slice(session.pending());
                 (end, false)
             }
-            false => match receive(kernel, socket, session, lent.incoming) {
+            false => match receive(kernel, socket, session, incoming) {
                 Ok(Received { bytes: 0, .. }) => return Filled::Failed(FaultKind::Truncated),
                 Ok(Received { end, is_short, .. }) => (end, is_short),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -253,7 +253,7 @@ fn open<K: Kernel>(
                 Err(error) => return Filled::Failed(FaultKind::of(&error)),
             },
         };
-        match session.open(&mut lent.incoming[..end], plaintext) {
+        match session.open(&mut incoming[..end], plaintext) {
             Ok(0) => {}
             // The end may have come with it, and nothing would tell of it again.
             Ok(bytes) => {

@@ -41,7 +41,7 @@ impl HandshakeGate {
 
     /// Whose turn it is, if there is a place; that place is taken with it. Who is gone in the
     /// meantime must give it back.
-    pub fn next(&mut self) -> Option<ConnectionId> {
+    pub fn call(&mut self) -> Option<ConnectionId> {
         if self.in_flight >= self.max {
             return None;
         }
@@ -68,13 +68,13 @@ mod tests {
         assert!(gate.enter() && gate.enter() && !gate.enter());
         gate.wait(id(1));
         gate.wait(id(2));
-        assert_eq!(gate.next(), None);
+        assert_eq!(gate.call(), None);
         gate.leave();
         assert!(!gate.enter(), "nobody overtakes");
-        assert_eq!((gate.next(), gate.next()), (Some(id(1)), None));
+        assert_eq!((gate.call(), gate.call()), (Some(id(1)), None));
         gate.leave();
         gate.leave();
-        assert_eq!(gate.next(), Some(id(2)));
+        assert_eq!(gate.call(), Some(id(2)));
         assert_eq!(gate.in_flight(), 1);
         assert!(gate.enter());
     }

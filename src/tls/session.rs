@@ -461,7 +461,9 @@ impl Look<'_> {
                 0 => !self.unread.is_empty(),
                 room => self.written == room,
             };
-            if is_over || (is_full && matches!(self.writing, Writing::Nothing)) {
+            // What the session has to say is never left inside, whoever reads or does not.
+            let is_done = matches!(self.writing, Writing::Nothing) && !connection.has_to_say();
+            if is_over || (is_full && is_done) {
                 return Ok(Looked { used, is_full });
             }
         }

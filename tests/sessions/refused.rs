@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 
+use spliceway::tls::failure::TlsFailure;
+
 use crate::Site;
 use crate::client::{ask, config, connect, connect_with};
 use crate::support::http::HttpOrigin;
@@ -23,8 +25,13 @@ fn start(site: &Site, more: &str, process: &str, origin: &HttpOrigin) -> Proxy {
 }
 
 fn await_failure(proxy: &Proxy, reason: &str, count: f64) {
-    let labels = [("reason", reason)];
-    proxy.await_metric("spliceway_tls_handshake_failures_total", &labels, |n| n == count);
+    const NAME: &str = "spliceway_tls_handshake_failures_total";
+    proxy.await_metric(NAME, &[], |n| n >= count);
+    let metrics = proxy.metrics();
+    let met =
+        TlsFailure::ALL.map(TlsFailure::label).map(|it| (it, metrics.sum(NAME, &[("reason", it)])));
+    let met: Vec<_> = met.into_iter().filter(|(_, count)| *count > 0.0).collect();
+    assert_eq!(met, [(reason, count)]);
     proxy.await_closed("tls_handshake", 1.0);
 }
 

@@ -290,6 +290,7 @@ impl Peer {
             return;
         }
         let mut records = Vec::new();
+        let may_send = may_send && self.session.as_ref().is_none_or(|it| !it.is_handshaking());
         let count = if may_send { amount.min(self.to_send - self.sent) } else { 0 };
         let bytes: Vec<u8> =
             (self.sent..self.sent + count).map(|at| byte_at(self.stream, at)).collect();

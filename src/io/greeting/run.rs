@@ -139,7 +139,7 @@ impl<K: Kernel> Worker<K> {
 
     /// Those whose turn it is begin to shake hands.
     pub(super) fn call_waiting(&mut self, now: Instant) {
-        while let Some(id) = self.handshakes.next() {
+        while let Some(id) = self.handshakes.call() {
             match lookup(&mut self.connections, id) {
                 Some(Greeting { stage: Stage::Waiting, .. }) => self.begin_handshake(id, now),
                 _ => self.handshakes.leave(),

@@ -265,3 +265,14 @@ fn record_lengths(mut records: &[u8]) -> Vec<usize> {
     }
     lengths
 }
+
+#[test]
+fn a_close_goes_out_although_nobody_reads() {
+    let (mut client, mut server) = pair(&[&rustls::version::TLS13], RECORDS);
+    let mut records = seal(&mut client, b"unread");
+    assert_eq!(server.open(&mut records, &mut []), Ok(0));
+    assert!(server.has_more());
+    server.close();
+    carry(&mut server, &mut client, RECORDS, 64);
+    assert_eq!(client.progress(), Progress::PeerClosed);
+}
