@@ -96,6 +96,7 @@ fn context(request_id: &RequestId) -> Context<'_> {
         client: Client::of_peer(peer, Scheme::Http),
         local: None,
         scheme: Scheme::Http,
+        tls: None,
         request_id,
         listener: "web",
         upstream: "app",

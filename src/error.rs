@@ -136,6 +136,10 @@ pub enum FaultKind {
     Unreachable,
     /// This machine lacks something to go on (descriptors, memory, local ports).
     Exhausted,
+    /// A TLS stream ended without the word that it was meant to (close_notify).
+    Truncated,
+    /// A TLS session could not be established, or broke.
+    Tls,
     /// Anything else that the kernel reports.
     Other,
 }
@@ -168,6 +172,8 @@ impl FaultKind {
             FaultKind::Refused => "refused",
             FaultKind::Unreachable => "unreachable",
             FaultKind::Exhausted => "exhausted",
+            FaultKind::Truncated => "truncated",
+            FaultKind::Tls => "tls",
             FaultKind::Other => "other",
         }
     }
@@ -222,11 +228,19 @@ pub enum CloseReason {
     ResponseTimeout,
     /// The client sent no other request for `timeouts.keep_alive`.
     KeepAliveTimeout,
+    /// The client's TLS handshake failed, or was not over in time.
+    TlsHandshake,
+    /// The TLS session with no server of the upstream could be established.
+    ConnectTls,
+    /// No PROXY header came, or none that could be believed.
+    ProxyHeader,
+    /// Nothing is there for the name that the client asks for.
+    UnknownName,
 }
 
 impl CloseReason {
     /// Every reason, in the order in which arrays indexed by reason hold them.
-    pub const ALL: [CloseReason; 16] = [
+    pub const ALL: [CloseReason; 20] = [
         CloseReason::Completed,
         CloseReason::ClientReset,
         CloseReason::UpstreamReset,
@@ -243,6 +257,10 @@ impl CloseReason {
         CloseReason::RequestTimeout,
         CloseReason::ResponseTimeout,
         CloseReason::KeepAliveTimeout,
+        CloseReason::TlsHandshake,
+        CloseReason::ConnectTls,
+        CloseReason::ProxyHeader,
+        CloseReason::UnknownName,
     ];
 
     /// Where arrays indexed by reason keep this one: the order of the declaration, which
@@ -270,6 +288,10 @@ impl CloseReason {
             CloseReason::RequestTimeout => "request_timeout",
             CloseReason::ResponseTimeout => "response_timeout",
             CloseReason::KeepAliveTimeout => "keep_alive_timeout",
+            CloseReason::TlsHandshake => "tls_handshake",
+            CloseReason::ConnectTls => "connect_tls",
+            CloseReason::ProxyHeader => "proxy_header",
+            CloseReason::UnknownName => "unknown_name",
         }
     }
 
@@ -289,6 +311,7 @@ impl CloseReason {
             FaultKind::Refused | FaultKind::Reset => CloseReason::ConnectRefused,
             FaultKind::TimedOut => CloseReason::ConnectTimeout,
             FaultKind::Unreachable => CloseReason::ConnectUnreachable,
+            FaultKind::Tls | FaultKind::Truncated => CloseReason::ConnectTls,
             FaultKind::Exhausted | FaultKind::Other => CloseReason::ConnectFailed,
         }
     }
@@ -320,11 +343,13 @@ pub enum FallbackReason {
     NoProgress,
     /// The peer sent urgent data (`MSG_OOB`), at which splice stops for good.
     Urgent,
+    /// A TLS session ends here, so bytes are encrypted or decrypted on their way.
+    Tls,
 }
 
 impl FallbackReason {
     /// Every reason, in the order in which arrays indexed by reason hold them.
-    pub const ALL: [FallbackReason; 7] = [
+    pub const ALL: [FallbackReason; 8] = [
         FallbackReason::Unavailable,
         FallbackReason::Refused,
         FallbackReason::PipeMemory,
@@ -332,6 +357,7 @@ impl FallbackReason {
         FallbackReason::PipeTooSmall,
         FallbackReason::NoProgress,
         FallbackReason::Urgent,
+        FallbackReason::Tls,
     ];
 
     /// Where arrays indexed by reason keep this one: the order of the declaration, which
@@ -350,6 +376,7 @@ impl FallbackReason {
             FallbackReason::PipeTooSmall => "pipe_too_small",
             FallbackReason::NoProgress => "no_progress",
             FallbackReason::Urgent => "urgent",
+            FallbackReason::Tls => "tls",
         }
     }
 }

@@ -1,20 +1,23 @@
 //! What `spliceway explain` and `spliceway check` print.
 
+pub mod tls;
+
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use crate::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
 use crate::config::units::show_size;
-use crate::config::{Action, Config, ConfigError, Effective, Listener, Route};
+use crate::config::{Action, Config, ConfigError, Effective, Listener, Protocol, Route};
 use crate::load::Loaded;
+use crate::tls::keeper::Keeper;
 
 /// Values longer than this many characters do not widen their column.
 const VALUE_WIDTH_MAX: usize = 36;
 
 /// Each value in force with its origin, then which way the bytes of each listener will take and
 /// why, then what the process will use of the machine.
-pub fn as_text(loaded: &Loaded, plan: &Plan, machine: &Machine) -> String {
+pub fn as_text(loaded: &Loaded, plan: &Plan, machine: &Machine, keeper: &Keeper) -> String {
     let mut text = String::from("Values in force\n");
     let rows: Vec<[String; 3]> = loaded
         .effective
@@ -25,8 +28,9 @@ pub fn as_text(loaded: &Loaded, plan: &Plan, machine: &Machine) -> String {
 
     text.push_str("\nWhich way the bytes take\n");
     for (listener, plan) in loaded.config.listeners.iter().zip(&plan.listeners) {
-        explain_listener(&mut text, listener, plan, &loaded.config);
+        explain_listener(&mut text, listener, plan, &loaded.config, keeper);
     }
+    explain_upstreams(&mut text, &loaded.config);
 
     text.push_str("\nWhat the process will use\n");
     text.push_str(&columns(&figures(plan, machine)));
@@ -40,7 +44,7 @@ pub fn as_text(loaded: &Loaded, plan: &Plan, machine: &Machine) -> String {
 }
 
 /// The same for programs.
-pub fn as_json(loaded: &Loaded, plan: &Plan, machine: &Machine) -> String {
+pub fn as_json(loaded: &Loaded, plan: &Plan, machine: &Machine, keeper: &Keeper) -> String {
     let values: Vec<_> = loaded
         .effective
         .iter()
@@ -55,7 +59,7 @@ pub fn as_json(loaded: &Loaded, plan: &Plan, machine: &Machine) -> String {
         .collect();
     let listeners = loaded.config.listeners.iter().zip(&plan.listeners);
     let listeners: Vec<_> = listeners
-        .map(|(listener, plan)| listener_as_json(listener, plan, &loaded.config))
+        .map(|(listener, plan)| listener_as_json(listener, plan, &loaded.config, keeper))
         .collect();
     let upstreams = loaded.config.upstreams.iter().zip(&plan.pool_idle_max);
     let pools: serde_json::Map<String, _> =
@@ -77,16 +81,31 @@ pub fn as_json(loaded: &Loaded, plan: &Plan, machine: &Machine) -> String {
 }
 
 /// Where the connections or requests of a listener go, and which way their bytes take.
-fn explain_listener(text: &mut String, listener: &Listener, plan: &ListenerPlan, config: &Config) {
+fn explain_listener(
+    text: &mut String,
+    listener: &Listener,
+    plan: &ListenerPlan,
+    config: &Config,
+    keeper: &Keeper,
+) {
     let binds: Vec<String> = listener.bind.iter().map(ToString::to_string).collect();
     let binds = binds.join(", ");
     let Some(http) = listener.http() else {
         let upstream = listener.upstream().map_or("", |id| &config.upstreams[id.index()].name);
-        line(text, &format!("{}: {binds} -> {upstream}", listener.name));
+        let to = match &listener.protocol {
+            Protocol::Sni(_) => String::new(),
+            _ => format!(" -> {upstream}"),
+        };
+        line(text, &format!("{}: {binds}{to}", listener.name));
+        explain_clients(text, listener, keeper);
+        for route in tls::sni_lines(listener, config) {
+            line(text, &format!("    {route}"));
+        }
         line(text, &format!("    {}: {}", plan.relay.mode.label(), plan.relay.reason));
         return;
     };
     line(text, &format!("{}: {binds}, HTTP", listener.name));
+    explain_clients(text, listener, keeper);
     let routes = http.router.patterns().iter().zip(&http.routes).zip(&plan.routes);
     for ((pattern, route), relay) in routes {
         line(text, &format!("    {pattern} -> {}", destination(route, config)));
@@ -97,6 +116,28 @@ fn explain_listener(text: &mut String, listener: &Listener, plan: &ListenerPlan,
     line(text, "    (heads, and what comes with them, are copied whatever the mode)");
 }
 
+/// What clients must bring along, and what they are shown.
+fn explain_clients(text: &mut String, listener: &Listener, keeper: &Keeper) {
+    if listener.proxy_protocol.is_some() {
+        line(text, "    a PROXY header is required, from trusted proxies only");
+    }
+    for about in tls::listener_lines(listener, keeper) {
+        line(text, &format!("    {about}"));
+    }
+}
+
+/// What servers are told and asked for, where that is more than bytes.
+fn explain_upstreams(text: &mut String, config: &Config) {
+    for upstream in &config.upstreams {
+        let tls = upstream.tls.as_ref().map(tls::upstream_line);
+        let header = upstream.proxy_protocol;
+        let header = header.map(|it| format!("a PROXY header {} goes first", it.label()));
+        for about in header.into_iter().chain(tls) {
+            line(text, &format!("upstream {}: {about}", upstream.name));
+        }
+    }
+}
+
 fn destination(route: &Route, config: &Config) -> String {
     match &route.action {
         Action::Forward(forward) => config.upstreams[forward.upstream.index()].name.clone(),
@@ -105,7 +146,12 @@ fn destination(route: &Route, config: &Config) -> String {
     }
 }
 
-fn listener_as_json(listener: &Listener, plan: &ListenerPlan, config: &Config) -> Value {
+fn listener_as_json(
+    listener: &Listener,
+    plan: &ListenerPlan,
+    config: &Config,
+    keeper: &Keeper,
+) -> Value {
     let relay = |plan: &RelayPlan| {
         json!({
             "mode": plan.mode.label(),
@@ -129,6 +175,8 @@ fn listener_as_json(listener: &Listener, plan: &ListenerPlan, config: &Config) -
         "name": listener.name,
         "protocol": listener.protocol.label(),
         "upstream": upstream,
+        "tls": tls::listener_as_json(listener, keeper),
+        "sni": tls::sni_lines(listener, config),
         "relay": relay(&plan.relay),
         "routes": routes,
     })

@@ -22,6 +22,8 @@
 //!                                     ▼ │ splice, recv, send
 //!                              conduit ◀─ pipe_pool
 //!                                     │
+//!                              channel ◀─ tls: a session, if there is one
+//!                                     │
 //!                              kernel (trait) ─▶ linux ─▶ sys: pipe, transfer, socket
 //!                                             └▶ the fake one of tests/simulation
 //! ```
@@ -54,6 +56,8 @@
 //! | [`io::event_loop`] | waits for events, tells the worker, gives it a turn |
 //! | [`io::worker`] | all connections of a worker: run queue, deadlines, settling |
 //! | [`io::accept`], `io/connect.rs` | in, with pauses at the limits; out, with retries |
+//! | [`io::greeting`], [`io::handshake_gate`] | between accept and the connection, where a listener asks for it: PROXY header, ClientHello, TLS handshake |
+//! | [`io::introduction`] | what was learnt of a client there, and the PROXY header that a server gets |
 //! | [`route`] | which route a request takes |
 //! | [`balance`] | which server, and which one after that |
 //! | [`io::drive`] | the interpreter: carries out what the lanes say, by the system call that the conduit needs |
@@ -66,10 +70,13 @@
 //! | [`relay::choice`] | splice or copy, for the next bytes of a lane |
 //! | [`relay::policy`] | which part of a body of HTTP is left to a lane, and which is read |
 //! | [`relay::silence`], [`relay::survivor`] | whether a silent peer is still there; when one may be reset |
+//! | [`tls`] | sessions without I/O, and what they are made with; `tls/mod.rs` is a map of its own |
+//! | [`proxy_protocol`] | PROXY headers, read and written |
 //! | [`http::request`], [`http::response`] | HTTP heads, parsed and checked; `http/framing.rs` and [`http::chunk`] say where bodies end |
 //! | [`http::client`] | who the client is, where trusted proxies are in front |
 //! | [`http::rewrite`], [`http::answer`] | heads as they go on, with [`http::edits`] and [`http::forwarded`]; answers of our own |
 //! | [`relay::coalesce`] | fewer, fuller wake-ups for a lane that has proved to carry bulk |
+//! | [`io::channel`], [`io::record_buffers`] | a socket with the TLS session in front of it, so that lanes and exchanges know of plaintext only |
 //! | [`io::conduit`], [`io::pipe_pool`] | where a lane's bytes are meanwhile; pipes that are used again |
 //! | [`io::kernel`], [`io::linux`] | the system calls as a trait, and the real ones |
 //! | [`io::timer`] | deadlines of a worker |
@@ -155,9 +162,11 @@ pub mod listen;
 pub mod load;
 pub mod logging;
 pub mod metrics;
+pub mod proxy_protocol;
 pub mod relay;
 pub mod route;
 pub mod run;
 pub mod session;
 pub mod snapshot;
 pub mod sys;
+pub mod tls;

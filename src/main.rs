@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustls::RootCertStore;
 use spliceway::address::Address;
 use spliceway::capacity::{self, Machine, Plan};
 use spliceway::cli::{Action, Cli};
@@ -11,6 +12,9 @@ use spliceway::config::ConfigError;
 use spliceway::demo::{self, Demo};
 use spliceway::load::{self, Base, Loaded, Sources};
 use spliceway::run::RunError;
+use spliceway::tls::authorities::system_roots;
+use spliceway::tls::inspect::{Inspection, inspect};
+use spliceway::tls::keeper::Keeper;
 use spliceway::{explain, logging, sys};
 
 /// The configuration is wrong.
@@ -56,7 +60,11 @@ fn run(mut sources: Sources) -> ExitCode {
         Ok(probed) => probed,
         Err(code) => return code,
     };
-    let Err(error) = spliceway::run::run(loaded.config, plan, machine, is_demo) else {
+    let tls = match read_tls(&loaded) {
+        Ok(tls) => tls,
+        Err(code) => return code,
+    };
+    let Err(error) = spliceway::run::run(loaded.config, plan, machine, tls, is_demo) else {
         return ExitCode::SUCCESS;
     };
     let code = match error {
@@ -87,11 +95,34 @@ fn check(sources: Sources) -> ExitCode {
         Base::Flags | Base::Embedded(_) => String::new(),
     };
     match load::load(sources) {
-        Ok(loaded) => {
-            finish(&mut io::stdout(), &explain::summary(&files, &loaded), ExitCode::SUCCESS)
-        }
+        Ok(loaded) => check_tls(&files, &loaded),
         Err(errors) => config_errors(&errors),
     }
+}
+
+/// The files that the configuration names.
+fn read_tls(loaded: &Loaded) -> Result<Keeper, ExitCode> {
+    let keeper = Keeper::load(&loaded.config);
+    keeper.map_err(|findings| config_errors(&explain::tls::as_errors(&findings, loaded)))
+}
+
+fn check_tls(files: &str, loaded: &Loaded) -> ExitCode {
+    let keeper = match read_tls(loaded) {
+        Ok(keeper) => keeper,
+        Err(code) => return code,
+    };
+    let none = RootCertStore::empty();
+    let system = system_roots();
+    let system = system.as_deref().unwrap_or(&none);
+    let now = jiff::Timestamp::now().as_second();
+    let Inspection { errors, warnings } = inspect(&loaded.config, &keeper, system, now);
+    let warnings = explain::tls::warnings(&warnings, loaded);
+    if !errors.is_empty() {
+        let code = config_errors(&explain::tls::as_errors(&errors, loaded));
+        return finish(&mut io::stderr(), &warnings, code);
+    }
+    let summary = explain::summary(files, loaded);
+    finish(&mut io::stdout(), &format!("{warnings}{summary}"), ExitCode::SUCCESS)
 }
 
 fn explain(sources: Sources, json: bool) -> ExitCode {
@@ -103,8 +134,12 @@ fn explain(sources: Sources, json: bool) -> ExitCode {
         Ok(probed) => probed,
         Err(code) => return code,
     };
+    let keeper = match read_tls(&loaded) {
+        Ok(keeper) => keeper,
+        Err(code) => return code,
+    };
     let show = if json { explain::as_json } else { explain::as_text };
-    finish(&mut io::stdout(), &show(&loaded, &plan, &machine), ExitCode::SUCCESS)
+    finish(&mut io::stdout(), &show(&loaded, &plan, &machine, &keeper), ExitCode::SUCCESS)
 }
 
 fn config_errors(errors: &[ConfigError]) -> ExitCode {

@@ -11,6 +11,8 @@
 //! the one that was written first. The order is settled once, in [`Router::new`]; a lookup
 //! allocates nothing.
 
+pub mod sni;
+
 use std::cmp::Reverse;
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -111,6 +113,11 @@ impl fmt::Display for HostPattern {
             HostPattern::Wildcard(suffix) => write!(f, "*{suffix}"),
         }
     }
+}
+
+/// Whether this is the name of a host, which may be an IPv4 address.
+pub fn is_host_name(name: &str) -> bool {
+    check_host_name(name).is_ok()
 }
 
 fn check_host_name(name: &str) -> Result<(), String> {

@@ -28,6 +28,8 @@ use crate::io::worker::{Setup, Worker};
 use crate::listen::{self, BindError, Bound, WorkerSocket};
 use crate::metrics;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
+use crate::sys::core_dump;
+use crate::tls::keeper::Keeper;
 
 /// Why the process could not run, or did not end as it should.
 #[derive(Debug)]
@@ -55,13 +57,23 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until the process was told to end and has drained. With `is_demo`, the configuration is
-/// the embedded one, and whoever started it is told where to look.
+/// Runs until the process was told to end and has drained. `tls` is what the configuration names,
+/// as it was read. With `is_demo`, the configuration is the embedded one, and whoever started it
+/// is told where to look.
 ///
 /// # Errors
 /// See [`RunError`].
-pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Result<(), RunError> {
+pub fn run(
+    config: Config,
+    plan: Plan,
+    machine: Machine,
+    tls: Keeper,
+    is_demo: bool,
+) -> Result<(), RunError> {
     log_machine(&machine, &plan);
+    if !tls.is_empty() {
+        core_dump::forbid().map_err(|error| RunError::Start(error.to_string()))?;
+    }
     let access_log = AccessLogSink::open(&config.access_log.target).map_err(RunError::AccessLog)?;
     let exposition = metrics::install().map_err(|error| RunError::Start(error.to_string()))?;
     let mut bound = listen::bind(&config, plan.workers).map_err(RunError::Bind)?;
@@ -77,6 +89,7 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
     let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
     let plan = Arc::new(plan);
     let crew = Arc::new(Crew::new(plan.workers));
+    let store = tls.store();
     let mut workers = Vec::new();
     for (index, sockets) in std::mem::take(&mut bound.workers).into_iter().enumerate() {
         let setup = Setup {
@@ -86,6 +99,7 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
             limit: Arc::clone(&limit),
             access_log: access_log.clone(),
             report: Arc::new(WorkerReport::default()),
+            tls: Arc::clone(&store),
             turn_bytes_max: TURN_BYTES_MAX,
         };
         let worker = start_worker(setup, sockets, &crew, Arc::clone(&snapshot));
@@ -101,6 +115,7 @@ pub fn run(config: Config, plan: Plan, machine: Machine, is_demo: bool) -> Resul
         admin,
         exposition,
         access_log,
+        tls,
     });
     drop(bound.files);
     ended.map_err(RunError::Control)

@@ -30,13 +30,16 @@ use spliceway::access_log::{
     Traffic,
 };
 use spliceway::balance::attempts;
+use spliceway::config::Effective;
 use spliceway::config::units::{parse_duration, parse_size};
 use spliceway::config::{LogFormat, limits};
 use spliceway::error::{CloseReason, FallbackReason};
 use spliceway::http::reject::{RejectReason, Rejection};
 use spliceway::http::template::Placeholder;
+use spliceway::load::{Base, Sources, load};
 use spliceway::metrics::{FAMILIES, Kind};
 use spliceway::{control, io, relay};
+use support::certificates::write_named_certificates;
 use support::proxy::{Launch, Proxy, binary};
 use support::tools::have;
 use tempfile::TempDir;
@@ -207,7 +210,9 @@ fn every_configuration_loads() {
     for block in of_language("toml") {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("block.toml");
-        fs::write(&path, block.lines.join("\n")).unwrap();
+        let text = block.lines.join("\n");
+        fs::write(&path, &text).unwrap();
+        write_named_certificates(&text, directory.path());
         let launch = Launch::with_arguments(&["check", "--config", path.to_str().unwrap()]);
         let (code, printed) = launch.run_to_end();
         assert_eq!(code, Some(0), "README.md:{}: {printed}", block.line);
@@ -496,6 +501,7 @@ fn limits_of(key: &str) -> Option<[Amount; 2]> {
     match key {
         "process.workers" => both(&limits::WORKERS, Amount::Number),
         "process.connections_max" => both(&limits::CONNECTIONS, Amount::Number),
+        "process.handshakes_max" => both(&limits::HANDSHAKES, Amount::Number),
         "process.drain_grace" | "process.drain_timeout" => both(&limits::DRAIN, Amount::Time),
         "relay.pipe_size" => both(&limits::PIPE_SIZE, Amount::Bytes),
         "relay.low_water" => both(&limits::LOW_WATER, Amount::Bytes),
@@ -554,6 +560,36 @@ fn the_config_table_has_every_key_with_its_default_and_its_range() {
     keys.sort();
     expected.sort();
     assert_eq!(keys, expected);
+}
+
+/// Those of the examples, which have every key but the one that nobody should use.
+#[test]
+fn the_tls_table_has_every_key() {
+    let mut expected = vec!["upstreams.NAME.tls.danger_skip_verification".to_owned()];
+    for file in ["config/tls.toml", "config/sni.toml"] {
+        let base = Base::Files(vec![root().join(file)]);
+        let (supplied, environment, flags) = (Vec::new(), Vec::new(), Vec::new());
+        let sources = Sources { base, supplied, environment, flags };
+        for Effective { key, .. } in load(sources).unwrap().effective {
+            let (side, rest) = key.split_once('.').unwrap();
+            let Some((_, key)) = rest.split_once('.') else { continue };
+            let table = key.split(['.', '[']).next();
+            if !matches!(side, "listeners" | "upstreams") || !matches!(table, Some("tls" | "sni")) {
+                continue;
+            }
+            let key: String = key
+                .split('[')
+                .map(|part| part.trim_start_matches(char::is_numeric))
+                .collect::<Vec<_>>()
+                .join("[");
+            expected.push(format!("{side}.NAME.{key}"));
+        }
+    }
+    let mut shown = first_codes("tls");
+    expected.sort();
+    expected.dedup();
+    shown.sort();
+    assert_eq!(shown, expected);
 }
 
 /// Those of example.toml, which has every key; its own test sees to that.

@@ -11,7 +11,7 @@ use std::process::Command;
 
 /// The rank of each file, by the longest prefix of its path below `src/` that stands here. A file
 /// may use only what stands in a lower rank, and its siblings of the same rank and folder.
-const RANKS: [(&str, u8); 32] = [
+const RANKS: [(&str, u8); 42] = [
     ("error", 0),
     ("id", 0),
     ("address", 0),
@@ -21,6 +21,12 @@ const RANKS: [(&str, u8); 32] = [
     ("http", 1),
     ("relay", 1),
     ("route", 1),
+    ("proxy_protocol", 1),
+    ("tls/algorithms", 1),
+    ("tls/client_hello", 1),
+    ("tls/failure", 1),
+    ("tls/record_size", 1),
+    ("tls/session", 1),
     ("session", 2),
     ("exchange", 2),
     ("sys", 2),
@@ -28,12 +34,16 @@ const RANKS: [(&str, u8); 32] = [
     ("access_log", 2),
     ("logging", 2),
     ("snapshot", 2),
+    ("tls", 2),
     ("account", 3),
     ("listen", 3),
     ("io/kernel", 3),
     ("io/linux", 3),
     ("io/pipe_pool", 3),
     ("io/conduit", 3),
+    ("io/record_buffers", 3),
+    ("io/channel", 3),
+    ("io/handshake_gate", 3),
     ("io/timer", 3),
     ("io", 4),
     ("control", 4),
@@ -47,13 +57,16 @@ const RANKS: [(&str, u8); 32] = [
 ];
 
 /// Uses within one rank that are meant: user, used, why.
-const EXCEPTIONS: [(&str, &str, &str); 6] = [
+const EXCEPTIONS: [(&str, &str, &str); 9] = [
     ("id", "error", "a token names the side of a connection"),
     ("capacity", "config", "decides from a Config what the process may use"),
     ("relay", "config", "is built from the settings of a listener"),
     ("route", "http", "compares its patterns with a request's head"),
     ("config", "http", "says what is done with heads in types that are checked there"),
     ("config", "route", "has the router of a listener"),
+    ("config", "tls", "names versions, cipher suites and groups"),
+    ("config", "proxy_protocol", "names the form of a header"),
+    ("tls", "route", "a client asks for the name of a host"),
 ];
 
 /// What rank 0 and 1 must not touch: I/O, clocks, randomness, logs, metrics.

@@ -122,13 +122,17 @@ pub(super) fn status(reason: CloseReason) -> u16 {
     match reason {
         CloseReason::Completed | CloseReason::KeepAliveTimeout => 200,
         CloseReason::ClientReset | CloseReason::ClientError => 499,
-        CloseReason::Rejected => 400,
+        CloseReason::Rejected
+        | CloseReason::TlsHandshake
+        | CloseReason::ProxyHeader
+        | CloseReason::UnknownName => 400,
         CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout | CloseReason::RequestTimeout => {
             408
         }
         CloseReason::UpstreamReset
         | CloseReason::UpstreamError
         | CloseReason::ConnectRefused
+        | CloseReason::ConnectTls
         | CloseReason::ConnectUnreachable => 502,
         CloseReason::ConnectTimeout | CloseReason::ResponseTimeout => 504,
         CloseReason::ConnectFailed | CloseReason::DrainTimeout => 503,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::count::{Count, Durations, Level, flush_all};
 use super::http::HttpAccount;
+use super::tls::TlsAccount;
 use crate::config::{Config, Listener};
 use crate::error::{CloseReason, FallbackReason};
 use crate::metrics::{AcceptPause, CONNECTION_DURATION, ListenerMetrics};
@@ -18,6 +19,8 @@ pub(super) struct ListenerAccount {
     pub(super) closed: [Count; CloseReason::ALL.len()],
     pub(super) accept_paused: [Count; AcceptPause::ALL.len()],
     durations: Durations,
+    /// `None` for a listener of plain text.
+    pub(super) tls: Option<TlsAccount>,
     /// `None` for a listener of TCP.
     pub(super) http: Option<HttpAccount>,
 }
@@ -33,6 +36,7 @@ impl ListenerAccount {
             closed: Default::default(),
             accept_paused: Default::default(),
             durations: Durations::new(&CONNECTION_DURATION),
+            tls: listener.expects_tls().then(|| TlsAccount::new(&listener.name)),
             http: listener.http().map(|http| HttpAccount::new(&listener.name, http, config)),
         }
     }
@@ -55,6 +59,9 @@ impl ListenerAccount {
         self.opened.flush(&metrics.opened);
         self.open.flush(&metrics.open);
         self.durations.flush(&metrics.duration);
+        if let Some(tls) = &mut self.tls {
+            tls.flush();
+        }
         if let Some(http) = &mut self.http {
             http.flush();
         }

@@ -9,6 +9,7 @@ mod count;
 mod exchanged;
 mod http;
 mod listener;
+mod tls;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -23,6 +24,8 @@ use crate::id::{ListenerId, ServerId, UpstreamId};
 use crate::metrics::AcceptPause;
 use crate::relay::choice::Fallbacks;
 use crate::session::Session;
+use crate::tls::failure::TlsFailure;
+use crate::tls::session::Agreement;
 
 pub use exchanged::Exchanged;
 use http::HttpAccount;
@@ -184,6 +187,25 @@ impl Account {
     /// A client's connection has ended after `total`, whatever it spoke.
     pub fn left(&mut self, listener: ListenerId, reason: CloseReason, total: Duration) {
         self.listener(listener).closed(reason, total);
+    }
+
+    /// A TLS session with a client of a listener stands.
+    pub fn tls_established(
+        &mut self,
+        listener: ListenerId,
+        agreement: &Agreement<'_>,
+        took: Duration,
+    ) {
+        if let Some(tls) = &mut self.listener(listener).tls {
+            tls.established(agreement, took);
+        }
+    }
+
+    /// A TLS session with a client of a listener came to nothing.
+    pub fn tls_failed(&mut self, listener: ListenerId, failure: TlsFailure) {
+        if let Some(tls) = &mut self.listener(listener).tls {
+            tls.failed(failure);
+        }
     }
 
     /// The first byte of a request has come.

@@ -64,6 +64,8 @@ pub(super) struct TimeoutSettings {
     pub(super) connect: Setting<Duration>,
     pub(super) idle: Setting<Duration>,
     pub(super) half_closed: Setting<Duration>,
+    pub(super) tls_handshake: Setting<Duration>,
+    pub(super) proxy_header: Setting<Duration>,
 }
 
 impl TimeoutSettings {
@@ -77,10 +79,14 @@ impl TimeoutSettings {
         let connect = Fallback::new(shared.map(|s| &s.connect), seconds(5));
         let idle = Fallback::new(shared.map(|s| &s.idle), seconds(5 * 60));
         let half_closed = Fallback::new(shared.map(|s| &s.half_closed), seconds(30));
+        let tls_handshake = Fallback::new(shared.map(|s| &s.tls_handshake), seconds(10));
+        let proxy_header = Fallback::new(shared.map(|s| &s.proxy_header), seconds(5));
         TimeoutSettings {
             connect: section.read(report, "connect", &kind, connect),
             idle: section.read(report, "idle", &kind, idle),
             half_closed: section.read(report, "half_closed", &kind, half_closed),
+            tls_handshake: section.read(report, "tls_handshake", &kind, tls_handshake),
+            proxy_header: section.read(report, "proxy_header", &kind, proxy_header),
         }
     }
 
@@ -89,6 +95,8 @@ impl TimeoutSettings {
             connect: self.connect.value,
             idle: self.idle.value,
             half_closed: self.half_closed.value,
+            tls_handshake: self.tls_handshake.value,
+            proxy_header: self.proxy_header.value,
         }
     }
 }

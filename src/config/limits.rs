@@ -18,6 +18,13 @@ pub const WORKERS: RangeInclusive<u64> = 1..=1024;
 /// than these.
 pub const CONNECTIONS: RangeInclusive<u64> = 1..=10_000_000;
 
+/// `process.handshakes_max`: each holds some tens of KiB until it is done.
+pub const HANDSHAKES: RangeInclusive<u64> = 1..=100_000;
+
+/// `listeners.NAME.tls.certificates`: each is held in memory, and tried for each client whose
+/// name it is for.
+pub const CERTIFICATES: usize = 1000;
+
 /// `process.drain_grace` and `process.drain_timeout`: none at all to a day.
 pub const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 

@@ -4,11 +4,16 @@ use super::http_listener::HttpListenerSettings;
 use super::http_settings::HttpTimeoutSettings;
 use super::inherited::{KeepaliveSettings, RelaySettings, Shared, TimeoutSettings};
 use super::kinds::{Choice, Count, UpstreamName};
+use super::proxy_protocol;
 use super::reader::{Fallback, Report, Section, Setting};
+use super::sni::SniSettings;
+use super::tls::ListenerTls;
+use super::tls_listener;
 use super::upstream::{self, UpstreamSettings};
 use super::valid::{check_name, narrow};
 use super::{Listener, Protocol, limits};
 use crate::address::Address;
+use crate::http::forwarded::TrustedPeers;
 
 const BACKLOG_DEFAULT: u64 = 4096;
 const PROTOCOL: Choice<Spoken> = Choice(&[("tcp", Spoken::Tcp), ("http", Spoken::Http)]);
@@ -26,6 +31,8 @@ pub(super) struct ListenerSettings {
     pub(super) bind: Vec<Setting<Address>>,
     backlog: u64,
     protocol: ProtocolSettings,
+    tls: Option<ListenerTls>,
+    proxy_protocol: Option<TrustedPeers>,
     relay: RelaySettings,
     timeouts: TimeoutSettings,
     keepalive: KeepaliveSettings,
@@ -34,6 +41,7 @@ pub(super) struct ListenerSettings {
 enum ProtocolSettings {
     /// With its upstream.
     Tcp(Option<Setting<String>>),
+    Sni(SniSettings),
     Http(Box<HttpListenerSettings>),
 }
 
@@ -66,32 +74,47 @@ impl ListenerSettings {
             "an upstream is the same for all of its listeners",
             "it in [timeouts], or idle_timeout in [upstreams.NAME.pool]",
         );
+        let proxy_protocol = proxy_protocol::read_accept(&mut section, report);
+        let tls = tls_listener::read(&mut section, report, spoken == Spoken::Http);
         let protocol = match spoken {
             Spoken::Tcp => {
-                let upstream =
-                    section.require(report, "upstream", &UpstreamName, UPSTREAM_EXPECTED);
                 refuse_http(&mut section, &mut timeouts_section, report);
-                ProtocolSettings::Tcp(upstream)
+                read_tcp(&mut section, report)
             }
-            Spoken::Http => ProtocolSettings::Http(Box::new(HttpListenerSettings::read(
-                &mut section,
-                &mut timeouts_section,
-                report,
-                &relay,
-                &shared.http,
-            ))),
+            Spoken::Http => {
+                let problem = "a key of TCP: an HTTP listener routes by what a request asks for";
+                section.refuse(report, "sni", problem, "routes with a host");
+                ProtocolSettings::Http(Box::new(HttpListenerSettings::read(
+                    &mut section,
+                    &mut timeouts_section,
+                    report,
+                    &relay,
+                    &shared.http,
+                )))
+            }
         };
         timeouts_section.finish(report);
         let key = section.key().to_owned();
         section.finish(report);
-        let name = name.to_owned();
-        ListenerSettings { key, name, bind, backlog, protocol, relay, timeouts, keepalive }
+        ListenerSettings {
+            key,
+            name: name.to_owned(),
+            bind,
+            backlog,
+            protocol,
+            tls,
+            proxy_protocol,
+            relay,
+            timeouts,
+            keepalive,
+        }
     }
 
     /// The upstreams that it names.
     pub(super) fn targets(&self) -> Vec<&Setting<String>> {
         match &self.protocol {
             ProtocolSettings::Tcp(upstream) => upstream.iter().collect(),
+            ProtocolSettings::Sni(sni) => sni.targets(),
             ProtocolSettings::Http(http) => http.targets(),
         }
     }
@@ -106,6 +129,7 @@ impl ListenerSettings {
             ProtocolSettings::Tcp(name) => {
                 Protocol::Tcp(upstream::find(report, name.as_ref()?, upstreams)?)
             }
+            ProtocolSettings::Sni(sni) => Protocol::Sni(Box::new(sni.into_sni(report, upstreams)?)),
             ProtocolSettings::Http(http) => {
                 Protocol::Http(Box::new(http.into_http(report, upstreams)?))
             }
@@ -115,10 +139,24 @@ impl ListenerSettings {
             bind: self.bind.into_iter().map(|bind| bind.value).collect(),
             backlog: narrow(self.backlog),
             protocol,
+            tls: self.tls,
+            proxy_protocol: self.proxy_protocol,
             relay: self.relay.relay(),
             timeouts: self.timeouts.timeouts(),
             keepalive: self.keepalive.keepalive(),
         })
+    }
+}
+
+/// Where the bytes of a TCP listener go: to one upstream, or by what a ClientHello asks for.
+fn read_tcp(section: &mut Section<'_>, report: &mut Report) -> ProtocolSettings {
+    let has_tls = section.has("tls");
+    match SniSettings::read(section, report, has_tls) {
+        Some(sni) => ProtocolSettings::Sni(sni),
+        None => {
+            let upstream = section.require(report, "upstream", &UpstreamName, UPSTREAM_EXPECTED);
+            ProtocolSettings::Tcp(upstream)
+        }
     }
 }
 

@@ -14,9 +14,15 @@ mod inherited;
 mod kinds;
 pub mod limits;
 mod listener;
+mod proxy_protocol;
 pub mod raw;
 mod reader;
 mod routes;
+mod sni;
+pub mod tls;
+mod tls_kinds;
+mod tls_listener;
+mod tls_upstream;
 pub mod units;
 mod upstream;
 pub mod valid;
@@ -27,11 +33,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::http::forwarded::TrustedPeers;
 use crate::id::UpstreamId;
+use crate::proxy_protocol::ProxyVersion;
 
 pub use error::ConfigError;
 pub use http::{Action, Forward, Http, HttpLimits, HttpTimeouts, Redirect, Respond, Route};
 pub use reader::Effective;
+use tls::{ListenerTls, Sni, UpstreamTls};
 
 /// Everything that an operator decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +67,9 @@ pub struct Process {
     /// `process.connections_max`: client connections at once, all workers together. `None` for
     /// `"auto"`: as many as the descriptor limit allows.
     pub connections_max: Option<NonZeroUsize>,
+    /// `process.handshakes_max`: TLS handshakes that one worker carries on at once; further
+    /// clients wait for their turn.
+    pub handshakes_max: NonZeroUsize,
     /// `process.drain_grace`: how long listening goes on after readiness turned 503.
     pub drain_grace: Duration,
     /// `process.drain_timeout`: how long connections may go on after listening ended.
@@ -126,6 +138,12 @@ pub struct Listener {
     pub backlog: u32,
     /// `protocol`, with what only this protocol has.
     pub protocol: Protocol,
+    /// `[listeners.NAME.tls]`; `None` for plain text. With [`Protocol::Sni`], only for routes
+    /// that terminate.
+    pub tls: Option<ListenerTls>,
+    /// `proxy_protocol`: whose PROXY header is believed. A client must send one then, and whoever
+    /// is none of these is refused. `None` where no header is expected.
+    pub proxy_protocol: Option<TrustedPeers>,
     /// `[relay]`, with what `[listeners.NAME.relay]` overrides.
     pub relay: Relay,
     /// `[timeouts]`, with what `[listeners.NAME.timeouts]` overrides.
@@ -135,11 +153,17 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Whether clients begin with a ClientHello, whoever ends their sessions.
+    pub fn expects_tls(&self) -> bool {
+        self.tls.is_some() || matches!(self.protocol, Protocol::Sni(_))
+    }
+
     /// `upstream`: where a connection or a request goes that no route claims. A TCP listener
-    /// always has one.
+    /// without `sni` always has one.
     pub fn upstream(&self) -> Option<UpstreamId> {
         match &self.protocol {
             Protocol::Tcp(upstream) => Some(*upstream),
+            Protocol::Sni(_) => None,
             Protocol::Http(http) => http.upstream(),
         }
     }
@@ -147,7 +171,7 @@ impl Listener {
     /// What only an HTTP listener has.
     pub fn http(&self) -> Option<&Http> {
         match &self.protocol {
-            Protocol::Tcp(_) => None,
+            Protocol::Tcp(_) | Protocol::Sni(_) => None,
             Protocol::Http(http) => Some(http),
         }
     }
@@ -158,6 +182,8 @@ impl Listener {
 pub enum Protocol {
     /// Bytes, whatever they mean; they all go to this upstream.
     Tcp(UpstreamId),
+    /// TLS, whatever is in it; where the bytes go depends on the ClientHello.
+    Sni(Box<Sni>),
     /// HTTP/1.1 and HTTP/1.0 (RFC 9112).
     Http(Box<Http>),
 }
@@ -166,7 +192,7 @@ impl Protocol {
     /// As written in the config.
     pub fn label(&self) -> &'static str {
         match self {
-            Protocol::Tcp(_) => "tcp",
+            Protocol::Tcp(_) | Protocol::Sni(_) => "tcp",
             Protocol::Http(_) => "http",
         }
     }
@@ -215,6 +241,12 @@ pub struct Timeouts {
     pub idle: Duration,
     /// `half_closed`: the same once one side has said that it is done.
     pub half_closed: Duration,
+    /// `tls_handshake`: from accept, or from the end of the PROXY header, to the end of the TLS
+    /// handshake; to the end of the ClientHello where a client is passed through. Within
+    /// `connect`, towards a server.
+    pub tls_handshake: Duration,
+    /// `proxy_header`: from accept to the end of the PROXY header.
+    pub proxy_header: Duration,
 }
 
 /// `[keepalive]`: when the kernel asks a silent peer whether it is still there (tcp(7)).
@@ -241,6 +273,11 @@ pub struct Upstream {
     pub servers: Vec<Address>,
     /// `[upstreams.NAME.pool]`
     pub pool: Pool,
+    /// `[upstreams.NAME.tls]`; `None` for plain text.
+    pub tls: Option<UpstreamTls>,
+    /// `proxy_protocol`: the PROXY header that servers are sent; `None` for `"off"`. A connection
+    /// with one belongs to one client: none of them wait in the pool.
+    pub proxy_protocol: Option<ProxyVersion>,
 }
 
 /// `[upstreams.NAME.pool]`: connections to a server that wait for the next request. Only HTTP

@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use super::error::{alternatives, nearest};
 use super::kinds::{Choice, Count, Mismatch, SourceAddress, Span};
+use super::proxy_protocol;
 use super::reader::{Fallback, Report, Section, Setting};
+use super::tls::UpstreamTls;
+use super::tls_upstream;
 use super::valid::{check_name, narrow};
 use super::{Balance, Pool, Upstream, limits};
 use crate::address::Address;
 use crate::id::UpstreamId;
+use crate::proxy_protocol::ProxyVersion;
 
 const BALANCE: Choice<Balance> = Choice(&[("round_robin", Balance::RoundRobin)]);
 const POOL_IDLE_DEFAULT: u64 = 64;
@@ -20,6 +24,8 @@ pub(super) struct UpstreamSettings {
     source: Option<IpAddr>,
     pub(super) servers: Vec<Setting<Address>>,
     pool: Pool,
+    tls: Option<UpstreamTls>,
+    proxy_protocol: Option<ProxyVersion>,
 }
 
 impl UpstreamSettings {
@@ -40,9 +46,13 @@ impl UpstreamSettings {
         let balance = section.read(report, "balance", &BALANCE, balance).value;
         let source = section.read(report, "source", &SourceAddress, Fallback::Default(None)).value;
         check_servers(report, &servers, source);
-        let pool = read_pool(section.section(report, "pool"), report, idle_timeout);
+        let proxy_protocol = proxy_protocol::read_send(&mut section, report);
+        let is_shared = proxy_protocol.is_none();
+        let pool = read_pool(section.section(report, "pool"), report, idle_timeout, is_shared);
+        let tls = tls_upstream::read(&mut section, report, &servers);
         section.finish(report);
-        UpstreamSettings { name: name.to_owned(), balance, source, servers, pool }
+        let name = name.to_owned();
+        UpstreamSettings { name, balance, source, servers, pool, tls, proxy_protocol }
     }
 
     pub(super) fn into_upstream(self) -> Upstream {
@@ -52,6 +62,8 @@ impl UpstreamSettings {
             source: self.source,
             servers: self.servers.into_iter().map(|server| server.value).collect(),
             pool: self.pool,
+            tls: self.tls,
+            proxy_protocol: self.proxy_protocol,
         }
     }
 }
@@ -75,9 +87,16 @@ fn read_pool(
     mut section: Section<'_>,
     report: &mut Report,
     idle_timeout: &Setting<Duration>,
+    is_shared: bool,
 ) -> Pool {
-    let idle_max = Fallback::Default(POOL_IDLE_DEFAULT);
-    let idle_max = section.read(report, "idle_max", &Count(limits::POOL_IDLE), idle_max).value;
+    // A connection whose first bytes named one client must not carry another's requests.
+    let idle_max = Fallback::Default(if is_shared { POOL_IDLE_DEFAULT } else { 0 });
+    let idle_max = section.read(report, "idle_max", &Count(limits::POOL_IDLE), idle_max);
+    if !is_shared && idle_max.value > 0 {
+        let problem = "with proxy_protocol, each connection belongs to one client";
+        report.error(&idle_max.key, &idle_max.origin, problem, "0, or nothing");
+    }
+    let idle_max = idle_max.value;
     let idle_timeout = Fallback::Inherit(idle_timeout);
     let idle_timeout =
         section.read(report, "idle_timeout", &Span(limits::TIMEOUT), idle_timeout).value;

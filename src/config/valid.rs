@@ -8,7 +8,7 @@ use super::conflict::{report_loops, report_overlaps};
 use super::error::ConfigError;
 use super::http_settings::{ForwardedSettings, HttpSettings, HttpTimeoutSettings, LimitSettings};
 use super::inherited::{KeepaliveSettings, RelaySettings, Shared, TimeoutSettings};
-use super::kinds::{AdminBind, AutoOrCount, Choice, LogPath, Size, Span};
+use super::kinds::{AdminBind, AutoOrCount, Choice, Count, LogPath, Size, Span};
 use super::listener::ListenerSettings;
 use super::raw::{Node, Origin};
 use super::reader::{Effective, Fallback, Report, Section, Setting};
@@ -22,6 +22,9 @@ const LOG_FORMAT: Choice<LogFormat> =
     Choice(&[("json", LogFormat::Json), ("combined", LogFormat::Combined)]);
 
 const RELAY_MEMORY_DEFAULT: u64 = 256 << 20;
+
+/// At some 40 KiB each, a flood of them holds 20 MiB in each worker.
+const HANDSHAKES_DEFAULT: NonZeroUsize = NonZeroUsize::new(512).expect("512 is not zero");
 
 /// Below the 5 seconds after which Node.js closes a connection: a request on one that has just
 /// died is the commonest reason for a 502.
@@ -114,6 +117,9 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
     let connections = AutoOrCount(limits::CONNECTIONS);
     let connections =
         section.read(report, "connections_max", &connections, Fallback::Default(None)).value;
+    let handshakes = Fallback::Default(HANDSHAKES_DEFAULT.get() as u64);
+    let handshakes =
+        section.read(report, "handshakes_max", &Count(limits::HANDSHAKES), handshakes).value;
     let drain = Span(limits::DRAIN);
     let grace = Fallback::Default(Duration::ZERO);
     let drain_grace = section.read(report, "drain_grace", &drain, grace).value;
@@ -123,6 +129,7 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
     Process {
         workers: workers.and_then(count).map_or(Workers::Auto, Workers::Count),
         connections_max: connections.and_then(count),
+        handshakes_max: count(handshakes).unwrap_or(HANDSHAKES_DEFAULT),
         drain_grace,
         drain_timeout,
     }

@@ -4,6 +4,7 @@
 //! only what they report.
 
 mod admin;
+mod certificates;
 mod drain;
 mod negotiation;
 mod notify;
@@ -30,6 +31,7 @@ pub use self::admin::{
 };
 pub use self::worker::WorkerHandle;
 
+use self::certificates::Certificates;
 use self::drain::Phase;
 use self::pulse::Pulse;
 use self::state::{Life, State};
@@ -39,6 +41,7 @@ use crate::capacity::{Machine, Plan};
 use crate::config::Config;
 use crate::metrics::{Exposition, ProcessMetrics};
 use crate::snapshot::{Snapshot, WorkerReport};
+use crate::tls::keeper::Keeper;
 
 /// The version that metrics and `/status` name.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -64,6 +67,8 @@ pub struct ControlPlane {
     pub exposition: Exposition,
     /// The access log, to be reopened and asked for losses.
     pub access_log: AccessLogSink,
+    /// The files of TLS, to be read again when they change.
+    pub tls: Keeper,
 }
 
 /// Why the control plane ended other than by a drain.
@@ -142,6 +147,7 @@ async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
     let (links, ends): (Vec<_>, Vec<_>) =
         plane.workers.into_iter().map(WorkerHandle::into_parts).unzip();
     let heartbeats = links.iter().map(|link| WorkerReport::read(&link.report.heartbeat));
+    let certificates = Certificates::watch(&plane.config, plane.tls);
     let state = Arc::new(State {
         started: Instant::now(),
         config: plane.config,
@@ -162,5 +168,5 @@ async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
         // Ends with the runtime: the endpoint answers until the last worker has ended.
         tokio::spawn(admin::serve(listener, routes::router(Arc::clone(&state))));
     }
-    Supervisor::new(state, plane.snapshot, signals, ends).run().await
+    Supervisor::new(state, plane.snapshot, signals, certificates, ends).run().await
 }

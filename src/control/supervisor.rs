@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, sleep_until};
 
 use super::ControlError;
+use super::certificates::{self, Cause, Certificates};
 use super::drain::{DrainTimes, Phase};
 use super::notify::{Notifier, watchdog_interval};
 use super::signals::{Request, Signals};
@@ -33,6 +34,8 @@ pub(super) struct Supervisor {
     state: Arc<State>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     signals: Signals,
+    /// `None` where there is no TLS.
+    certificates: Option<Certificates>,
     /// Each resolves to the worker's index and what it panicked with.
     ends: JoinSet<(usize, Result<(), String>)>,
     notifier: Notifier,
@@ -45,13 +48,15 @@ impl Supervisor {
         state: Arc<State>,
         snapshot: Arc<ArcSwap<Snapshot>>,
         signals: Signals,
+        certificates: Option<Certificates>,
         ends: Vec<WorkerEnd>,
     ) -> Supervisor {
         let process = &state.config.process;
         let times = DrainTimes { grace: process.drain_grace, timeout: process.drain_timeout };
         let ends = ends.into_iter().enumerate();
         let ends = ends.map(|(index, end)| async move { (index, end.wait().await) }).collect();
-        Supervisor { state, snapshot, signals, ends, notifier: Notifier::default(), times }
+        let notifier = Notifier::default();
+        Supervisor { state, snapshot, signals, certificates, ends, notifier, times }
     }
 
     pub(super) async fn run(mut self) -> Result<(), ControlError> {
@@ -71,6 +76,7 @@ impl Supervisor {
                     }
                 }
                 request = self.signals.next() => self.take_request(request),
+                cause = certificates::due(&mut self.certificates) => self.read_certificates(cause),
                 () = until_deadline(phase) => self.pass_deadline()?,
                 _ = pulse.tick() => self.ask_workers(),
                 _ = start.tick(), if phase == Phase::Starting => self.serve_once_all_answer(),
@@ -113,13 +119,22 @@ impl Supervisor {
                 Ok(()) => tracing::info!("USR1: log files were opened again"),
                 Err(error) => tracing::error!("USR1: {error}; lines still go to the old file"),
             },
-            Request::Reload => tracing::warn!(
-                "HUP: this version cannot reload its config and goes on unchanged; restart it \
-                 to apply a new one"
-            ),
+            Request::Reload => {
+                tracing::warn!(
+                    "HUP: this version cannot reload its config and goes on unchanged; restart \
+                     it to apply a new one"
+                );
+                self.read_certificates(Cause::Asked);
+            }
             Request::Upgrade => tracing::warn!(
                 "USR2: this version cannot hand over to a new binary and goes on unchanged"
             ),
+        }
+    }
+
+    fn read_certificates(&mut self, cause: Cause) {
+        if let Some(certificates) = &mut self.certificates {
+            certificates.reload(cause);
         }
     }
 

@@ -375,6 +375,8 @@ impl Progress {
 pub fn status_of_connect(kind: FaultKind) -> u16 {
     match kind {
         FaultKind::TimedOut => 504,
+        // The server is there, and says what it should not.
+        FaultKind::Tls | FaultKind::Truncated => 502,
         _ => 503,
     }
 }

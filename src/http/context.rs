@@ -44,6 +44,21 @@ impl Scheme {
     }
 }
 
+/// What a head may tell of a client's TLS session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsSession<'a> {
+    /// The version: `TLSv1.3`.
+    pub version: &'a str,
+    /// The cipher suite.
+    pub cipher: &'a str,
+    /// The name that the client asked for; empty for none.
+    pub server_name: &'a str,
+    /// The subject of its certificate, which was found to be good; empty for none.
+    pub client_subject: &'a str,
+    /// The SHA-256 of that certificate, in hexadecimal; empty for none.
+    pub client_fingerprint: &'a str,
+}
+
 /// What a rewritten head may tell of the connections around it.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
@@ -56,6 +71,8 @@ pub struct Context<'a> {
     pub local: Option<IpAddr>,
     /// How the peer reached this proxy.
     pub scheme: Scheme,
+    /// The client's TLS session, where it has one that ends here.
+    pub tls: Option<TlsSession<'a>>,
     /// The id of the request.
     pub request_id: &'a RequestId,
     /// The name of the listener.
@@ -168,6 +185,7 @@ mod tests {
             client: Client::default(),
             local: local.map(|ip| ip.parse().unwrap()),
             scheme: Scheme::Http,
+            tls: None,
             request_id: &request_id,
             listener: "web",
             upstream: "app",

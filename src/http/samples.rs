@@ -51,6 +51,7 @@ pub(super) fn context(request_id: &RequestId) -> Context<'_> {
         client: Client::of_peer(peer, Scheme::Http),
         local: Some([203, 0, 113, 1].into()),
         scheme: Scheme::Http,
+        tls: None,
         request_id,
         listener: "web",
         upstream: "app",

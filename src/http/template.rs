@@ -1,6 +1,6 @@
 //! Values with placeholders, such as `{client_ip}`, that are filled in for each message.
 
-use super::context::Context;
+use super::context::{Context, TlsSession};
 use super::request::RequestHead;
 
 /// What may stand between braces.
@@ -30,11 +30,22 @@ pub enum Placeholder {
     Upstream,
     /// The address of the server; empty where the proxy answers itself.
     Server,
+    /// The version of TLS that the client speaks, such as `TLSv1.3`; empty without TLS.
+    TlsVersion,
+    /// The cipher suite of its session; empty without TLS.
+    TlsCipher,
+    /// The name that it asked for by SNI; empty where it asked for none.
+    TlsServerName,
+    /// The subject of its certificate (RFC 4514), which was found to be good; empty where it
+    /// has shown none.
+    TlsClientSubject,
+    /// The SHA-256 of that certificate, in hexadecimal; empty likewise.
+    TlsClientFingerprint,
 }
 
 impl Placeholder {
     /// All of them.
-    pub const ALL: [Placeholder; 11] = [
+    pub const ALL: [Placeholder; 16] = [
         Placeholder::ClientIp,
         Placeholder::ClientPort,
         Placeholder::Host,
@@ -46,6 +57,11 @@ impl Placeholder {
         Placeholder::Listener,
         Placeholder::Upstream,
         Placeholder::Server,
+        Placeholder::TlsVersion,
+        Placeholder::TlsCipher,
+        Placeholder::TlsServerName,
+        Placeholder::TlsClientSubject,
+        Placeholder::TlsClientFingerprint,
     ];
 
     /// What is written between the braces.
@@ -62,6 +78,11 @@ impl Placeholder {
             Placeholder::Listener => "listener",
             Placeholder::Upstream => "upstream",
             Placeholder::Server => "server",
+            Placeholder::TlsVersion => "tls_version",
+            Placeholder::TlsCipher => "tls_cipher",
+            Placeholder::TlsServerName => "tls_server_name",
+            Placeholder::TlsClientSubject => "tls_client_subject",
+            Placeholder::TlsClientFingerprint => "tls_client_fingerprint",
         }
     }
 
@@ -163,6 +184,7 @@ fn pieces(text: &str) -> Result<Vec<Piece>, String> {
 }
 
 fn fill_in(placeholder: Placeholder, head: &RequestHead, context: &Context<'_>, out: &mut Vec<u8>) {
+    let tls = |text: fn(TlsSession<'_>) -> &str| context.tls.map_or("", text);
     let text = match placeholder {
         Placeholder::ClientIp => return context.write_client_ip(out),
         Placeholder::ClientPort => return context.write_client_port(out),
@@ -178,6 +200,11 @@ fn fill_in(placeholder: Placeholder, head: &RequestHead, context: &Context<'_>, 
         Placeholder::Listener => context.listener,
         Placeholder::Upstream => context.upstream,
         Placeholder::Server => context.server,
+        Placeholder::TlsVersion => tls(|session| session.version),
+        Placeholder::TlsCipher => tls(|session| session.cipher),
+        Placeholder::TlsServerName => tls(|session| session.server_name),
+        Placeholder::TlsClientSubject => tls(|session| session.client_subject),
+        Placeholder::TlsClientFingerprint => tls(|session| session.client_fingerprint),
     };
     // Names of the configuration may hold anything; whatever could end the line does not pass.
     out.extend(text.bytes().map(|byte| if matches!(byte, b' '..=b'~') { byte } else { b'_' }));
@@ -226,6 +253,28 @@ mod tests {
         assert_eq!(render("[{client_ip}{client_port}{query}]"), "[]");
         assert_eq!(render("{host}"), "203.0.113.1");
         assert_eq!(render("{upstream}"), "line__break__");
+        assert_eq!(render("[{tls_version}{tls_client_subject}]"), "[]");
+    }
+
+    #[test]
+    fn a_session_is_told_of() {
+        let head = request(&["GET / HTTP/1.0"]);
+        let request_id = RequestId::default();
+        let mut context = context(&request_id);
+        context.tls = Some(TlsSession {
+            version: "TLSv1.3",
+            cipher: "TLS13_AES_128_GCM_SHA256",
+            server_name: "a.example",
+            client_subject: "CN=alice",
+            client_fingerprint: "00ff",
+        });
+        let text = "{tls_version} {tls_cipher} {tls_server_name} {tls_client_subject} \
+                    {tls_client_fingerprint}";
+        let template = Template::parse(text).unwrap();
+        assert_eq!(
+            written(|out| template.render(&head, &context, out)),
+            "TLSv1.3 TLS13_AES_128_GCM_SHA256 a.example CN=alice 00ff"
+        );
     }
 
     #[test]

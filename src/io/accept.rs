@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::config::Protocol;
-use crate::error::{CloseReason, Direction, Side, is_exhaustion};
-use crate::exchange::phase::End;
+use crate::config::{Protocol, RelayMode};
+use crate::error::{CloseReason, Direction, FallbackReason, Side, is_exhaustion};
 use crate::id::{ConnectionId, ListenerId, Token, UpstreamId};
 use crate::io::connection::{Accepted, Connection, Slot};
 use crate::io::handover::Arrival;
@@ -192,56 +191,104 @@ impl<K: Kernel> Worker<K> {
         self.account.opened(listener);
         self.generation = self.generation.next();
         let generation = self.generation;
-        let accepted = Accepted { generation, listener, client, client_address, is_unix };
-        let config = Arc::clone(&self.config);
-        let slot = match &config.listeners[listener.index()].protocol {
-            Protocol::Tcp(target) => {
-                let session = self.new_session(listener, *target, is_unix, now);
-                Slot::Tcp(Connection::new(accepted, *target, session))
-            }
-            Protocol::Http(http) => Slot::Http(HttpConnection::new(accepted, http, now)),
-        };
-        let entry = self.connections.vacant_entry();
-        let index = u32::try_from(entry.key()).unwrap_or(u32::MAX);
+        let index = u32::try_from(self.connections.insert(Slot::Changing)).unwrap_or(u32::MAX);
         let id = ConnectionId { index, generation };
-        let watched = match entry.insert(slot) {
-            Slot::Tcp(Connection { client, .. }) | Slot::Http(HttpConnection { client, .. }) => {
-                self.kernel.watch(client, Token::Socket(id, Side::Client)).is_ok()
-            }
-            Slot::Changing => false,
+        if self.kernel.watch(&client, Token::Socket(id, Side::Client)).is_err() {
+            self.connections.remove(index as usize);
+            self.kernel.reset(client);
+            self.account.left(listener, CloseReason::ConnectFailed, Duration::ZERO);
+            return self.on_place_free(now);
+        }
+        let accepted = Accepted {
+            generation,
+            listener,
+            client,
+            client_address,
+            is_unix,
+            accepted_at: now,
+            session: None,
+            introduction: None,
         };
-        match (&config.listeners[listener.index()].protocol, watched) {
-            (Protocol::Tcp(_), true) => self.begin_connect(id, now),
-            (Protocol::Tcp(_), false) => self.finish(id, CloseReason::ConnectFailed, now),
-            (Protocol::Http(_), true) => self.settle_http(id, now),
-            (Protocol::Http(_), false) => {
-                self.finish_http(id, End::cut(CloseReason::ConnectFailed), now);
+        self.welcome(id, accepted, now);
+    }
+
+    /// The connection of a client begins that is known well enough, in a place that is kept for
+    /// it. `target` is where its bytes go, where that depends on what it asks for.
+    pub(super) fn begin(
+        &mut self,
+        id: ConnectionId,
+        accepted: Accepted<K::Socket>,
+        target: Option<UpstreamId>,
+        now: Instant,
+    ) {
+        let config = Arc::clone(&self.config);
+        let place = id.index as usize;
+        match &config.listeners[accepted.listener.index()].protocol {
+            Protocol::Tcp(target) => self.begin_tcp(id, accepted, *target, now),
+            Protocol::Sni(sni) => {
+                // A greeting has found one of the routes, of which there is always one.
+                let target = target.unwrap_or_else(|| sni.routes[0].upstream());
+                self.begin_tcp(id, accepted, target, now);
+            }
+            Protocol::Http(http) => {
+                let connection = HttpConnection::new(accepted, http, now);
+                self.connections[place] = Slot::Http(connection);
+                self.settle_http(id, now);
             }
         }
+    }
+
+    fn begin_tcp(
+        &mut self,
+        id: ConnectionId,
+        accepted: Accepted<K::Socket>,
+        target: UpstreamId,
+        now: Instant,
+    ) {
+        let session = self.new_session(&accepted, target, now);
+        let connection = Connection::new(accepted, target, session);
+        self.connections[id.index as usize] = Slot::Tcp(connection);
+        self.begin_connect(id, now);
     }
 
     /// The session of a client that is about to be connected to a server of `target`.
     fn new_session(
         &mut self,
-        listener: ListenerId,
+        accepted: &Accepted<K::Socket>,
         target: UpstreamId,
-        is_unix: bool,
         now: Instant,
     ) -> Session {
+        let Accepted { listener, is_unix, accepted_at, .. } = *accepted;
         let settings = &self.config.listeners[listener.index()];
         let servers = self.config.upstreams[target.index()].servers.len();
         let servers = u32::try_from(servers).unwrap_or(1);
         let first = self.turns[target.index()].pick(servers);
         let plan = &self.plan.listeners[listener.index()].relay;
-        let mut relay = Relay::new(plan.mode, settings.relay.low_water);
+        let is_passed_through =
+            accepted.session.is_none() && matches!(settings.protocol, Protocol::Sni(_));
+        let mode = match plan.mode {
+            // Nothing is to be learnt of a flow that nobody here can read.
+            RelayMode::Auto if is_passed_through => RelayMode::Splice,
+            mode => mode,
+        };
+        let mut relay = Relay::new(mode, settings.relay.low_water);
         if let Some(reason) = plan.fallback {
             relay.fall_back(reason);
             self.account.fell_back(listener, std::iter::once(reason));
         }
+        let has_tls =
+            [accepted.session.is_some(), self.config.upstreams[target.index()].tls.is_some()];
+        for side in Side::ALL.into_iter().filter(|side| has_tls[side.index()]) {
+            relay.secure(side);
+        }
+        if has_tls != [false; 2] && plan.mode != RelayMode::Copy {
+            relay.fall_back(FallbackReason::Tls);
+            self.account.fell_back(listener, std::iter::once(FallbackReason::Tls));
+        }
         if is_unix {
             relay.lane_mut(Direction::Upstream).source_is_unix();
         }
-        Session::new(relay, settings.timeouts, servers, first, now)
+        Session::new(relay, settings.timeouts, servers, first, accepted_at, now)
     }
 
     /// Takes what is in the backlogs already, and closes the listeners.

@@ -3,8 +3,12 @@
 //! ```text
 //!   Empty ──Fill(Splice)──▶ Pipe ───drained, end of turn──▶ back to the pool, Empty
 //!     └─────Fill(Copy)────▶ Scratch ──drained──▶ Empty
-//!                              └──sink full──▶ Stuck ──drained──▶ Empty
+//!                              ├──sink full──▶ Stuck ──drained──▶ Empty
+//!                              └──encrypted, sink full──▶ Sealed ──drained──▶ Empty
 //! ```
+//!
+//! Bytes for a TLS session are encrypted when its socket may take them, never before; what it then
+//! does not take stays encrypted, since a record can be sealed only once.
 //!
 //! The scratch buffer belongs to the worker and serves all connections in turn; only what the
 //! sink did not take is moved into memory of the connection's own.
@@ -15,6 +19,7 @@ use crate::capacity::PIPE_BYTES_UNPROVEN_MAX;
 use crate::error::FallbackReason;
 use crate::io::kernel::{Kernel, PipeState};
 use crate::io::pipe_pool::PipePool;
+use crate::io::record_buffers::RecordBuffers;
 
 /// Bytes of the buffer through which a worker copies. Larger ones gain nothing on loopback and
 /// fall out of the CPU's second-level cache.
@@ -49,6 +54,49 @@ pub enum Conduit<P> {
         /// How much of it the sink has taken.
         sent: usize,
     },
+    /// The same for a sink that is a TLS session: bytes that are encrypted already.
+    Sealed(SealedBytes),
+}
+
+/// Records that a socket has not taken, or not all of them.
+#[derive(Debug, Default)]
+pub struct SealedBytes {
+    records: Vec<u8>,
+    sent: usize,
+    plaintext: usize,
+    delivered: usize,
+}
+
+impl SealedBytes {
+    /// More records, in which there are so many bytes of plaintext.
+    pub fn append(&mut self, records: &[u8], plaintext: usize) {
+        self.records.extend_from_slice(records);
+        self.plaintext += plaintext;
+    }
+
+    /// What is to be sent next.
+    pub fn unsent(&self) -> &[u8] {
+        &self.records[self.sent..]
+    }
+
+    /// The socket has taken so much of it. Returns how many bytes of plaintext that delivers: as
+    /// large a part of it, and with the last byte all that is left.
+    pub fn took(&mut self, bytes: usize) -> usize {
+        self.sent += bytes;
+        let part = self.plaintext as u128 * self.sent as u128 / self.records.len().max(1) as u128;
+        let delivered = usize::try_from(part).unwrap_or(self.plaintext);
+        delivered - std::mem::replace(&mut self.delivered, delivered)
+    }
+
+    /// Bytes of plaintext that are not delivered.
+    pub fn held(&self) -> usize {
+        self.plaintext - self.delivered
+    }
+
+    /// Bytes of memory.
+    pub fn memory(&self) -> usize {
+        self.records.len()
+    }
 }
 
 impl<P: PipeState> Conduit<P> {
@@ -59,7 +107,13 @@ impl<P: PipeState> Conduit<P> {
             Conduit::Pipe { pipe, .. } => pipe.held(),
             Conduit::Scratch { start, end } => end - start,
             Conduit::Stuck { bytes, sent } => bytes.len() - sent,
+            Conduit::Sealed(sealed) => sealed.held(),
         }
+    }
+
+    /// Whether the sink may be in the middle of a record, so that nothing else must be sent.
+    pub fn is_sealed(&self) -> bool {
+        matches!(self, Conduit::Sealed(_))
     }
 }
 
@@ -78,6 +132,8 @@ pub struct Supplies<K: Kernel> {
     pub piped_bytes: u64,
     /// The process was refused splice: nobody tries again.
     pub splice_unavailable: bool,
+    /// Where records of TLS are opened and sealed.
+    pub records: RecordBuffers,
 }
 
 impl<K: Kernel> Supplies<K> {
@@ -90,6 +146,7 @@ impl<K: Kernel> Supplies<K> {
             stuck_bytes_max,
             piped_bytes: 0,
             splice_unavailable: false,
+            records: RecordBuffers::default(),
         }
     }
 
@@ -134,8 +191,12 @@ impl<K: Kernel> Supplies<K> {
                 Conduit::Stuck { bytes: self.scratch[start..end].into(), sent: 0 }
             }
             Conduit::Stuck { bytes, sent } if sent < bytes.len() => Conduit::Stuck { bytes, sent },
+            Conduit::Sealed(sealed) if !sealed.unsent().is_empty() => Conduit::Sealed(sealed),
             Conduit::Pipe { pipe, size } => Conduit::Pipe { pipe, size },
-            Conduit::Empty | Conduit::Scratch { .. } | Conduit::Stuck { .. } => Conduit::Empty,
+            Conduit::Empty
+            | Conduit::Scratch { .. }
+            | Conduit::Stuck { .. }
+            | Conduit::Sealed(_) => Conduit::Empty,
         };
         self.count(conduit, u64::wrapping_add);
     }
@@ -146,7 +207,10 @@ impl<K: Kernel> Supplies<K> {
         self.unpark(conduit);
         let mut bytes = match std::mem::replace(conduit, Conduit::Empty) {
             Conduit::Stuck { bytes, sent } => bytes[sent..].to_vec(),
-            Conduit::Empty | Conduit::Pipe { .. } | Conduit::Scratch { .. } => Vec::new(),
+            Conduit::Empty
+            | Conduit::Pipe { .. }
+            | Conduit::Scratch { .. }
+            | Conduit::Sealed(_) => Vec::new(),
         };
         let mut skip = sent;
         for part in parts {
@@ -171,6 +235,9 @@ impl<K: Kernel> Supplies<K> {
             // The memory stays until the last byte is out.
             Conduit::Stuck { bytes, .. } => {
                 self.stuck_bytes = change(self.stuck_bytes, bytes.len() as u64);
+            }
+            Conduit::Sealed(sealed) => {
+                self.stuck_bytes = change(self.stuck_bytes, sealed.memory() as u64);
             }
             Conduit::Empty | Conduit::Scratch { .. } => {}
         }

@@ -1,16 +1,19 @@
 //! From an accepted client to a connection with one of the upstream's servers.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::time::Instant;
 
 use crate::balance::attempts::AfterFailure;
 use crate::config::Upstream;
 use crate::error::{Direction, FaultKind, Side, is_exhaustion};
 use crate::id::{ConnectionId, ServerId, Token, UpstreamId};
+use crate::io::channel::{Channel, Handshake};
 use crate::io::conduit::Supplies;
+use crate::io::introduction::Introduced;
 use crate::io::kernel::{Connecting, Kernel};
 use crate::io::worker::{Worker, lookup};
 use crate::relay::Readiness;
+use crate::tls::session::Session;
 
 /// Begins to connect to a server. Where this machine has run out of something, idle pipes give it
 /// back.
@@ -63,9 +66,15 @@ impl<K: Kernel> Worker<K> {
         let watched = self.kernel.watch(&begun.socket, Token::Socket(id, Side::Upstream));
         watched.map_err(|_| FaultKind::Exhausted)?;
         let is_unix = upstream.servers[server.index()].is_unix();
+        let settings = self.tls.client(target, &upstream.servers[server.index()]);
+        let session = settings.map(|(config, name)| Session::client(config, name)).transpose();
+        let session = session.map_err(|_| FaultKind::Tls)?.map(Box::new);
+        let is_plain = session.is_none() && upstream.proxy_protocol.is_none();
         let Some(connection) = self.connection(id) else { return Ok(()) };
         connection.upstream = Some(begun.socket);
+        connection.upstream_tls = session;
         connection.connect_events = Readiness::default();
+        connection.is_announced = false;
         connection.keeps_alive = false;
         let lane = connection.session.relay_mut().lane_mut(Direction::Downstream);
         lane.attach_source(false);
@@ -73,7 +82,10 @@ impl<K: Kernel> Worker<K> {
             lane.source_is_unix();
         }
         if begun.established {
-            self.connected(id, now);
+            connection.connect_events.writable = true;
+            if is_plain {
+                self.connected(id, now);
+            }
             self.enqueue(id);
         }
         Ok(())
@@ -92,6 +104,7 @@ impl<K: Kernel> Worker<K> {
         let Some(connection) = self.connection(id) else { return AfterFailure::GiveUp };
         let (target, server) = (connection.target, connection.session.server());
         connection.upstream = None;
+        connection.upstream_tls = None;
         let next = connection.session.connect_failed(kind, now);
         self.account.server_failed(target, server, kind);
         if next == AfterFailure::Retry {
@@ -118,11 +131,69 @@ impl<K: Kernel> Worker<K> {
                 let kind = error.map_or(FaultKind::Other, |error| FaultKind::of(&error));
                 self.retry_connect(id, kind, now);
             }
-            Some(_) if writable => {
+            Some(_) if writable => self.check_handshake(id, now),
+            Some(_) | None => self.settle(id, now),
+        }
+    }
+
+    /// The server's socket is connected; where a TLS session begins there, its handshake is part
+    /// of the connect, and of its time.
+    fn check_handshake(&mut self, id: ConnectionId, now: Instant) {
+        if let Err(kind) = self.announce(id) {
+            return self.retry_connect(id, kind, now);
+        }
+        let Some(connection) = lookup(&mut self.connections, id) else { return };
+        let Some(socket) = &connection.upstream else { return };
+        let mut server = Channel { socket, session: connection.upstream_tls.as_deref_mut() };
+        match server.shake_hands(&mut self.kernel, &mut self.supplies) {
+            Handshake::Waiting => self.settle(id, now),
+            Handshake::Failed(_) => self.retry_connect(id, FaultKind::Tls, now),
+            Handshake::Done => {
+                if connection.upstream_tls.is_some() {
+                    // What the server has sent behind its handshake may be in the session already.
+                    let relay = connection.session.relay_mut();
+                    relay.lane_mut(Direction::Downstream).on_readable(false);
+                }
                 self.connected(id, now);
                 self.drive(id, now);
             }
-            Some(_) | None => self.settle(id, now),
+        }
+    }
+
+    /// Tells a server who the client is, by a PROXY header before all other bytes. Where bytes of
+    /// the client wait to be spliced, the header shares a segment with the first of them.
+    fn announce(&mut self, id: ConnectionId) -> Result<(), FaultKind> {
+        let Some(connection) = lookup(&mut self.connections, id) else { return Ok(()) };
+        let upstream = &self.config.upstreams[connection.target.index()];
+        let Some(socket) = &connection.upstream else { return Ok(()) };
+        if upstream.proxy_protocol.is_none()
+            || std::mem::replace(&mut connection.is_announced, true)
+        {
+            return Ok(());
+        }
+        let introduced = Introduced {
+            socket: &connection.client,
+            address: connection.client_address,
+            session: connection.client_tls.as_deref(),
+            introduction: connection.introduction.as_deref(),
+        };
+        let mut header = Vec::new();
+        introduced.write_proxy_header(&mut self.kernel, upstream, &mut header);
+        let lane = connection.session.relay().lane(Direction::Upstream);
+        let sent = match &mut connection.upstream_tls {
+            Some(session) => {
+                session.precede(&header);
+                Ok(header.len())
+            }
+            None => {
+                let more = lane.source_is_readable();
+                self.kernel.send_vectored(socket, &[IoSlice::new(&header)], more)
+            }
+        };
+        // A new socket has room for it, or is broken.
+        match sent.map_err(|error| FaultKind::of(&error))? {
+            sent if sent == header.len() => Ok(()),
+            _ => Err(FaultKind::Other),
         }
     }
 

@@ -8,15 +8,20 @@ use crate::error::Side;
 use crate::exchange::Exchange;
 use crate::id::{Generation, ListenerId, UpstreamId};
 use crate::io::conduit::Conduit;
+use crate::io::greeting::Greeting;
 use crate::io::http::connection::HttpConnection;
+use crate::io::introduction::Introduction;
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
 use crate::relay::Readiness;
 use crate::session::Session;
+use crate::tls::session::Session as TlsSession;
 
 /// A place in a worker's slab.
 #[derive(Debug)]
 pub enum Slot<K: Kernel> {
+    /// A client whose connection has not begun.
+    Greeting(Box<Greeting<K>>),
     /// A connection whose bytes are relayed, whatever they mean.
     Tcp(Connection<K>),
     /// A connection that speaks HTTP.
@@ -30,7 +35,7 @@ impl<K: Kernel> Slot<K> {
     pub fn tcp(&self) -> Option<&Connection<K>> {
         match self {
             Slot::Tcp(connection) => Some(connection),
-            Slot::Http(_) | Slot::Changing => None,
+            Slot::Greeting(_) | Slot::Http(_) | Slot::Changing => None,
         }
     }
 
@@ -38,7 +43,7 @@ impl<K: Kernel> Slot<K> {
     pub fn tcp_mut(&mut self) -> Option<&mut Connection<K>> {
         match self {
             Slot::Tcp(connection) => Some(connection),
-            Slot::Http(_) | Slot::Changing => None,
+            Slot::Greeting(_) | Slot::Http(_) | Slot::Changing => None,
         }
     }
 
@@ -46,7 +51,7 @@ impl<K: Kernel> Slot<K> {
     pub fn http(&self) -> Option<&HttpConnection<K>> {
         match self {
             Slot::Http(connection) => Some(connection),
-            Slot::Tcp(_) | Slot::Changing => None,
+            Slot::Greeting(_) | Slot::Tcp(_) | Slot::Changing => None,
         }
     }
 
@@ -54,13 +59,22 @@ impl<K: Kernel> Slot<K> {
     pub fn http_mut(&mut self) -> Option<&mut HttpConnection<K>> {
         match self {
             Slot::Http(connection) => Some(connection),
-            Slot::Tcp(_) | Slot::Changing => None,
+            Slot::Greeting(_) | Slot::Tcp(_) | Slot::Changing => None,
+        }
+    }
+
+    /// The greeting, if it is one, to be changed.
+    pub fn greeting_mut(&mut self) -> Option<&mut Greeting<K>> {
+        match self {
+            Slot::Greeting(greeting) => Some(greeting),
+            Slot::Tcp(_) | Slot::Http(_) | Slot::Changing => None,
         }
     }
 
     /// Which of the connections that had this place it is.
     pub fn generation(&self) -> Option<Generation> {
         match self {
+            Slot::Greeting(greeting) => Some(greeting.accepted.generation),
             Slot::Tcp(connection) => Some(connection.generation),
             Slot::Http(connection) => Some(connection.generation),
             Slot::Changing => None,
@@ -70,6 +84,7 @@ impl<K: Kernel> Slot<K> {
     /// An event of one of the sockets.
     pub fn on_ready(&mut self, side: Side, readiness: Readiness) {
         match self {
+            Slot::Greeting(greeting) => greeting.on_ready(readiness),
             Slot::Tcp(connection) => connection.on_ready(side, readiness),
             Slot::Http(connection) => connection.on_ready(side, readiness),
             Slot::Changing => {}
@@ -79,6 +94,7 @@ impl<K: Kernel> Slot<K> {
     /// Notes that the connection stands in the run queue. Says whether it did before.
     pub fn queue(&mut self) -> bool {
         match self {
+            Slot::Greeting(greeting) => std::mem::replace(&mut greeting.queued, true),
             Slot::Tcp(connection) => std::mem::replace(&mut connection.queued, true),
             Slot::Http(connection) => std::mem::replace(&mut connection.queued, true),
             Slot::Changing => true,
@@ -88,6 +104,7 @@ impl<K: Kernel> Slot<K> {
     /// What the connection was found to carry when it last ran.
     pub fn weight(&self) -> Weight {
         match self {
+            Slot::Greeting(_) => Weight::Greeting,
             Slot::Tcp(connection) => connection.weight,
             Slot::Http(connection) => connection.weight,
             Slot::Changing => Weight::default(),
@@ -108,6 +125,12 @@ pub struct Accepted<S> {
     pub client_address: Option<SocketAddr>,
     /// It came over a unix socket.
     pub is_unix: bool,
+    /// When.
+    pub accepted_at: Instant,
+    /// Its TLS session, if one ends here. The handshake is over.
+    pub session: Option<Box<TlsSession>>,
+    /// What else was learnt of it.
+    pub introduction: Option<Box<Introduction>>,
 }
 
 /// A connection of TCP.
@@ -125,10 +148,18 @@ pub struct Connection<K: Kernel> {
     pub client: K::Socket,
     /// The client's IP address, if it has one.
     pub client_address: Option<SocketAddr>,
+    /// The TLS session in front of the client's socket.
+    pub client_tls: Option<Box<TlsSession>>,
+    /// What was learnt of the client before.
+    pub introduction: Option<Box<Introduction>>,
     /// The server's socket, once a connect has begun.
     pub upstream: Option<K::Socket>,
+    /// The TLS session in front of the server's socket.
+    pub upstream_tls: Option<Box<TlsSession>>,
     /// What events said of the server's socket since the last turn, during the connect.
     pub connect_events: Readiness,
+    /// The server has been told who the client is, where it is to be told.
+    pub is_announced: bool,
     /// Keepalive is on for the server's socket.
     pub keeps_alive: bool,
     /// What each lane holds, by direction.
@@ -150,7 +181,8 @@ impl<K: Kernel> Connection<K> {
         target: UpstreamId,
         session: Session,
     ) -> Connection<K> {
-        let Accepted { generation, listener, client, client_address, .. } = accepted;
+        let Accepted { generation, listener, client, client_address, introduction, .. } = accepted;
+        let client_tls = accepted.session;
         Connection {
             generation,
             listener,
@@ -158,8 +190,12 @@ impl<K: Kernel> Connection<K> {
             session,
             client,
             client_address,
+            client_tls,
+            introduction,
             upstream: None,
+            upstream_tls: None,
             connect_events: Readiness::default(),
+            is_announced: false,
             keeps_alive: false,
             conduits: [Conduit::Empty, Conduit::Empty],
             upgraded_by: None,

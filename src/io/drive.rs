@@ -8,6 +8,7 @@ use std::io;
 use crate::capacity::PIPE_BYTES_UNPROVEN_MAX;
 use crate::error::{Direction, FallbackReason, FaultKind, Path, Side};
 use crate::id::Token;
+use crate::io::channel::{Channel, ShutDown};
 use crate::io::conduit::{Conduit, Supplies};
 use crate::io::kernel::{Kernel, PipeState};
 use crate::relay::Relay;
@@ -23,10 +24,10 @@ pub const TURN_BYTES_MAX: usize = 1 << 20;
 /// Both sockets of a connection that is being relayed, and what its lanes hold.
 #[derive(Debug)]
 pub struct Ends<'a, K: Kernel> {
-    /// The client's socket.
-    pub client: &'a K::Socket,
-    /// The upstream server's socket; `None` while there is none, and nothing moves from or to it.
-    pub upstream: Option<&'a K::Socket>,
+    /// The client's side.
+    pub client: Channel<'a, K>,
+    /// The upstream server's; `None` while there is none, and nothing moves from or to it.
+    pub upstream: Option<Channel<'a, K>>,
     /// Under which token each is watched, by [`Side::index`].
     pub tokens: [Token; 2],
     /// What each lane holds, by [`Direction::index`].
@@ -37,16 +38,19 @@ pub struct Ends<'a, K: Kernel> {
     pub turn_bytes_max: usize,
 }
 
-impl<K: Kernel> Ends<'_, K> {
+impl<'a, K: Kernel> Ends<'a, K> {
     /// Has the socket of a side send what it keeps back for more. One that cannot be told is gone,
     /// which its next read or write finds out, or is of a family that keeps nothing back.
-    pub fn push(&self, kernel: &mut K, side: Side) {
-        let socket = match side {
-            Side::Client => Some(self.client),
-            Side::Upstream => self.upstream,
-        };
-        if let Some(socket) = socket {
-            let _gone = kernel.push(socket).is_err();
+    pub fn push(&mut self, kernel: &mut K, side: Side) {
+        if let Some(channel) = self.channel(side) {
+            let _gone = kernel.push(channel.socket).is_err();
+        }
+    }
+
+    fn channel(&mut self, side: Side) -> Option<&mut Channel<'a, K>> {
+        match side {
+            Side::Client => Some(&mut self.client),
+            Side::Upstream => self.upstream.as_mut(),
         }
     }
 }
@@ -111,11 +115,13 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                     return false;
                 }
                 Step::ShutdownWrite => {
-                    if let Some(sink) = self.sink(direction) {
-                        // ENOTCONN: the peer is gone, which the other lane finds out by reading.
-                        let _gone = self.kernel.shutdown_write(sink).is_err();
+                    let sink = self.ends.channel(direction.sink());
+                    match sink.map(|sink| sink.shut_down(self.kernel)) {
+                        Some(ShutDown::WouldBlock) => {
+                            self.relay.drained(direction, Drained::WouldBlock);
+                        }
+                        Some(ShutDown::Done) | None => self.relay.shut_down(direction),
                     }
-                    self.relay.shut_down(direction);
                 }
                 Step::Wait { readable: false, .. } => {
                     self.set_hearing(direction);
@@ -175,17 +181,13 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
 
     fn socket(&self, side: Side) -> Option<&'b K::Socket> {
         match side {
-            Side::Client => Some(self.ends.client),
-            Side::Upstream => self.ends.upstream,
+            Side::Client => Some(self.ends.client.socket),
+            Side::Upstream => self.ends.upstream.as_ref().map(|upstream| upstream.socket),
         }
     }
 
     fn source(&self, direction: Direction) -> Option<&'b K::Socket> {
         self.socket(direction.source())
-    }
-
-    fn sink(&self, direction: Direction) -> Option<&'b K::Socket> {
-        self.socket(direction.sink())
     }
 
     fn fill(&mut self, direction: Direction, path: Path, max: usize) -> Filled {
@@ -248,44 +250,33 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
         {
             self.supplies.pipes.put_back(size, pipe);
         }
-        let Some(source) = self.source(direction) else { return Filled::WouldBlock };
-        let max = max.min(self.supplies.read_bytes_max());
-        match self.kernel.recv(source, &mut self.supplies.scratch[..max]) {
-            Ok(0) => Filled::Eof,
-            Ok(bytes) => {
-                *self.conduit(direction) = Conduit::Scratch { start: 0, end: bytes };
-                Filled::Moved { bytes, path: Path::Copy, short: bytes < max }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Filled::WouldBlock,
-            Err(error) => Filled::Failed(FaultKind::of(&error)),
+        let Some(source) = self.ends.channel(direction.source()) else { return Filled::WouldBlock };
+        let filled = source.fill(self.kernel, self.supplies, max);
+        if let Filled::Moved { bytes, .. } = filled {
+            *self.conduit(direction) = Conduit::Scratch { start: 0, end: bytes };
         }
+        filled
     }
 
     fn drain(&mut self, direction: Direction) -> Drained {
-        let Some(sink) = self.sink(direction) else { return Drained::WouldBlock };
-        let conduit = &mut self.ends.conduits[direction.index()];
-        let outcome = match conduit {
-            Conduit::Empty => Ok(0),
-            Conduit::Pipe { pipe, .. } => self.kernel.drain_pipe(pipe, sink),
-            Conduit::Scratch { start, end } => {
-                let sent = self.kernel.send(sink, &self.supplies.scratch[*start..*end]);
-                sent.inspect(|bytes| *start += bytes)
-            }
-            Conduit::Stuck { bytes, sent } => {
-                let more = self.kernel.send(sink, &bytes[*sent..]);
-                more.inspect(|bytes| *sent += bytes)
-            }
+        let Ends { client, upstream, conduits, .. } = &mut *self.ends;
+        let sink = match direction.sink() {
+            Side::Client => Some(client),
+            Side::Upstream => upstream.as_mut(),
         };
-        match outcome {
+        let Some(sink) = sink else { return Drained::WouldBlock };
+        let conduit = &mut conduits[direction.index()];
+        let Conduit::Pipe { pipe, .. } = conduit else {
+            return sink.drain(self.kernel, self.supplies, conduit);
+        };
+        match self.kernel.drain_pipe(pipe, sink.socket) {
             // Nothing was taken although something was offered: no progress, so wait for an edge.
             Ok(0) => Drained::WouldBlock,
             Ok(bytes) => Drained::Moved(bytes),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Drained::WouldBlock,
             Err(error) => match splice_refusal(&error) {
-                Some(reason) if matches!(conduit, Conduit::Pipe { .. }) => {
-                    self.rescue(direction, reason)
-                }
-                _ => Drained::Failed(FaultKind::of(&error)),
+                Some(reason) => self.rescue(direction, reason),
+                None => Drained::Failed(FaultKind::of(&error)),
             },
         }
     }

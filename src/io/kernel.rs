@@ -85,7 +85,7 @@ pub trait Kernel {
     ) -> io::Result<Connecting<Self::Socket>>;
 
     /// The IP address of this machine that a socket is connected to, if it has one.
-    fn local_ip(&mut self, socket: &Self::Socket) -> Option<IpAddr>;
+    fn local_address(&mut self, socket: &Self::Socket) -> Option<SocketAddr>;
 
     /// Has the kernel ask a silent peer whether it is still there.
     ///
@@ -107,6 +107,12 @@ pub trait Kernel {
     /// # Errors
     /// `EAGAIN`, or the socket's error.
     fn recv(&mut self, socket: &Self::Socket, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Reads into `buffer` what [`Kernel::recv`] would, and leaves it where it is.
+    ///
+    /// # Errors
+    /// As [`Kernel::recv`].
+    fn peek(&mut self, socket: &Self::Socket, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Writes as much of `bytes` as the socket takes.
     ///

@@ -92,9 +92,9 @@ impl Kernel for Linux {
         Ok(Connecting { socket, established })
     }
 
-    fn local_ip(&mut self, socket: &OwnedFd) -> Option<IpAddr> {
+    fn local_address(&mut self, socket: &OwnedFd) -> Option<SocketAddr> {
         match socket::local_address(socket.as_fd()) {
-            Ok(Some(Address::Ip(address))) => Some(address.ip()),
+            Ok(Some(Address::Ip(address))) => Some(address),
             _ => None,
         }
     }
@@ -113,6 +113,10 @@ impl Kernel for Linux {
 
     fn recv(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
         transfer::recv(socket.as_fd(), buffer)
+    }
+
+    fn peek(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
+        transfer::peek(socket.as_fd(), buffer)
     }
 
     fn send(&mut self, socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {

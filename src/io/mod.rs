@@ -11,16 +11,21 @@
 //! All but `event_loop` and `linux` is generic over [`kernel::Kernel`] and runs in simulation.
 
 pub mod accept;
+pub mod channel;
 pub mod conduit;
 mod connect;
 pub mod connection;
 pub mod drive;
 pub mod event_loop;
+pub mod greeting;
 pub mod handover;
+pub mod handshake_gate;
 pub mod http;
+pub mod introduction;
 pub mod kernel;
 pub mod linux;
 pub mod pipe_pool;
+pub mod record_buffers;
 pub mod run_queue;
 pub mod timer;
 pub mod upstream_pool;

@@ -4,7 +4,8 @@
 //!   event, or had its turn and is not done
 //!        │
 //!        ├─ moved little last time ──▶ light ──▶ all of them, in every turn
-//!        └─ moved much ──────────────▶ heavy ──▶ until the bytes of the turn are spent
+//!        ├─ moved much ──────────────▶ heavy ──▶ until the bytes of the turn are spent
+//!        └─ is no connection yet ────▶ greetings ──▶ a few of them, after all others
 //! ```
 //!
 //! Between two turns the worker looks at events. So a message waits for what one turn moves,
@@ -22,6 +23,9 @@ use crate::id::ConnectionId;
 /// A connection that moved so many bytes when it last ran is heavy.
 pub const HEAVY_BYTES_MIN: usize = 256 * 1024;
 
+/// Greetings that are run in one turn. A full handshake takes 100 to 800 microseconds.
+pub const GREETINGS_PER_TURN_MAX: usize = 8;
+
 /// What a connection was found to carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Weight {
@@ -30,6 +34,8 @@ pub enum Weight {
     Light,
     /// [`HEAVY_BYTES_MIN`] or more.
     Heavy,
+    /// It is to shake hands first, which takes as much time as a thousand messages.
+    Greeting,
 }
 
 impl Weight {
@@ -44,6 +50,7 @@ impl Weight {
 pub struct RunQueue {
     light: VecDeque<ConnectionId>,
     heavy: VecDeque<ConnectionId>,
+    greetings: VecDeque<ConnectionId>,
 }
 
 impl RunQueue {
@@ -52,6 +59,7 @@ impl RunQueue {
         match weight {
             Weight::Light => self.light.push_back(id),
             Weight::Heavy => self.heavy.push_back(id),
+            Weight::Greeting => self.greetings.push_back(id),
         }
     }
 
@@ -65,6 +73,11 @@ impl RunQueue {
         self.heavy.pop_front()
     }
 
+    /// The first of those that are no connections yet.
+    pub fn pop_greeting(&mut self) -> Option<ConnectionId> {
+        self.greetings.pop_front()
+    }
+
     /// How many light ones there are.
     pub fn light_count(&self) -> usize {
         self.light.len()
@@ -72,7 +85,7 @@ impl RunQueue {
 
     /// Nobody wants a turn.
     pub fn is_empty(&self) -> bool {
-        self.light.is_empty() && self.heavy.is_empty()
+        self.light.is_empty() && self.heavy.is_empty() && self.greetings.is_empty()
     }
 }
 

@@ -21,8 +21,10 @@ use slab::Slab;
 use crate::account::Account;
 use crate::config::Upstream;
 use crate::id::{ConnectionId, Generation, ServerId, UpstreamConnectionId, UpstreamId};
+use crate::io::channel::Channel;
 use crate::io::kernel::Kernel;
 use crate::relay::Readiness;
+use crate::tls::session::Session;
 
 /// One connection to a server.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct UpstreamConnection<K: Kernel> {
     generation: Generation,
     /// The socket.
     pub socket: K::Socket,
+    /// The TLS session in front of it.
+    pub session: Option<Box<Session>>,
     /// Whose server it is.
     pub upstream: UpstreamId,
     /// Which server of that upstream.
@@ -49,6 +53,13 @@ pub struct UpstreamConnection<K: Kernel> {
 enum State {
     Serving { owner: ConnectionId },
     Idle { until: Instant },
+}
+
+impl<K: Kernel> UpstreamConnection<K> {
+    /// The socket, with its session.
+    pub fn channel(&mut self) -> Channel<'_, K> {
+        Channel { socket: &self.socket, session: self.session.as_deref_mut() }
+    }
 }
 
 /// All connections to servers of one worker.
@@ -91,6 +102,7 @@ impl<K: Kernel> UpstreamPool<K> {
         let index = self.connections.insert(UpstreamConnection {
             generation: self.generation,
             socket,
+            session: None,
             upstream,
             server,
             is_unix: false,

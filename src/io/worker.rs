@@ -27,19 +27,22 @@ use crate::config::Config;
 use crate::error::{CloseReason, Direction, FaultKind, Side};
 use crate::id::{ConnectionId, Generation, ListenerId, Token};
 use crate::io::accept::{Acceptor, ConnectionLimit, Pause};
+use crate::io::channel::Channel;
 use crate::io::conduit::Supplies;
 use crate::io::connection::{Connection, Slot};
 use crate::io::drive::{Ends, drive};
 use crate::io::handover::Member;
+use crate::io::handshake_gate::HandshakeGate;
 use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
 use crate::io::kernel::Kernel;
-use crate::io::run_queue::{RunQueue, Weight};
+use crate::io::run_queue::{GREETINGS_PER_TURN_MAX, RunQueue, Weight};
 use crate::io::timer::Timers;
 use crate::io::upstream_pool::UpstreamPool;
 use crate::relay::Readiness;
 use crate::session::{Expiry, Phase, Session};
 use crate::snapshot::WorkerReport;
+use crate::tls::store::TlsStore;
 
 /// How often pipes that nobody needed in the meantime are closed.
 pub const PIPE_TRIM_INTERVAL: Duration = Duration::from_secs(5);
@@ -59,6 +62,8 @@ pub struct Setup {
     pub access_log: AccessLogSink,
     /// What the control plane reads.
     pub report: Arc<WorkerReport>,
+    /// With which settings TLS sessions begin.
+    pub tls: Arc<TlsStore>,
     /// [`crate::io::drive::TURN_BYTES_MAX`], or less where a simulation wants to see turns end.
     pub turn_bytes_max: usize,
 }
@@ -92,6 +97,8 @@ pub struct Worker<K: Kernel> {
     pub(super) connections: Slab<Slot<K>>,
     pub(super) upstreams: UpstreamPool<K>,
     pub(super) desk: Desk,
+    pub(super) tls: Arc<TlsStore>,
+    pub(super) handshakes: HandshakeGate,
     pub(super) generation: Generation,
     pub(super) run_queue: RunQueue,
     pub(super) timers: Timers,
@@ -107,7 +114,7 @@ pub struct Worker<K: Kernel> {
 impl<K: Kernel> Worker<K> {
     /// A worker without listeners and connections.
     pub fn new(setup: Setup, kernel: K) -> Worker<K> {
-        let Setup { index, config, plan, limit, access_log, report, turn_bytes_max } = setup;
+        let Setup { index, config, plan, limit, access_log, report, tls, turn_bytes_max } = setup;
         let turn = RoundRobin::new(u32::try_from(index).unwrap_or(0));
         Worker {
             kernel,
@@ -119,6 +126,8 @@ impl<K: Kernel> Worker<K> {
             connections: Slab::new(),
             upstreams: UpstreamPool::new(&config.upstreams),
             desk: Desk::new(&config),
+            tls,
+            handshakes: HandshakeGate::new(config.process.handshakes_max.get()),
             generation: Generation::default(),
             run_queue: RunQueue::default(),
             timers: Timers::default(),
@@ -187,6 +196,7 @@ impl<K: Kernel> Worker<K> {
         if self.drain_until.is_some_and(|until| now >= until) {
             self.cut_all(now);
         }
+        self.supplies.records.begin_turn(now);
         for arrival in self.member.take() {
             self.open(arrival, now);
         }
@@ -199,6 +209,10 @@ impl<K: Kernel> Worker<K> {
         self.turn_bytes_left = self.turn_bytes_max;
         while self.turn_bytes_left > 0 {
             let Some(id) = self.run_queue.pop_heavy() else { break };
+            self.run(id, now);
+        }
+        for _ in 0..GREETINGS_PER_TURN_MAX {
+            let Some(id) = self.run_queue.pop_greeting() else { break };
             self.run(id, now);
         }
         while let Some(id) = self.timers.pop_due(now) {
@@ -277,7 +291,7 @@ impl<K: Kernel> Worker<K> {
         &self.upstreams
     }
 
-    fn slot(&mut self, id: ConnectionId) -> Option<&mut Slot<K>> {
+    pub(super) fn slot(&mut self, id: ConnectionId) -> Option<&mut Slot<K>> {
         let slot = self.connections.get_mut(id.index as usize)?;
         (slot.generation() == Some(id.generation)).then_some(slot)
     }
@@ -297,7 +311,12 @@ impl<K: Kernel> Worker<K> {
     // Relaying.
 
     fn run(&mut self, id: ConnectionId, now: Instant) {
-        let Some(connection) = self.connection(id) else { return self.run_http(id, now) };
+        match self.connections.get(id.index as usize) {
+            Some(Slot::Greeting(_)) => return self.run_greeting(id, now),
+            Some(Slot::Http(_)) => return self.run_http(id, now),
+            Some(Slot::Tcp(_) | Slot::Changing) | None => {}
+        }
+        let Some(connection) = self.connection(id) else { return };
         connection.queued = false;
         match connection.session.phase() {
             Phase::Connecting { .. } => self.check_connect(id, now),
@@ -314,8 +333,14 @@ impl<K: Kernel> Worker<K> {
         let before = Direction::ALL.map(|direction| *relay.lane(direction).totals());
         let fallbacks = relay.fallbacks();
         let mut ends = Ends {
-            client: &connection.client,
-            upstream: Some(upstream),
+            client: Channel {
+                socket: &connection.client,
+                session: connection.client_tls.as_deref_mut(),
+            },
+            upstream: Some(Channel {
+                socket: upstream,
+                session: connection.upstream_tls.as_deref_mut(),
+            }),
             tokens: Side::ALL.map(|side| Token::Socket(id, side)),
             conduits: &mut connection.conduits,
             pipe_size: self.plan.listeners[listener.index()].relay.pipe_size,
@@ -347,7 +372,12 @@ impl<K: Kernel> Worker<K> {
     // Deadlines and the end.
 
     fn expire(&mut self, id: ConnectionId, now: Instant) {
-        let Some(connection) = self.connection(id) else { return self.expire_http(id, now) };
+        match self.connections.get(id.index as usize) {
+            Some(Slot::Greeting(_)) => return self.expire_greeting(id, now),
+            Some(Slot::Http(_)) => return self.expire_http(id, now),
+            Some(Slot::Tcp(_) | Slot::Changing) | None => {}
+        }
+        let Some(connection) = self.connection(id) else { return };
         connection.armed = None;
         match connection.session.expire(now) {
             Expiry::ConnectTimedOut => self.retry_connect(id, FaultKind::TimedOut, now),
@@ -466,12 +496,14 @@ impl<K: Kernel> Worker<K> {
         let ids = self.connection_ids();
         self.report.drain_cut.fetch_add(ids.len() as u64, Ordering::Relaxed);
         for id in ids {
-            match self.connection(id) {
-                Some(connection) => {
+            match self.slot(id) {
+                Some(Slot::Tcp(connection)) => {
                     connection.session.cut();
                     self.settle(id, now);
                 }
-                None => self.cut_http(id, CloseReason::DrainTimeout, now),
+                Some(Slot::Http(_)) => self.cut_http(id, CloseReason::DrainTimeout, now),
+                Some(Slot::Greeting(_)) => self.cut_greeting(id, now),
+                Some(Slot::Changing) | None => {}
             }
         }
     }

@@ -13,12 +13,14 @@ pub mod code;
 mod histogram;
 mod http;
 mod recorder;
+mod tls;
 
 use metrics::{Counter, Gauge, Histogram, Label};
 
 pub use histogram::bucket_of;
 pub use http::{HttpMetrics, Message, RequestMetrics};
 pub use recorder::{Exposition, Recorder, install};
+pub use tls::{TLS_VERSIONS, TlsMetrics};
 
 use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path};
 
@@ -111,6 +113,15 @@ families! {
     HTTP_REJECTED = "spliceway_http_messages_rejected_total", Kind::Counter,
         ["listener", "message", "reason"],
         "Requests and responses that were refused for what they are, by reason.";
+    TLS_HANDSHAKES = "spliceway_tls_handshakes_total", Kind::Counter,
+        ["listener", "version", "resumed"],
+        "TLS handshakes of clients that went well, by version and by whether a session was resumed.";
+    TLS_HANDSHAKE_FAILURES = "spliceway_tls_handshake_failures_total", Kind::Counter,
+        ["listener", "reason"],
+        "TLS handshakes of clients that came to nothing, by reason.";
+    TLS_HANDSHAKE_DURATION = "spliceway_tls_handshake_duration_seconds",
+        Kind::Histogram(CONNECT_BUCKETS), ["listener"],
+        "Time from accepting a client connection to the end of its TLS handshake.";
     ACCEPT_PAUSED = "spliceway_accept_paused_total", Kind::Counter, ["listener", "reason"],
         "Times that accepting paused, by reason.";
     UPSTREAM_CONNECT_DURATION = "spliceway_upstream_connect_duration_seconds",
@@ -130,6 +141,11 @@ families! {
         "Failures of a server, while connecting and after it, by reason.";
     UPSTREAM_RETRIES = "spliceway_upstream_retries_total", Kind::Counter, ["upstream"],
         "Connects and requests that were tried again on another connection.";
+    CERTIFICATE_NOT_AFTER = "spliceway_certificate_not_after_timestamp_seconds", Kind::Gauge,
+        ["side", "name", "chain"],
+        "When a certificate ends, in seconds since 1970, by who shows it and by its file.";
+    CERTIFICATE_RELOADS = "spliceway_certificate_reloads_total", Kind::Counter, ["result"],
+        "Times that files of certificates had changed, by whether all could be used.";
     ACCESS_LOG_DROPPED = "spliceway_access_log_dropped_total", Kind::Counter, [],
         "Access log lines lost because the log could not be written, or not fast enough.";
     WORKERS = "spliceway_workers", Kind::Gauge, [],
@@ -249,12 +265,14 @@ impl ListenerMetrics {
 }
 
 /// Every kind of fault, in the order of [`ServerMetrics::errors`].
-const FAULT_KINDS: [FaultKind; 6] = [
+const FAULT_KINDS: [FaultKind; 8] = [
     FaultKind::Reset,
     FaultKind::TimedOut,
     FaultKind::Refused,
     FaultKind::Unreachable,
     FaultKind::Exhausted,
+    FaultKind::Truncated,
+    FaultKind::Tls,
     FaultKind::Other,
 ];
 
@@ -270,7 +288,7 @@ pub struct ServerMetrics {
     pub idle: Gauge,
     /// [`UPSTREAM_REQUESTS`] over a new connection, and over one that was there.
     pub requests: [Counter; 2],
-    errors: [Counter; 6],
+    errors: [Counter; FAULT_KINDS.len()],
 }
 
 impl ServerMetrics {
@@ -304,6 +322,46 @@ impl UpstreamMetrics {
     /// The handles for the upstream called `upstream` in the config.
     pub fn new(upstream: &str) -> UpstreamMetrics {
         UpstreamMetrics { retries: UPSTREAM_RETRIES.counter(&[upstream]) }
+    }
+}
+
+/// Of one certificate.
+#[derive(Debug, Clone)]
+pub struct CertificateMetrics {
+    /// [`CERTIFICATE_NOT_AFTER`]
+    pub not_after: Gauge,
+}
+
+impl CertificateMetrics {
+    /// The handles; `side` is `listener` or `upstream`, `name` that of the config, `chain` the
+    /// file.
+    pub fn new(side: &str, name: &str, chain: &str) -> CertificateMetrics {
+        CertificateMetrics { not_after: CERTIFICATE_NOT_AFTER.gauge(&[side, name, chain]) }
+    }
+}
+
+/// Of all certificates together.
+#[derive(Debug, Clone)]
+pub struct CertificateReloads {
+    /// [`CERTIFICATE_RELOADS`] with `result="success"`: something was replaced.
+    pub succeeded: Counter,
+    /// [`CERTIFICATE_RELOADS`] with `result="failure"`: something new could not be used.
+    pub failed: Counter,
+}
+
+impl CertificateReloads {
+    /// The handles.
+    pub fn new() -> CertificateReloads {
+        CertificateReloads {
+            succeeded: CERTIFICATE_RELOADS.counter(&["success"]),
+            failed: CERTIFICATE_RELOADS.counter(&["failure"]),
+        }
+    }
+}
+
+impl Default for CertificateReloads {
+    fn default() -> CertificateReloads {
+        CertificateReloads::new()
     }
 }
 
@@ -360,11 +418,14 @@ mod tests {
         metrics::with_local_recorder(&recorder, || {
             ListenerMetrics::new("web");
             HttpMetrics::new("web");
+            TlsMetrics::new("web");
             RequestMetrics::new("web", Some("app"))
                 .requests(Method::Get, Code::of(Some(200)))
                 .absolute(0);
             ServerMetrics::new("app", "127.0.0.1:9001");
             UpstreamMetrics::new("app");
+            CertificateMetrics::new("listener", "web", "web.pem");
+            CertificateReloads::new();
             ProcessMetrics::new("1.2.3");
         });
         recorder.exposition().render()

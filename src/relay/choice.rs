@@ -147,7 +147,8 @@ fn is_lasting(reason: FallbackReason) -> bool {
         FallbackReason::Unavailable
         | FallbackReason::Refused
         | FallbackReason::NoProgress
-        | FallbackReason::Urgent => true,
+        | FallbackReason::Urgent
+        | FallbackReason::Tls => true,
         FallbackReason::PipeMemory | FallbackReason::Descriptors | FallbackReason::PipeTooSmall => {
             false
         }

@@ -180,6 +180,8 @@ pub struct Lane {
     /// The source broke in a way that only a write to it has seen. What it still has is read, but
     /// its end is not an orderly one.
     doomed: Option<FaultKind>,
+    /// The sink must be told of the end in words, before it is closed.
+    announces_end: bool,
     barren_wakes: u8,
     /// The source spoke while the lane waited for its sink: such an event wakes the worker for
     /// nothing.
@@ -205,6 +207,7 @@ impl Lane {
             coalescing: Coalescing::new(low_water),
             read_until_would_block: false,
             doomed: None,
+            announces_end: false,
             barren_wakes: 0,
             heard_in_vain: false,
             is_deaf: false,
@@ -226,7 +229,10 @@ impl Lane {
             (0, Source::Open { readable: false }, _) => {
                 Step::Wait { readable: true, writable: false }
             }
-            (0, Source::Ended, _) if self.extent == Extent::Stream => Step::ShutdownWrite,
+            (0, Source::Ended, Sink::Open { writable }) if self.extent == Extent::Stream => {
+                // A TLS sink is told in a record, for which there may be no room.
+                if writable { Step::ShutdownWrite } else { WAIT_FOR_SINK }
+            }
             (0, Source::Ended, _) => Step::Boundary,
         }
     }
@@ -326,6 +332,16 @@ impl Lane {
         self.coalescing.disable();
     }
 
+    /// The sink takes records of TLS: bytes end up there encrypted, and so does the end.
+    pub fn sink_is_tls(&mut self) {
+        self.announces_end = true;
+    }
+
+    /// Whether closing the sink would not say as much as [`Step::ShutdownWrite`] does.
+    pub fn announces_end(&self) -> bool {
+        self.announces_end
+    }
+
     /// Urgent data is among the bytes of the source. Splice stops before it for good, and reports
     /// the end of the stream there once a FIN is queued behind it; `recv` with `SO_OOBINLINE`
     /// brings it in its place.
@@ -347,6 +363,7 @@ impl Lane {
 
     /// The sink is another socket now, and may be writable already.
     pub fn attach_sink(&mut self, writable: bool) {
+        self.announces_end = false;
         self.sink = Sink::Open { writable };
     }
 

@@ -118,7 +118,8 @@ impl Relay {
     pub fn next(&mut self, direction: Direction) -> Step {
         let step = self.lane(direction).next();
         let other = self.lane(direction.opposite());
-        if step == Step::ShutdownWrite && self.fault.is_none() && other.is_done() {
+        let says_enough = !self.lane(direction).announces_end();
+        if step == Step::ShutdownWrite && says_enough && self.fault.is_none() && other.is_done() {
             self.lane_mut(direction).shut_down();
             return Step::Done;
         }
@@ -133,6 +134,12 @@ impl Relay {
         }
         self.note_source_fault(direction);
         demoted
+    }
+
+    /// A TLS session ends at the socket of `side`: what is read there has been decrypted, and what
+    /// is written will be encrypted. Nothing of it can be spliced, which is the owner's to see to.
+    pub fn secure(&mut self, side: Side) {
+        self.lane_mut(Direction::from_source(side.peer())).sink_is_tls();
     }
 
     /// What came of reading from the source of a lane besides it; see [`Lane::peeked`].

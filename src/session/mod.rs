@@ -88,20 +88,21 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session for a client accepted at `now`, to be connected to server `first` of an
-    /// upstream with `servers` servers.
+    /// A session for a client that was accepted at `accepted_at` and is connected from `now` on,
+    /// first to server `first` of an upstream with `servers` servers.
     pub fn new(
         relay: Relay,
         timeouts: Timeouts,
         servers: u32,
         first: ServerId,
+        accepted_at: Instant,
         now: Instant,
     ) -> Session {
         Session {
             phase: Phase::Connecting { until: now + timeouts.connect },
             relay,
             timeouts,
-            accepted_at: now,
+            accepted_at,
             active_at: now,
             tail: TailWatch::default(),
             is_open: true,

@@ -11,12 +11,14 @@ const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(5),
     idle: Duration::from_secs(300),
     half_closed: Duration::from_secs(30),
+    tls_handshake: Duration::from_secs(10),
+    proxy_header: Duration::from_secs(5),
 };
 const BROKEN: Readiness =
     Readiness { readable: true, writable: true, behind: true, urgent: false, broken: true };
 
 fn session(servers: u32, now: Instant) -> Session {
-    Session::new(Relay::new(RelayMode::Copy, None), TIMEOUTS, servers, ServerId(0), now)
+    Session::new(Relay::new(RelayMode::Copy, None), TIMEOUTS, servers, ServerId(0), now, now)
 }
 
 fn relaying(now: Instant) -> Session {
@@ -34,6 +36,7 @@ fn each_server_is_tried_once_and_three_at_most() {
             TIMEOUTS,
             servers,
             ServerId(servers - 1),
+            now,
             now,
         );
         let mut tried = vec![session.server().0];
@@ -213,7 +216,7 @@ fn bytes_held_for_a_broken_sink_do_not_keep_the_session() {
 /// A session whose downstream lane has a low-water mark in force.
 fn coalescing(now: Instant) -> Session {
     let relay = Relay::new(RelayMode::Splice, Some(1000));
-    let mut session = Session::new(relay, TIMEOUTS, 1, ServerId(0), now);
+    let mut session = Session::new(relay, TIMEOUTS, 1, ServerId(0), now, now);
     session.connected(now);
     let down = Direction::Downstream;
     session.on_ready(Side::Upstream, Readiness { readable: true, ..Readiness::default() });

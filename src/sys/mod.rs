@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 pub mod activation;
+pub mod core_dump;
 pub mod pipe;
 pub mod probe;
 pub mod socket;

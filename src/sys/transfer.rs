@@ -45,6 +45,14 @@ pub fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     uninterrupted(|| nix_recv(socket.as_raw_fd(), buffer, MsgFlags::empty()))
 }
 
+/// Reads from a socket what [`recv`] would, and leaves it there (`MSG_PEEK`).
+///
+/// # Errors
+/// As [`recv`].
+pub fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    uninterrupted(|| nix_recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_PEEK))
+}
+
 /// Writes to a socket, as much as it takes.
 ///
 /// # Errors

@@ -57,7 +57,7 @@ fn unknown_keys() {
         "health = { http = \"/\" }",
         &[
             "a.toml:@: upstreams.app.health: unknown key; expected one of servers, balance, source, \
-          pool",
+          proxy_protocol, pool, tls",
         ],
     );
     check(

@@ -279,7 +279,9 @@ fn edits_of_headers() {
              fields; use host_header",
             "a.toml:@: listeners.web.request_headers.set.X-A: found \"{nobody}\": there is no \
              placeholder {nobody}; expected one of {client_ip} {client_port} {host} {method} \
-             {path} {query} {scheme} {request_id} {listener} {upstream} {server}",
+             {path} {query} {scheme} {request_id} {listener} {upstream} {server} \
+             {tls_version} {tls_cipher} {tls_server_name} {tls_client_subject} \
+             {tls_client_fingerprint}",
         ],
     );
     check(

@@ -8,6 +8,7 @@ mod http;
 mod layers;
 mod properties;
 mod shipped;
+mod tls;
 
 use spliceway::config::{ConfigError, Effective, RelayMode, Workers};
 use spliceway::load::{Assignment, Base, Loaded, Sources, load};

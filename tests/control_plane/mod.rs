@@ -20,6 +20,7 @@ use spliceway::control::{self, ControlError, ControlPlane, WorkerHandle};
 use spliceway::id::UpstreamId;
 use spliceway::metrics::{ListenerMetrics, Recorder};
 use spliceway::snapshot::{Snapshot, Stage, WorkerReport};
+use spliceway::tls::keeper::Keeper;
 
 /// Nothing here takes that long unless it is broken.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -51,6 +52,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
         process: Process {
             workers: Workers::Count(NonZeroUsize::new(2).unwrap()),
             connections_max: None,
+            handshakes_max: NonZeroUsize::new(512).unwrap(),
             drain_grace,
             drain_timeout,
         },
@@ -62,11 +64,15 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             bind: vec!["127.0.0.1:0".parse().unwrap()],
             backlog: 1024,
             protocol: Protocol::Tcp(UpstreamId(0)),
+            tls: None,
+            proxy_protocol: None,
             relay: Relay { mode: RelayMode::Splice, pipe_size: 256 * 1024, low_water: None },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
                 idle: Duration::from_secs(300),
                 half_closed: Duration::from_secs(30),
+                tls_handshake: Duration::from_secs(10),
+                proxy_header: Duration::from_secs(5),
             },
             keepalive: None,
         }],
@@ -76,6 +82,8 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             source: None,
             servers: vec!["127.0.0.1:9001".parse().unwrap(), "unix:/run/app".parse().unwrap()],
             pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
+            tls: None,
+            proxy_protocol: None,
         }],
     }
 }
@@ -103,6 +111,7 @@ pub fn start(config: Config) -> Plane {
         let exposition = recorder.exposition();
         let access_log = AccessLogSink::open(&config.access_log.target).unwrap();
         metrics::with_local_recorder(&recorder, || {
+            let tls = Keeper::load(&config).unwrap();
             ListenerMetrics::new("web").relay_bytes[1][0].increment(12345);
             control::run(ControlPlane {
                 config,
@@ -114,6 +123,7 @@ pub fn start(config: Config) -> Plane {
                 admin: Some(listener),
                 exposition,
                 access_log,
+                tls,
             })
         })
     });

@@ -110,6 +110,7 @@ fn rewritten(head: &RequestHead) -> Vec<u8> {
         client: Client::default(),
         local: None,
         scheme: Scheme::Http,
+        tls: None,
         request_id: &request_id,
         listener: "web",
         upstream: "app",

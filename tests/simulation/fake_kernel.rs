@@ -24,6 +24,12 @@ pub struct FakeSocket {
     world: Shared,
 }
 
+impl FakeSocket {
+    pub fn new(id: u32, world: Shared) -> FakeSocket {
+        FakeSocket { id, world }
+    }
+}
+
 impl Drop for FakeSocket {
     fn drop(&mut self) {
         let mut world = self.world.borrow_mut();
@@ -213,7 +219,7 @@ impl Kernel for FakeKernel {
         Ok(Connecting { socket, established: steps == 0 })
     }
 
-    fn local_ip(&mut self, _socket: &FakeSocket) -> Option<IpAddr> {
+    fn local_address(&mut self, _socket: &FakeSocket) -> Option<SocketAddr> {
         None
     }
 
@@ -266,6 +272,16 @@ impl Kernel for FakeKernel {
             self.world.borrow_mut().sabotage = Sabotage::None;
         }
         Ok(read)
+    }
+
+    fn peek(&mut self, socket: &FakeSocket, buffer: &mut [u8]) -> io::Result<usize> {
+        self.with(socket, |socket| {
+            if let Some(end) = end_of(socket) {
+                return end;
+            }
+            let bytes = socket.incoming.iter().flatten().take(buffer.len());
+            Ok(bytes.zip(buffer).map(|(byte, place)| *place = *byte).count())
+        })
     }
 
     fn send(&mut self, socket: &FakeSocket, bytes: &[u8]) -> io::Result<usize> {

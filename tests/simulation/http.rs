@@ -44,6 +44,7 @@ use spliceway::io::worker::{Setup, Wake, Worker};
 use spliceway::relay::lane::Step;
 use spliceway::route::{Pattern, Router};
 use spliceway::snapshot::WorkerReport;
+use spliceway::tls::store::TlsStore;
 
 use crate::fake_kernel::{FakeKernel, FakeListener};
 use crate::http_peers::{Client, Outcome};
@@ -168,6 +169,7 @@ impl Simulation {
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),
             report: Arc::new(WorkerReport::default()),
+            tls: Arc::new(TlsStore::empty()),
             turn_bytes_max: TURN_BYTES_MAX[seed as usize % TURN_BYTES_MAX.len()],
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
@@ -217,6 +219,7 @@ impl Simulation {
                     }
                     Conduit::Scratch { .. } => panic!("the scratch buffer outlived a turn"),
                     Conduit::Stuck { bytes, .. } => stuck += bytes.len() as u64,
+                    Conduit::Sealed(sealed) => stuck += sealed.memory() as u64,
                 }
             }
             stuck += connection.unread.iter().map(Unread::memory).sum::<usize>() as u64;
@@ -233,6 +236,7 @@ impl Simulation {
                     pipes += 1;
                 }
                 Conduit::Stuck { bytes, .. } => stuck += bytes.len() as u64,
+                Conduit::Sealed(sealed) => stuck += sealed.memory() as u64,
                 Conduit::Empty | Conduit::Scratch { .. } => {}
             }
         }

@@ -30,9 +30,11 @@ mod http;
 mod http_peers;
 mod http_plan;
 mod http_wire;
+mod tls;
 mod world;
 
 use std::cell::RefCell;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,6 +55,7 @@ use spliceway::io::worker::{Setup, Wake, Worker};
 use spliceway::relay::coalesce::PATIENCE;
 use spliceway::session::Phase;
 use spliceway::snapshot::WorkerReport;
+use spliceway::tls::store::TlsStore;
 
 use fake_kernel::{FakeKernel, FakeListener};
 use world::{Faults, Sabotage, Shared, Socket, World};
@@ -72,6 +75,7 @@ fn config(mode: RelayMode) -> Config {
         process: Process {
             workers: Workers::Auto,
             connections_max: None,
+            handshakes_max: NonZeroUsize::new(512).unwrap(),
             drain_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
         },
@@ -83,11 +87,15 @@ fn config(mode: RelayMode) -> Config {
             bind: vec![server(1)],
             backlog: 16,
             protocol: Protocol::Tcp(UpstreamId(0)),
+            tls: None,
+            proxy_protocol: None,
             relay: Relay { mode, pipe_size: 1 << 18, low_water: Some(LOW_WATER) },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
                 idle: Duration::from_secs(3600),
                 half_closed: Duration::from_secs(3600),
+                tls_handshake: Duration::from_secs(10),
+                proxy_header: Duration::from_secs(5),
             },
             keepalive: Some(Keepalive {
                 idle: Duration::from_secs(60),
@@ -101,6 +109,8 @@ fn config(mode: RelayMode) -> Config {
             source: None,
             servers: vec![server(2), server(3)],
             pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
+            tls: None,
+            proxy_protocol: None,
         }],
     }
 }
@@ -140,6 +150,7 @@ impl Simulation {
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),
             report: Arc::new(WorkerReport::default()),
+            tls: Arc::new(TlsStore::empty()),
             turn_bytes_max: 20_000,
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
@@ -199,6 +210,7 @@ impl Simulation {
                     }
                     Conduit::Scratch { .. } => panic!("the scratch buffer outlived a turn"),
                     Conduit::Stuck { bytes, .. } => stuck += bytes.len() as u64,
+                    Conduit::Sealed(sealed) => stuck += sealed.memory() as u64,
                 }
             }
         }

@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, clippy::panic)]
 
 pub mod admin;
+pub mod certificates;
 pub mod http;
 pub mod origin;
 pub mod pattern;

@@ -1,10 +1,11 @@
 //! The end of an exchange: what becomes of both connections.
 
 use crate::account::Exchanged;
-use crate::error::{CloseReason, Direction};
+use crate::error::{CloseReason, Direction, Side};
 use crate::exchange::Exchange;
 use crate::exchange::body::Body;
 use crate::exchange::phase::{End, LINGERING_BYTES_MAX, Phase};
+use crate::io::channel::ShutDown;
 use crate::io::http::connection::Unread;
 use crate::io::http::run::{Next, Received, Turn};
 use crate::io::kernel::Kernel;
@@ -91,7 +92,12 @@ impl<K: Kernel> Turn<'_, K> {
         let reason = exchange.end;
         // What is refused may go on for a while.
         let is_whole = is_read && is_dry && reason == CloseReason::Completed;
-        if is_whole || lane.source_has_ended() {
+        let may_close = is_whole || lane.source_has_ended();
+        if may_close && self.connection.client_tls.is_none() {
+            self.end(End::orderly(reason));
+            return;
+        }
+        if self.shut_client_down() && may_close {
             self.end(End::orderly(reason));
             return;
         }
@@ -100,14 +106,22 @@ impl<K: Kernel> Turn<'_, K> {
             // With the mark of an upload that nobody takes, less would be heard in vain.
             let _unmarked = self.kernel.set_low_water(&self.connection.client, bytes).is_err();
         }
-        // ENOTCONN: the client is gone, which the next read finds out.
-        let _gone = self.kernel.shutdown_write(&self.connection.client).is_err();
         let until = self.now + http.timeouts.lingering;
         self.connection.phase = Phase::Lingering { until, left: LINGERING_BYTES_MAX, reason };
     }
 
+    /// Tells the client that nothing more comes. Says whether there was room for that.
+    fn shut_client_down(&mut self) -> bool {
+        let client = self.channel(Side::Client);
+        client.is_none_or(|(mut client, io)| client.shut_down(io.kernel) == ShutDown::Done)
+    }
+
     /// Reads and throws away what the client still sends.
     pub(super) fn linger(&mut self) -> Next {
+        // A close_notify that found no room goes out when there is some.
+        if self.connection.client_tls.is_some() {
+            self.shut_client_down();
+        }
         while let Phase::Lingering { left, reason, .. } = self.connection.phase {
             let lane = self.connection.relay.lane(UP);
             if left == 0 || lane.source_has_ended() || lane.source_fault().is_some() {

@@ -7,15 +7,18 @@ use crate::config::{Http, RelayMode};
 use crate::error::{Direction, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::Phase;
+use crate::http::context::TlsSession as TlsContext;
 use crate::id::{Generation, ListenerId, UpstreamConnectionId};
 use crate::io::conduit::{Conduit, Supplies};
 use crate::io::connection::Accepted;
+use crate::io::introduction::Introduction;
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
 use crate::relay::coalesce::TailWatch;
 use crate::relay::lane::Totals;
 use crate::relay::policy::Expectation;
 use crate::relay::{Readiness, Relay};
+use crate::tls::session::Session as TlsSession;
 
 /// A connection in a worker's slab. Between exchanges it holds no memory but this.
 #[derive(Debug)]
@@ -26,6 +29,10 @@ pub struct HttpConnection<K: Kernel> {
     pub listener: ListenerId,
     /// The client's socket.
     pub client: K::Socket,
+    /// The TLS session in front of it.
+    pub client_tls: Option<Box<TlsSession>>,
+    /// What was learnt of the client before.
+    pub introduction: Option<Box<Introduction>>,
     /// The client's IP address, if it has one.
     pub client_address: Option<SocketAddr>,
     /// The client came over a unix socket.
@@ -69,9 +76,21 @@ pub struct HttpConnection<K: Kernel> {
 impl<K: Kernel> HttpConnection<K> {
     /// A connection on which nothing has come yet.
     pub fn new(accepted: Accepted<K::Socket>, http: &Http, now: Instant) -> HttpConnection<K> {
-        let Accepted { generation, listener, client, client_address, is_unix } = accepted;
+        let Accepted {
+            generation,
+            listener,
+            client,
+            client_address,
+            is_unix,
+            accepted_at,
+            session,
+            introduction,
+        } = accepted;
         let mut relay = Relay::new(RelayMode::Copy, None);
         relay.restart(RelayMode::Copy, [None; 2]);
+        if session.is_some() {
+            relay.secure(Side::Client);
+        }
         if is_unix {
             relay.lane_mut(Direction::Upstream).source_is_unix();
         }
@@ -80,10 +99,12 @@ impl<K: Kernel> HttpConnection<K> {
             generation,
             listener,
             client,
+            client_tls: session,
+            introduction,
             client_address,
             is_unix,
             is_broken: false,
-            accepted_at: now,
+            accepted_at,
             phase: Phase::Idle { until, is_first: true },
             exchange: None,
             upstream: None,
@@ -108,6 +129,20 @@ impl<K: Kernel> HttpConnection<K> {
         let memory = self.unread.iter().map(Unread::memory).sum::<usize>() as u64;
         supplies.stuck_bytes = supplies.stuck_bytes + memory - self.unread_counted;
         self.unread_counted = memory;
+    }
+
+    /// What heads may tell of the client's TLS session.
+    pub fn tls_context(&self) -> Option<TlsContext<'_>> {
+        let agreement = self.client_tls.as_deref()?.agreement();
+        let introduction = self.introduction.as_deref();
+        let identity = introduction.and_then(|it| it.identity.as_ref());
+        Some(TlsContext {
+            version: agreement.version,
+            cipher: agreement.cipher_suite,
+            server_name: introduction.and_then(|it| it.server_name.as_deref()).unwrap_or(""),
+            client_subject: identity.map_or("", |it| &it.subject),
+            client_fingerprint: identity.map_or("", |it| &it.fingerprint),
+        })
     }
 
     /// An event of one of the sockets.

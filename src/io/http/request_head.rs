@@ -1,7 +1,7 @@
 //! From the first byte of a request to its whole head.
 
 use crate::config::{Http, RelayMode};
-use crate::error::{CloseReason, Direction};
+use crate::error::{CloseReason, Direction, FaultKind};
 use crate::exchange::Exchange;
 use crate::exchange::phase::{End, Phase};
 use crate::http::head::Parsed;
@@ -30,8 +30,9 @@ impl<K: Kernel> Turn<'_, K> {
         }
         let lane = self.connection.relay.lane(direction);
         match (lane.source_fault(), lane.source_has_ended(), slot) {
+            // Between requests a client may go, and many do so without a word.
+            (Some(FaultKind::Truncated), _, None) => self.end(End::orderly(CloseReason::Completed)),
             (Some(kind), ..) => self.end(End::cut(CloseReason::of_fault(direction.source(), kind))),
-            // Between requests a client may go.
             (None, true, None) => self.end(End::orderly(CloseReason::Completed)),
             // Half a request is none. The answers before it are whole, and may still be on the way.
             (None, true, Some(_)) => self.end(End::orderly(CloseReason::ClientError)),

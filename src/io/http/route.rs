@@ -28,7 +28,8 @@ impl<'a, K: Kernel> Turn<'a, K> {
             exchange.request_id = id;
         }
         if exchange.request.host().is_empty() {
-            exchange.local = self.kernel.local_ip(&self.connection.client);
+            exchange.local =
+                self.kernel.local_address(&self.connection.client).map(|local| local.ip());
         }
         exchange.keeps_client = exchange.request.keeps_alive() && !self.is_draining;
         if let (BodyLength::Length(length), Some(max)) = (length, limits.request_body_max)

@@ -1,23 +1,25 @@
 //! One turn of one HTTP connection: everything that can be done now.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::time::Instant;
 
 use crate::account::Account;
 use crate::balance::round_robin::RoundRobin;
 use crate::capacity::Plan;
 use crate::config::{Config, Http};
-use crate::error::{CloseReason, Direction, FaultKind, Path, Side};
+use crate::error::{CloseReason, Direction, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::{End, Phase};
 use crate::id::{ConnectionId, Token};
+use crate::io::channel::{Channel, Outgoing};
 use crate::io::conduit::{Conduit, Supplies};
 use crate::io::drive::{Ends, drive};
 use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
 use crate::io::kernel::Kernel;
-use crate::io::upstream_pool::UpstreamPool;
+use crate::io::upstream_pool::{UpstreamConnection, UpstreamPool};
 use crate::relay::lane::{Drained, Filled};
+use crate::tls::store::TlsStore;
 
 /// Exchanges of one connection after which the others have their turn: a client that pipelines
 /// many small requests must not starve them.
@@ -34,6 +36,7 @@ pub(in crate::io) struct Turn<'a, K: Kernel> {
     pub(in crate::io) turns: &'a mut [RoundRobin],
     pub(in crate::io) account: &'a mut Account,
     pub(in crate::io) desk: &'a mut Desk,
+    pub(in crate::io) tls: &'a TlsStore,
     pub(in crate::io) config: &'a Config,
     pub(in crate::io) plan: &'a Plan,
     pub(in crate::io) now: Instant,
@@ -58,6 +61,12 @@ pub(super) enum Next {
     Wait,
     /// Let others have their turn, and then go on.
     Yield,
+}
+
+/// What reading and writing needs of a worker.
+pub(super) struct Means<'a, K: Kernel> {
+    pub(super) kernel: &'a mut K,
+    pub(super) supplies: &'a mut Supplies<K>,
 }
 
 /// What a read by the connection's owner has brought.
@@ -153,11 +162,14 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let connection = &mut *self.connection;
         let relay = &mut connection.relay;
         let (fallbacks, read, steps) = (relay.fallbacks(), relay.read(), relay.steps());
-        let upstream = connection.upstream.and_then(|id| self.upstreams.connection(id));
+        let upstream = connection.upstream.and_then(|id| self.upstreams.connection_mut(id));
         let upstream_token = connection.upstream.map_or(Token::Waker, Token::Upstream);
         let mut ends = Ends {
-            client: &connection.client,
-            upstream: upstream.map(|upstream| &upstream.socket),
+            client: Channel {
+                socket: &connection.client,
+                session: connection.client_tls.as_deref_mut(),
+            },
+            upstream: upstream.map(UpstreamConnection::channel),
             tokens: [Token::Socket(self.id, Side::Client), upstream_token],
             conduits: &mut connection.conduits,
             pipe_size: connection.pipe_size,
@@ -218,18 +230,11 @@ impl<'a, K: Kernel> Turn<'a, K> {
     /// Reads from the source of a lane that is at a boundary, at most `max` bytes, into the
     /// scratch buffer.
     pub(super) fn receive(&mut self, direction: Direction, max: usize) -> Received {
-        let connection = &mut *self.connection;
-        let socket = socket_of(connection, self.upstreams, direction.source());
-        let Some(socket) = socket else { return Received::Nothing };
-        let max = max.min(self.supplies.read_bytes_max());
-        let outcome = match self.kernel.recv(socket, &mut self.supplies.scratch[..max]) {
-            Ok(0) => Filled::Eof,
-            Ok(bytes) => Filled::Moved { bytes, path: Path::Copy, short: bytes < max },
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Filled::WouldBlock,
-            Err(error) => Filled::Failed(FaultKind::of(&error)),
-        };
+        let source = self.channel(direction.source());
+        let Some((mut source, io)) = source else { return Received::Nothing };
+        let outcome = source.fill(io.kernel, io.supplies, max);
         self.has_acted = true;
-        connection.relay.peeked(direction, outcome);
+        self.connection.relay.peeked(direction, outcome);
         match outcome {
             Filled::Moved { bytes, .. } => {
                 self.budget = self.budget.saturating_sub(bytes);
@@ -253,31 +258,40 @@ impl<'a, K: Kernel> Turn<'a, K> {
             return;
         }
         self.has_acted = true;
-        let connection = &mut *self.connection;
-        let lane = connection.relay.lane_mut(direction);
+        let lane = self.connection.relay.lane_mut(direction);
         let may_send = lane.held() == 0 && lane.sink_is_writable();
         lane.inject(length);
-        let mut sent = 0;
-        let socket = socket_of(connection, self.upstreams, direction.sink());
-        if let Some(socket) = socket.filter(|_| may_send) {
-            let outcome = match self.kernel.send_vectored(socket, parts, more) {
-                Ok(0) => Drained::WouldBlock,
-                Ok(bytes) => Drained::Moved(bytes),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Drained::WouldBlock,
-                Err(error) => Drained::Failed(FaultKind::of(&error)),
-            };
-            connection.relay.drained(direction, outcome);
-            sent = match outcome {
-                Drained::Moved(bytes) => bytes,
-                Drained::WouldBlock => 0,
-                Drained::Failed(_) => length,
-            };
+        let conduits = &mut self.connection.conduits;
+        let mut conduit = std::mem::replace(&mut conduits[direction.index()], Conduit::Empty);
+        let outgoing = Outgoing { parts, may_send, more };
+        let (outcome, keeps_back) = match self.channel(direction.sink()) {
+            Some((mut sink, io)) => {
+                let keeps_back = more && sink.session.is_none();
+                (sink.put(io.kernel, io.supplies, &mut conduit, outgoing), keeps_back)
+            }
+            None => {
+                self.supplies.stick(&mut conduit, parts, 0);
+                (None, false)
+            }
+        };
+        self.connection.conduits[direction.index()] = conduit;
+        self.keeps_back[direction.index()] = keeps_back && outcome == Some(Drained::Moved(length));
+        if let Some(outcome) = outcome {
+            self.connection.relay.drained(direction, outcome);
         }
-        self.keeps_back[direction.index()] = more && sent == length;
-        if sent < length {
-            let conduit = &mut connection.conduits[direction.index()];
-            self.supplies.stick(conduit, parts, sent);
-        }
+    }
+
+    /// One side of the connection, and what is needed to read from it and to write to it.
+    pub(super) fn channel(&mut self, side: Side) -> Option<(Channel<'_, K>, Means<'_, K>)> {
+        let connection = &mut *self.connection;
+        let channel = match side {
+            Side::Client => Channel {
+                socket: &connection.client,
+                session: connection.client_tls.as_deref_mut(),
+            },
+            Side::Upstream => self.upstreams.connection_mut(connection.upstream?)?.channel(),
+        };
+        Some((channel, Means { kernel: self.kernel, supplies: self.supplies }))
     }
 
     /// Throws away what a lane holds whose sink is gone.

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use crate::balance::attempts::{AfterFailure, Attempts};
 use crate::config::{Forward, Http, RelayMode};
-use crate::error::{CloseReason, Direction, FaultKind, Side};
+use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::{End, Phase};
 use crate::exchange::progress::{AfterLoss, Progress, RequestProgress, status_of_connect};
@@ -13,12 +13,15 @@ use crate::http::context::{Context, Scheme};
 use crate::http::edits::HeaderEdits;
 use crate::http::rewrite::{self, RequestRewrite};
 use crate::id::{ServerId, Token, UpstreamId};
+use crate::io::channel::Handshake;
 use crate::io::connect::begin_to_connect;
-use crate::io::http::connection::Used;
+use crate::io::http::connection::{HttpConnection, Used};
 use crate::io::http::run::Turn;
+use crate::io::introduction::Introduced;
 use crate::io::kernel::Kernel;
 use crate::relay::Readiness;
 use crate::relay::lane::Extent;
+use crate::tls::session::Session;
 
 impl<K: Kernel> Turn<'_, K> {
     /// Sends a request on to its upstream. `rest` is what came behind its head; returns how much
@@ -63,14 +66,24 @@ impl<K: Kernel> Turn<'_, K> {
         self.connection.relay.restart(plan.mode, marks);
         self.connection.counted = Default::default();
         self.connection.pipe_size = plan.pipe_size;
-        if let Some(reason) = plan.fallback {
+        let is_tls = self.connection.client_tls.is_some() || self.has_tls(forward.upstream);
+        let tls = (is_tls && plan.mode != RelayMode::Copy).then_some(FallbackReason::Tls);
+        for reason in [plan.fallback, tls].into_iter().flatten() {
             self.connection.relay.fall_back(reason);
             self.account.fell_back(self.connection.listener, std::iter::once(reason));
         }
     }
 
+    fn has_tls(&self, upstream: UpstreamId) -> bool {
+        self.config.upstreams[upstream.index()].tls.is_some()
+    }
+
     /// The mode in force for the bodies of an exchange.
     pub(super) fn relay_mode(&self, exchange: &Exchange) -> RelayMode {
+        let server_has_tls = exchange.upstream.is_some_and(|upstream| self.has_tls(upstream));
+        if self.connection.client_tls.is_some() || server_has_tls {
+            return RelayMode::Copy;
+        }
         let plan = &self.plan.listeners[self.connection.listener.index()];
         let route = exchange.route.and_then(|route| plan.routes.get(route.index()));
         route.and_then(Option::as_ref).unwrap_or(&plan.relay).mode
@@ -117,10 +130,18 @@ impl<K: Kernel> Turn<'_, K> {
         self.connection.connect_events = Readiness::default();
         self.connection.relay.attach(Side::Upstream, false);
         let Some(connection) = self.upstreams.connection_mut(id) else { return Ok(()) };
-        connection.is_unix = settings.servers[server.index()].is_unix();
+        let address = &settings.servers[server.index()];
+        connection.is_unix = address.is_unix();
         let watched = self.kernel.watch(&connection.socket, Token::Upstream(id));
         watched.map_err(|_| FaultKind::Exhausted)?;
-        if begun.established {
+        if let Some((config, name)) = self.tls.client(upstream, address) {
+            let mut session = Session::client(config, name).map_err(|_| FaultKind::Tls)?;
+            let mut header = Vec::new();
+            introduced(self.connection).write_proxy_header(self.kernel, settings, &mut header);
+            session.precede(&header);
+            connection.session = Some(Box::new(session));
+            self.connection.connect_events.writable = begun.established;
+        } else if begun.established {
             self.on_connected(exchange, false);
         }
         Ok(())
@@ -140,6 +161,11 @@ impl<K: Kernel> Turn<'_, K> {
         let Some(connection) = self.upstreams.connection_mut(id) else { return };
         if connection.is_unix {
             self.connection.relay.lane_mut(Direction::Downstream).source_is_unix();
+        }
+        if connection.session.is_some() {
+            self.connection.relay.secure(Side::Upstream);
+            // What the server has sent behind its handshake may be in the session already.
+            self.connection.relay.lane_mut(Direction::Downstream).on_readable(false);
         }
         self.account.assigned(connection.upstream, connection.server, is_reused);
         if !is_reused {
@@ -162,7 +188,18 @@ impl<K: Kernel> Turn<'_, K> {
             let kind = error.map_or(FaultKind::Other, |error| FaultKind::of(&error));
             self.retry_connect(exchange, kind);
         } else if writable {
-            self.on_connected(exchange, false);
+            self.check_handshake(exchange);
+        }
+    }
+
+    /// The socket is connected; a TLS handshake is part of the connect, as for TCP.
+    fn check_handshake(&mut self, exchange: &mut Exchange) {
+        let server = self.channel(Side::Upstream);
+        let shaken = server.map(|(mut server, io)| server.shake_hands(io.kernel, io.supplies));
+        match shaken {
+            Some(Handshake::Done) => self.on_connected(exchange, false),
+            Some(Handshake::Failed(_)) => self.retry_connect(exchange, FaultKind::Tls),
+            Some(Handshake::Waiting) | None => {}
         }
     }
 
@@ -226,6 +263,11 @@ impl<K: Kernel> Turn<'_, K> {
         let mut tail = std::mem::take(&mut self.desk.tail);
         head.clear();
         tail.clear();
+        // With TLS it has gone out before the handshake.
+        let upstream = &self.config.upstreams[forward.upstream.index()];
+        if upstream.tls.is_none() {
+            introduced(self.connection).write_proxy_header(self.kernel, upstream, &mut head);
+        }
         rewrite::request(&exchange.request, &rewrite, &self.context(exchange), &mut head);
         let direction = Direction::Upstream;
         let taken = self.take_body(exchange, direction, rest, &mut tail);
@@ -246,7 +288,11 @@ impl<K: Kernel> Turn<'_, K> {
             peer: self.connection.client_address,
             client: exchange.client_or(self.connection.client_address),
             local: exchange.local,
-            scheme: Scheme::Http,
+            scheme: match self.connection.client_tls {
+                Some(_) => Scheme::Https,
+                None => Scheme::Http,
+            },
+            tls: self.connection.tls_context(),
             request_id: &exchange.request_id,
             listener: &self.config.listeners[self.connection.listener.index()].name,
             upstream: server.map_or("", |(id, _)| &self.config.upstreams[id.index()].name),
@@ -319,5 +365,15 @@ impl<K: Kernel> Turn<'_, K> {
         if let RequestProgress::Sending { .. } = exchange.progress.request() {
             exchange.progress.abandon(self.now);
         }
+    }
+}
+
+/// The client, as a server may be told of it.
+fn introduced<K: Kernel>(connection: &HttpConnection<K>) -> Introduced<'_, K> {
+    Introduced {
+        socket: &connection.client,
+        address: connection.client_address,
+        session: connection.client_tls.as_deref(),
+        introduction: connection.introduction.as_deref(),
     }
 }

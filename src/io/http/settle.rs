@@ -7,6 +7,7 @@ use crate::error::{CloseReason, FaultKind, Side};
 use crate::exchange::phase::{End, Phase};
 use crate::exchange::progress::Overdue;
 use crate::id::{ConnectionId, Token};
+use crate::io::channel::Channel;
 use crate::io::connection::{Connection, Slot};
 use crate::io::http::run::{Turn, socket_of};
 use crate::io::kernel::Kernel;
@@ -99,6 +100,7 @@ impl<K: Kernel> Worker<K> {
             turns: &mut self.turns,
             account: &mut self.account,
             desk: &mut self.desk,
+            tls: &self.tls,
             config: &self.config,
             plan: &self.plan,
             now,
@@ -189,6 +191,10 @@ impl<K: Kernel> Worker<K> {
         }
         if end.is_cut {
             self.kernel.reset(connection.client);
+        } else if let Some(session) = connection.client_tls.as_deref_mut() {
+            // Told already, in most cases; if not, what was sent has its end in itself.
+            let mut client = Channel { socket: &connection.client, session: Some(session) };
+            let _is_told = client.shut_down(&mut self.kernel);
         }
         let total = now.saturating_duration_since(connection.accepted_at);
         self.account.left(connection.listener, end.reason, total);
@@ -222,9 +228,13 @@ impl<K: Kernel> Worker<K> {
             target: upstream.upstream,
             session: Session::relaying(http.relay, timeouts, attempts, accepted_at, now),
             client: http.client,
+            client_tls: http.client_tls,
+            introduction: http.introduction,
             client_address: http.client_address,
             upstream: Some(upstream.socket),
+            upstream_tls: upstream.session,
             connect_events: Readiness::default(),
+            is_announced: true,
             keeps_alive: upstream.keeps_alive,
             conduits: http.conduits,
             upgraded_by: Some(exchange),

@@ -1,0 +1,104 @@
+//! A client that is sent away before its connection begins.
+
+use std::time::Instant;
+
+use crate::error::CloseReason;
+use crate::id::ConnectionId;
+use crate::io::connection::Slot;
+use crate::io::greeting::Stage;
+use crate::io::kernel::Kernel;
+use crate::io::worker::Worker;
+use crate::tls::failure::TlsFailure;
+
+/// For a client that speaks HTTP where TLS is spoken.
+const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    Content-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 59\r\n\
+    Connection: close\r\n\
+    \r\n\
+    This port speaks HTTPS, and the request came in plain text\n";
+
+/// The fatal alert unrecognized_name (RFC 6066, section 3), in a record of plain text.
+const UNKNOWN_NAME_ALERT: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
+
+/// Reads, of a buffer each, of what a client has sent that nobody wants.
+const DISCARDED_READS_MAX: usize = 4;
+
+/// Why a client was sent away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// No PROXY header that could be believed.
+    ProxyHeader,
+    /// The handshake.
+    Tls(TlsFailure),
+    /// No route is for what it asks for.
+    UnknownName,
+    /// The process ends.
+    Drain,
+}
+
+impl Refusal {
+    fn close_reason(self) -> CloseReason {
+        match self {
+            Refusal::ProxyHeader => CloseReason::ProxyHeader,
+            Refusal::Tls(_) => CloseReason::TlsHandshake,
+            Refusal::UnknownName => CloseReason::UnknownName,
+            Refusal::Drain => CloseReason::DrainTimeout,
+        }
+    }
+
+    /// What the client is told, if anything: a failed handshake has had its own alert.
+    fn last_words(self) -> &'static [u8] {
+        match self {
+            Refusal::Tls(TlsFailure::PlainHttp) => PLAIN_HTTP_ANSWER,
+            Refusal::UnknownName => UNKNOWN_NAME_ALERT,
+            Refusal::ProxyHeader | Refusal::Tls(_) | Refusal::Drain => &[],
+        }
+    }
+}
+
+impl<K: Kernel> Worker<K> {
+    /// Sends a client away. What it has to be told goes out as far as the socket takes it.
+    pub(super) fn refuse(&mut self, id: ConnectionId, refusal: Refusal, now: Instant) {
+        let Some(Slot::Greeting(mut greeting)) = self.connections.try_remove(id.index as usize)
+        else {
+            return;
+        };
+        self.timers.disarm(id, &mut greeting.armed);
+        if let Stage::Handshaking(_) = greeting.stage {
+            self.handshakes.leave();
+        }
+        let accepted = greeting.accepted;
+        let words = refusal.last_words();
+        if !words.is_empty() {
+            // Whoever does not even take this does not get it.
+            let _sent = self.kernel.send(&accepted.client, words).is_ok();
+        }
+        // With unread bytes the close would be a reset, which could overtake what was sent.
+        for _ in 0..DISCARDED_READS_MAX {
+            let read = self.kernel.recv(&accepted.client, &mut self.supplies.scratch);
+            if read.is_ok_and(|bytes| bytes == 0) {
+                break;
+            }
+        }
+        let total = now.saturating_duration_since(accepted.accepted_at);
+        if let Refusal::Tls(failure) = refusal {
+            self.account.tls_failed(accepted.listener, failure);
+        }
+        self.account.left(accepted.listener, refusal.close_reason(), total);
+        self.on_place_free(now);
+        self.call_waiting(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_as_long_as_it_says() {
+        let text = std::str::from_utf8(PLAIN_HTTP_ANSWER).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{}", body.len());
+    }
+}

@@ -1,0 +1,462 @@
+//! Reads what the configuration names, and reads it again: what is broken or half-written keeps
+//! what was there before, piece by piece, and is said.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::pki_types::CertificateRevocationListDer;
+use rustls::server::ProducesTickets;
+use rustls::{RootCertStore, ServerConfig};
+
+use super::authorities::{revocation_lists_from_pem, roots_from_pem, system_roots};
+use super::certificate::{Certificate, Description, Part};
+use super::files::{Contents, Held};
+use super::finding::Finding;
+use super::server_settings::{self, ClientTrust};
+use super::store::{TlsStore, UpstreamSlot};
+use super::upstream_settings;
+use crate::config::tls::{
+    CertificateFiles, ClientAuthority, ListenerTls, UpstreamTls, Verification,
+};
+use crate::config::{Config, Listener, Upstream};
+
+/// All that TLS is made from, and what workers have of it.
+#[derive(Debug)]
+pub struct Keeper {
+    store: Arc<TlsStore>,
+    listeners: Vec<ListenerKept>,
+    upstreams: Vec<UpstreamKept>,
+}
+
+/// What came of reading the files again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refreshed {
+    /// The tables of the configuration that have something new, such as `listeners.web.tls`.
+    pub replaced: Vec<String>,
+    /// What could not be used, so that what was there before is used still.
+    pub broken: Vec<Finding>,
+}
+
+/// A certificate that is in use.
+#[derive(Debug, Clone, Copy)]
+pub struct InUse<'k> {
+    /// The key of the configuration that names its files.
+    pub key: &'k str,
+    /// `listener` or `upstream`, whichever shows it.
+    pub side: &'static str,
+    /// The name of that one.
+    pub name: &'k str,
+    /// Its files.
+    pub files: &'k CertificateFiles,
+    /// What it says of itself.
+    pub description: &'k Description,
+}
+
+#[derive(Debug)]
+struct ListenerKept {
+    place: usize,
+    name: String,
+    settings: ListenerTls,
+    certificates: Vec<CertificateKept>,
+    authorities: Option<AuthoritiesKept>,
+    tickets: Arc<dyn ProducesTickets>,
+}
+
+#[derive(Debug)]
+struct UpstreamKept {
+    place: usize,
+    name: String,
+    settings: UpstreamTls,
+    certificate: Option<CertificateKept>,
+    roots: RootsKept,
+}
+
+#[derive(Debug)]
+struct CertificateKept {
+    key: String,
+    files: CertificateFiles,
+    held: Held<Certificate>,
+}
+
+#[derive(Debug)]
+struct AuthoritiesKept {
+    key: String,
+    files: ClientAuthority,
+    roots: Held<Arc<RootCertStore>>,
+    lists: Vec<Held<Vec<CertificateRevocationListDer<'static>>>>,
+}
+
+#[derive(Debug)]
+enum RootsKept {
+    /// Those of the system, as they were at the start.
+    System(Arc<RootCertStore>),
+    File {
+        key: String,
+        path: PathBuf,
+        held: Held<Arc<RootCertStore>>,
+    },
+    None,
+}
+
+impl Keeper {
+    /// Reads everything for the first time.
+    ///
+    /// # Errors
+    /// All that cannot be used, at least one thing.
+    pub fn load(config: &Config) -> Result<Keeper, Vec<Finding>> {
+        let mut findings = Vec::new();
+        let mut store = TlsStore::empty();
+        let (mut listeners, mut upstreams) = (Vec::new(), Vec::new());
+        for (place, listener) in config.listeners.iter().enumerate() {
+            let kept = ListenerKept::load(place, listener, &mut findings);
+            let built = kept.as_ref().and_then(|kept| kept.build(&mut findings));
+            store.listeners.push(built.map(ArcSwap::new));
+            listeners.extend(kept);
+        }
+        let needs_system = |upstream: &Upstream| {
+            let tls = upstream.tls.as_ref();
+            tls.is_some_and(|tls| tls.verification == Verification::System)
+        };
+        let system = match config.upstreams.iter().any(needs_system) {
+            true => system_roots(),
+            false => Ok(Arc::new(RootCertStore::empty())),
+        };
+        for (place, upstream) in config.upstreams.iter().enumerate() {
+            let kept = UpstreamKept::load(place, upstream, &system, &mut findings);
+            let built = kept.as_ref().and_then(|kept| kept.build(&mut findings));
+            let slot = kept.as_ref().zip(built).map(|(kept, config)| UpstreamSlot {
+                settings: kept.settings.clone(),
+                config: ArcSwap::new(config),
+            });
+            store.upstreams.push(slot);
+            upstreams.extend(kept);
+        }
+        match findings.is_empty() {
+            true => Ok(Keeper { store: Arc::new(store), listeners, upstreams }),
+            false => Err(findings),
+        }
+    }
+
+    /// What workers make sessions with.
+    pub fn store(&self) -> Arc<TlsStore> {
+        Arc::clone(&self.store)
+    }
+
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        self.listeners.is_empty() && self.upstreams.is_empty()
+    }
+
+    /// Reads everything again, and lets workers have what is new.
+    pub fn refresh(&mut self) -> Refreshed {
+        let mut refreshed = Refreshed::default();
+        for kept in &mut self.listeners {
+            if kept.refresh(&mut refreshed.broken)
+                && let Some(config) = kept.build(&mut refreshed.broken)
+                && let Some(Some(slot)) = self.store.listeners.get(kept.place)
+            {
+                slot.store(config);
+                refreshed.replaced.push(format!("listeners.{}.tls", kept.name));
+            }
+        }
+        for kept in &mut self.upstreams {
+            if kept.refresh(&mut refreshed.broken)
+                && let Some(config) = kept.build(&mut refreshed.broken)
+                && let Some(Some(slot)) = self.store.upstreams.get(kept.place)
+            {
+                slot.config.store(config);
+                refreshed.replaced.push(format!("upstreams.{}.tls", kept.name));
+            }
+        }
+        refreshed
+    }
+
+    /// All certificates in use, in the order of the configuration.
+    pub fn certificates(&self) -> impl Iterator<Item = InUse<'_>> {
+        let listeners = self
+            .listeners
+            .iter()
+            .flat_map(|kept| kept.certificates.iter().map(|it| it.in_use("listener", &kept.name)));
+        let upstreams = self
+            .upstreams
+            .iter()
+            .flat_map(|kept| kept.certificate.iter().map(|it| it.in_use("upstream", &kept.name)));
+        listeners.chain(upstreams)
+    }
+
+    /// The folders with all files: files are replaced by renaming, so it is these that change.
+    pub fn folders(&self) -> BTreeSet<PathBuf> {
+        let mut paths: Vec<&Path> = Vec::new();
+        for kept in &self.listeners {
+            paths.extend(kept.certificates.iter().flat_map(CertificateKept::paths));
+            if let Some(authorities) = &kept.authorities {
+                paths.push(&authorities.files.ca);
+                paths.extend(authorities.files.revocation_lists.iter().map(PathBuf::as_path));
+            }
+        }
+        for kept in &self.upstreams {
+            paths.extend(kept.certificate.iter().flat_map(CertificateKept::paths));
+            if let RootsKept::File { path, .. } = &kept.roots {
+                paths.push(path);
+            }
+        }
+        let folder = |path: &&Path| match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        paths.iter().map(folder).collect()
+    }
+}
+
+impl ListenerKept {
+    /// `None` where the listener has no TLS, or something was found.
+    fn load(
+        place: usize,
+        listener: &Listener,
+        findings: &mut Vec<Finding>,
+    ) -> Option<ListenerKept> {
+        let settings = listener.tls.clone()?;
+        let table = format!("listeners.{}.tls", listener.name);
+        let files = settings.certificates.iter().enumerate();
+        let certificates: Vec<Option<CertificateKept>> = files
+            .map(|(index, files)| {
+                CertificateKept::load(format!("{table}.certificates[{index}]"), files, findings)
+            })
+            .collect();
+        let authorities = match settings.client_certificates.authority() {
+            None => Some(None),
+            Some(files) => {
+                let key = format!("{table}.client_certificates");
+                AuthoritiesKept::load(key, files, findings).map(Some)
+            }
+        };
+        let tickets = server_settings::ticket_keys()
+            .map_err(|words| findings.push(about_table(&table, words)));
+        Some(ListenerKept {
+            place,
+            name: listener.name.clone(),
+            certificates: certificates.into_iter().collect::<Option<_>>()?,
+            authorities: authorities?,
+            tickets: tickets.ok()?,
+            settings,
+        })
+    }
+
+    fn build(&self, findings: &mut Vec<Finding>) -> Option<Arc<ServerConfig>> {
+        let certificates: Vec<&Certificate> =
+            self.certificates.iter().map(|kept| kept.held.value()).collect();
+        let trust = self.authorities.as_ref().map(AuthoritiesKept::trust);
+        let settings = &self.settings;
+        server_settings::server_config(settings, &certificates, trust.as_ref(), &self.tickets)
+            .map_err(|words| {
+                findings.push(about_table(&format!("listeners.{}.tls", self.name), words));
+            })
+            .ok()
+    }
+
+    /// Whether anything has changed.
+    fn refresh(&mut self, broken: &mut Vec<Finding>) -> bool {
+        let mut has_changed = false;
+        for certificate in &mut self.certificates {
+            has_changed |= certificate.refresh(broken);
+        }
+        let judgement = self.authorities.as_mut().is_some_and(|it| it.refresh(broken));
+        if judgement {
+            match server_settings::ticket_keys() {
+                Ok(tickets) => self.tickets = tickets,
+                Err(words) => {
+                    let table = format!("listeners.{}.tls", self.name);
+                    broken.push(about_table(&table, words));
+                }
+            }
+        }
+        has_changed || judgement
+    }
+}
+
+impl UpstreamKept {
+    /// `None` where the upstream has no TLS, or something was found.
+    fn load(
+        place: usize,
+        upstream: &Upstream,
+        system: &Result<Arc<RootCertStore>, String>,
+        findings: &mut Vec<Finding>,
+    ) -> Option<UpstreamKept> {
+        let settings = upstream.tls.clone()?;
+        let table = format!("upstreams.{}.tls", upstream.name);
+        let certificate = settings.client_certificate.as_ref().map(|files| {
+            CertificateKept::load(format!("{table}.client_certificate"), files, findings)
+        });
+        let roots = match &settings.verification {
+            Verification::Skipped => Ok(RootsKept::None),
+            Verification::System => match system {
+                Ok(roots) => Ok(RootsKept::System(Arc::clone(roots))),
+                Err(words) => Err(about_table(&table, words.clone())),
+            },
+            Verification::Ca(path) => {
+                let key = format!("{table}.ca");
+                let held = Held::new(&[path], make_roots);
+                match held {
+                    Ok(held) => Ok(RootsKept::File { key, path: path.clone(), held }),
+                    Err((_, words)) => Err(Finding { key, file: path.clone(), words }),
+                }
+            }
+        };
+        let roots = roots.map_err(|finding| findings.push(finding)).ok();
+        Some(UpstreamKept {
+            place,
+            name: upstream.name.clone(),
+            certificate: match certificate {
+                Some(certificate) => Some(certificate?),
+                None => None,
+            },
+            roots: roots?,
+            settings,
+        })
+    }
+
+    fn build(&self, findings: &mut Vec<Finding>) -> Option<Arc<rustls::ClientConfig>> {
+        let roots = match &self.roots {
+            RootsKept::System(roots) => Some(roots),
+            RootsKept::File { held, .. } => Some(held.value()),
+            RootsKept::None => None,
+        };
+        let own = self.certificate.as_ref().map(|kept| kept.held.value());
+        upstream_settings::client_config(&self.settings, roots, own)
+            .map_err(|words| {
+                findings.push(about_table(&format!("upstreams.{}.tls", self.name), words));
+            })
+            .ok()
+    }
+
+    /// Whether anything has changed.
+    fn refresh(&mut self, broken: &mut Vec<Finding>) -> bool {
+        let has_changed = self.certificate.as_mut().is_some_and(|it| it.refresh(broken));
+        let RootsKept::File { key, path, held } = &mut self.roots else { return has_changed };
+        let refreshed = held.refresh(&[path], make_roots);
+        has_changed | noted(refreshed, broken, |_| (key.clone(), path.clone()))
+    }
+}
+
+impl CertificateKept {
+    /// `None` only if something was found.
+    fn load(
+        key: String,
+        files: &CertificateFiles,
+        findings: &mut Vec<Finding>,
+    ) -> Option<CertificateKept> {
+        match Held::new(&[&files.chain, &files.key], make_certificate) {
+            Ok(held) => Some(CertificateKept { key, files: files.clone(), held }),
+            Err((index, words)) => {
+                let (key, file) = place_of(&key, files, index);
+                findings.push(Finding { key, file, words });
+                None
+            }
+        }
+    }
+
+    fn refresh(&mut self, broken: &mut Vec<Finding>) -> bool {
+        let CertificateKept { key, files, held } = self;
+        let refreshed = held.refresh(&[&files.chain, &files.key], make_certificate);
+        noted(refreshed, broken, |index| place_of(key, files, index))
+    }
+
+    fn paths(&self) -> [&Path; 2] {
+        [&self.files.chain, &self.files.key]
+    }
+
+    fn in_use<'k>(&'k self, side: &'static str, name: &'k str) -> InUse<'k> {
+        let CertificateKept { key, files, held } = self;
+        InUse { key, side, name, files, description: held.value().description() }
+    }
+}
+
+impl AuthoritiesKept {
+    /// `None` only if something was found.
+    fn load(
+        key: String,
+        files: &ClientAuthority,
+        findings: &mut Vec<Finding>,
+    ) -> Option<AuthoritiesKept> {
+        let mut note = |(key, file): (String, PathBuf), words: String| {
+            findings.push(Finding { key, file, words });
+        };
+        let roots = Held::new(&[&files.ca], make_roots)
+            .map_err(|(_, words)| note((format!("{key}.ca"), files.ca.clone()), words));
+        let lists: Vec<Result<_, ()>> = files
+            .revocation_lists
+            .iter()
+            .enumerate()
+            .map(|(index, path)| {
+                let place = (format!("{key}.revocation_lists[{index}]"), path.clone());
+                Held::new(&[path], make_lists).map_err(|(_, words)| note(place, words))
+            })
+            .collect();
+        Some(AuthoritiesKept {
+            roots: roots.ok()?,
+            lists: lists.into_iter().collect::<Result<_, ()>>().ok()?,
+            files: files.clone(),
+            key,
+        })
+    }
+
+    fn trust(&self) -> ClientTrust {
+        let lists = self.lists.iter().flat_map(|held| held.value().iter().cloned());
+        ClientTrust { roots: Arc::clone(self.roots.value()), revocation_lists: lists.collect() }
+    }
+
+    fn refresh(&mut self, broken: &mut Vec<Finding>) -> bool {
+        let AuthoritiesKept { key, files, roots, lists } = self;
+        let refreshed = roots.refresh(&[&files.ca], make_roots);
+        let mut has_changed = noted(refreshed, broken, |_| (format!("{key}.ca"), files.ca.clone()));
+        for (index, (held, path)) in lists.iter_mut().zip(&files.revocation_lists).enumerate() {
+            let refreshed = held.refresh(&[path], make_lists);
+            let place = |_| (format!("{key}.revocation_lists[{index}]"), path.clone());
+            has_changed |= noted(refreshed, broken, place);
+        }
+        has_changed
+    }
+}
+
+/// Whether something has changed; what is broken is noted, with its key and file.
+fn noted(
+    refreshed: Result<bool, (usize, String)>,
+    broken: &mut Vec<Finding>,
+    place: impl FnOnce(usize) -> (String, PathBuf),
+) -> bool {
+    refreshed.unwrap_or_else(|(index, words)| {
+        let (key, file) = place(index);
+        broken.push(Finding { key, file, words });
+        false
+    })
+}
+
+fn place_of(key: &str, files: &CertificateFiles, index: usize) -> (String, PathBuf) {
+    match index {
+        0 => (format!("{key}.chain"), files.chain.clone()),
+        _ => (format!("{key}.key"), files.key.clone()),
+    }
+}
+
+fn about_table(table: &str, words: String) -> Finding {
+    Finding { key: table.to_owned(), file: PathBuf::new(), words }
+}
+
+fn make_certificate(contents: &[Contents]) -> Result<Certificate, (usize, String)> {
+    Certificate::from_pem(&contents[0], &contents[1]).map_err(|(part, words)| match part {
+        Part::Chain => (0, words),
+        Part::Key => (1, words),
+    })
+}
+
+fn make_roots(contents: &[Contents]) -> Result<Arc<RootCertStore>, (usize, String)> {
+    roots_from_pem(&contents[0]).map_err(|words| (0, words))
+}
+
+fn make_lists(
+    contents: &[Contents],
+) -> Result<Vec<CertificateRevocationListDer<'static>>, (usize, String)> {
+    revocation_lists_from_pem(&contents[0]).map_err(|words| (0, words))
+}

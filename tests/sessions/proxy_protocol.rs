@@ -1,0 +1,109 @@
+//! PROXY headers, in and out.
+
+use std::io::{Read, Write};
+
+use crate::Site;
+use crate::client::{ask, connect};
+use crate::support::http::HttpOrigin;
+use crate::support::proxy::{Launch, Proxy};
+
+const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n";
+const TRUSTED: &str = "proxy_protocol = { accept = \"required\", trust = [\"127.0.0.1\"] }";
+
+fn web(origin: &HttpOrigin, more: &str) -> Proxy {
+    Launch::configured(&format!(
+        "[access_log]\npath = \"stdout\"\n\
+         [listeners.web]\nbind = \"127.0.0.1:0\"\nprotocol = \"http\"\nupstream = \"app\"\n{more}\n\
+         [listeners.web.timeouts]\nproxy_header = \"500ms\"\n\
+         [upstreams.app]\nservers = [\"{}\"]\n",
+        origin.address()
+    ))
+    .start()
+}
+
+fn forwarded_for(origin: &HttpOrigin) -> Option<String> {
+    origin.requests().last()?.field("x-forwarded-for").map(str::to_owned)
+}
+
+#[test]
+fn the_address_comes_with_the_header_in_any_pieces() {
+    let origin = HttpOrigin::echo();
+    let proxy = web(&origin, TRUSTED);
+    let header = b"PROXY TCP4 192.0.2.7 198.51.100.1 5000 443\r\n";
+    for piece in [1, 5, 44, 200] {
+        let mut stream = proxy.connect();
+        let bytes = [&header[..], GET].concat();
+        for piece in bytes.chunks(piece) {
+            stream.write_all(piece).unwrap();
+        }
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert!(answer.ends_with(b"GET /x "), "{piece}");
+        assert_eq!(forwarded_for(&origin).as_deref(), Some("192.0.2.7"));
+    }
+    let line = proxy.stdout_lines().concat();
+    assert!(line.contains("192.0.2.7:5000"), "{line}");
+}
+
+#[test]
+fn nothing_is_guessed() {
+    let origin = HttpOrigin::echo();
+    let check = |more: &str, bytes: &[u8]| {
+        let proxy = web(&origin, more);
+        let mut stream = proxy.connect();
+        // The proxy may be gone before it has all.
+        let _written = stream.write_all(bytes).is_ok();
+        let mut answer = Vec::new();
+        let _ending = stream.read_to_end(&mut answer).is_err();
+        assert!(answer.is_empty(), "{answer:?}");
+        proxy.await_closed("proxy_header", 1.0);
+    };
+    check(TRUSTED, GET);
+    check(TRUSTED, b"");
+    check(TRUSTED, b"PROXY TCP4 192.0.2.7 ");
+    check(TRUSTED, &[b'P'; 5000]);
+    let untrusted = TRUSTED.replace("127.0.0.1", "192.0.2.0/24");
+    check(&untrusted, b"PROXY TCP4 192.0.2.7 198.51.100.1 5000 443\r\n");
+    assert!(origin.requests().is_empty());
+}
+
+#[test]
+fn an_address_passes_through_a_chain_of_two() {
+    let site = Site::new();
+    let tls = site.tls("ecdsa", "");
+    for version in ["v1", "v2"] {
+        for is_tls in [false, true] {
+            let origin = HttpOrigin::echo();
+            let inner = web(&origin, TRUSTED);
+            let more = if is_tls { format!("tls = {tls}\n") } else { String::new() };
+            for protocol in ["tcp", "http"] {
+                let outer = Launch::configured(&format!(
+                    "[listeners.a]\nbind = \"127.0.0.1:0\"\nprotocol = \"{protocol}\"\n\
+                     upstream = \"b\"\n{TRUSTED}\n{more}\
+                     [upstreams.b]\nservers = [\"{}\"]\nproxy_protocol = \"{version}\"\n",
+                    inner.address()
+                ))
+                .start();
+                let header = b"PROXY TCP4 203.0.113.9 198.51.100.1 5000 443\r\n";
+                let answer = if is_tls {
+                    let mut stream = connect(&site, &outer.address());
+                    stream.sock.write_all(header).unwrap();
+                    ask(&mut stream, GET).unwrap()
+                } else {
+                    let mut stream = outer.connect();
+                    stream.write_all(&[&header[..], GET].concat()).unwrap();
+                    let mut answer = Vec::new();
+                    stream.read_to_end(&mut answer).unwrap();
+                    answer
+                };
+                assert!(answer.ends_with(b"GET /x "), "{version} {protocol} {is_tls}");
+                let expected = match protocol {
+                    "http" => "203.0.113.9, 203.0.113.9",
+                    _ => "203.0.113.9",
+                };
+                let forwarded = forwarded_for(&origin).unwrap();
+                assert!(forwarded.ends_with("203.0.113.9"), "{forwarded} {expected}");
+            }
+        }
+    }
+}
