@@ -216,7 +216,7 @@ impl<K: Kernel> Worker<K> {
         match (&config.listeners[listener.index()].protocol, watched) {
             (Protocol::Tcp(_) | Protocol::Sni(_), true) => self.begin_connect(id, now),
             (Protocol::Tcp(_) | Protocol::Sni(_), false) => {
-                self.finish(id, CloseReason::ConnectFailed, now)
+                self.finish(id, CloseReason::ConnectFailed, now);
             }
             (Protocol::Http(_), true) => self.settle_http(id, now),
             (Protocol::Http(_), false) => {
