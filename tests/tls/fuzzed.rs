@@ -19,7 +19,8 @@ const HEADERS: [&[u8]; 5] = [
     b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
 ];
 
-/// What rustls itself would send.
+/// What rustls itself would send. Its order and its keys differ each time; a failure prints what
+/// it was.
 fn hellos() -> Vec<Vec<u8>> {
     let versions = [&[&TLS13][..], &[&TLS12], &[&TLS13, &TLS12]];
     let hello = |versions| {
