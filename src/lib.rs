@@ -65,6 +65,8 @@
 //! | [`io::http`] | connections of HTTP: from one request to the next, a file for each thing that is done |
 //! | [`io::upstream_pool`] | connections to servers that serve one request after the other |
 //! | [`exchange`] | one request and its response, without I/O: how far both are, deadlines, when to try again, what is left of a body |
+//! | [`proxy_protocol`] | who the client is, told by the proxy before this one and to the server |
+//! | [`tls`] | what sessions are made with: certificates, trust, what a client asks for; `tls/keeper.rs` reads files, `tls/store.rs` has what workers use |
 //! | [`relay`] | two lanes, and what holds between them: half-close, resets |
 //! | [`relay::lane`] | one direction: what to do next, and what a "would block" means |
 //! | [`relay::choice`] | splice or copy, for the next bytes of a lane |
@@ -84,7 +86,7 @@
 //! | [`account`] | the one way out of a connection and of an exchange: counters, durations, access log line |
 //! | [`metrics`], [`access_log`] | every metric, said once; the line and where it goes |
 //! | [`snapshot`] | what the two planes share: a stage to read, reports to write |
-//! | [`control`] | signals, drain, admin endpoint, systemd, watchdog |
+//! | [`control`] | signals, drain, admin endpoint, certificates that change, systemd, watchdog |
 //! | [`logging`] | the process log |
 //! | [`error`], [`id`], [`address`] | words that all of them use |
 //!
@@ -99,8 +101,8 @@
 //! | rank | files | |
 //! |---|---|---|
 //! | 0 | `error`, `id`, `address` | words |
-//! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
-//! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `snapshot` | phases of a connection, and what touches the system |
+//! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
+//! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `snapshot`, the rest of `tls` | phases of a connection, and what touches the system |
 //! | 3 | `account`, `listen`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
 //! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
 //! | 5 | `cli`, `run`, `explain` | the program |
@@ -126,7 +128,9 @@
 //!    of the admin endpoint. At a bound the proxy copies instead of splicing,
 //!    then lets clients wait in the backlog.
 //! 7. No panic can be caused from the network, and no `unsafe` stands outside of [`sys`].
-//! 8. The configuration in force is valid, and does not change: it is read once.
+//! 8. The configuration in force is valid, and does not change: it is read once. The certificates
+//!    that it names may change: each pair is replaced by one that is right, or stays.
+//! 9. No key is in a log, an error, `/status` or a core dump; what a file of keys held is overwritten.
 //!
 //! The simulation in `tests/simulation` checks the first five, and the bound of pipe memory, over
 //! a kernel that fails by a seed: after every turn of a worker, and at the end.

@@ -97,12 +97,8 @@ fn an_address_passes_through_a_chain_of_two() {
                     answer
                 };
                 assert!(answer.ends_with(b"GET /x "), "{version} {protocol} {is_tls}");
-                let expected = match protocol {
-                    "http" => "203.0.113.9, 203.0.113.9",
-                    _ => "203.0.113.9",
-                };
                 let forwarded = forwarded_for(&origin).unwrap();
-                assert!(forwarded.ends_with("203.0.113.9"), "{forwarded} {expected}");
+                assert!(forwarded.ends_with("203.0.113.9"), "{forwarded}");
             }
         }
     }

@@ -88,7 +88,11 @@ fn a_client_that_does_not_believe_says_so() {
     let origin = HttpOrigin::echo();
     let proxy = start(&site, "", "", &origin);
     let stranger = config(&Site::new(), rustls::ALL_VERSIONS);
-    ask(&mut connect_with(stranger, &proxy.address(), "a.example"), GET).unwrap_err();
+    let mut stream = connect_with(stranger, &proxy.address(), "a.example");
+    ask(&mut stream, GET).unwrap_err();
+    while stream.conn.wants_write() {
+        stream.conn.write_tls(&mut stream.sock).unwrap();
+    }
     await_failure(&proxy, "alert", 1.0);
 }
 

@@ -8,13 +8,29 @@ use nix::sys::signal::Signal;
 use crate::Case;
 use crate::support::certificates::{Authority, Wanted, write_named_certificates};
 use crate::support::eventually;
-use crate::support::proxy::Launch;
+use crate::support::proxy::{Launch, Proxy};
 
 const ONE: &str = "certificates = [{ chain = \"a.pem\", key = \"a.key\" }]";
 
 fn run(case: &Case, command: &str) -> (Option<i32>, String) {
     let path = case.folder().join("spliceway.toml");
     Launch::with_arguments(&[command, "--config", path.to_str().unwrap()]).run_to_end()
+}
+
+/// The proxy, once it is ready.
+fn start(case: &Case) -> Proxy {
+    let path = case.folder().join("spliceway.toml");
+    let launch = Launch::with_arguments(&["run", "--config", path.to_str().unwrap()]);
+    let proxy = launch.environment("SPLICEWAY__ADMIN__BIND", "127.0.0.1:0").start();
+    says(&proxy, "ready");
+    proxy
+}
+
+/// Waits until the process log has these words.
+fn says(proxy: &Proxy, words: &str) {
+    eventually(words, || {
+        proxy.stderr_lines().iter().any(|line| line.contains(words)).then_some(())
+    });
 }
 
 #[test]
@@ -102,21 +118,12 @@ fn the_examples_are_right_once_their_files_are_there() {
 }
 
 #[test]
-fn files_that_change_are_read_within_a_second() {
+fn files_that_change_are_read_again() {
     let (case, root) = (Case::new(), Authority::root("Root"));
     let issue = || root.issue(&Wanted::names(&["a.example"]));
     issue().write(case.folder(), "a", &root.pem());
     case.config(ONE, "");
-    let path = case.folder().join("spliceway.toml");
-    let arguments = ["run", "--config", path.to_str().unwrap()];
-    let mut proxy = Launch::with_arguments(&arguments)
-        .environment("SPLICEWAY__ADMIN__BIND", "127.0.0.1:0")
-        .start();
-    let says = |proxy: &crate::support::proxy::Proxy, words: &str| {
-        eventually(words, || {
-            proxy.stderr_lines().iter().any(|line| line.contains(words)).then_some(())
-        });
-    };
+    let mut proxy = start(&case);
     // By renaming, as tools do that care; the key first, so that they do not fit for a while.
     let next = issue();
     next.write(case.folder(), "next", &root.pem());
@@ -129,6 +136,30 @@ fn files_that_change_are_read_within_a_second() {
     let ends = proxy.get("/metrics").unwrap().text();
     assert!(ends.contains("spliceway_certificate_not_after_timestamp_seconds{side=\"listener\""));
     assert!(ends.contains("spliceway_certificate_reloads_total{result=\"success\"} 1"), "{ends}");
+    proxy.signal(Signal::SIGTERM);
+    assert!(proxy.wait().success());
+}
+
+/// As Kubernetes mounts secrets: names that lead to a folder that a link leads to, and the link is
+/// what is replaced.
+#[test]
+fn a_link_that_leads_elsewhere_is_a_change() {
+    use std::os::unix::fs::symlink;
+    let (case, root) = (Case::new(), Authority::root("Root"));
+    for version in ["v1", "v2"] {
+        let folder = case.folder().join(version);
+        std::fs::create_dir(&folder).unwrap();
+        root.issue(&Wanted::names(&["a.example"])).write(&folder, "a", &root.pem());
+    }
+    symlink("v1", case.folder().join("data")).unwrap();
+    for file in ["a.pem", "a.key"] {
+        symlink(format!("data/{file}"), case.folder().join(file)).unwrap();
+    }
+    case.config(ONE, "");
+    let mut proxy = start(&case);
+    symlink("v2", case.folder().join("next")).unwrap();
+    std::fs::rename(case.folder().join("next"), case.folder().join("data")).unwrap();
+    says(&proxy, "listeners.web.tls: certificates were replaced");
     proxy.signal(Signal::SIGTERM);
     assert!(proxy.wait().success());
 }
