@@ -56,6 +56,7 @@
 //! | [`io::event_loop`] | waits for events, tells the worker, gives it a turn |
 //! | [`io::worker`] | all connections of a worker: run queue, deadlines, settling |
 //! | [`io::accept`], `io/connect.rs` | in, with pauses at the limits; out, with retries |
+//! | [`io::handover`] | new connections go to the worker that has the fewest |
 //! | [`io::greeting`], [`io::handshake_gate`] | between accept and the connection, where a listener asks for it: PROXY header, ClientHello, TLS handshake |
 //! | [`io::introduction`] | what was learnt of a client there, and the PROXY header that a server gets |
 //! | [`route`] | which route a request takes |
@@ -65,15 +66,13 @@
 //! | [`io::http`] | connections of HTTP: from one request to the next, a file for each thing that is done |
 //! | [`io::upstream_pool`] | connections to servers that serve one request after the other |
 //! | [`exchange`] | one request and its response, without I/O: how far both are, deadlines, when to try again, what is left of a body |
-//! | [`proxy_protocol`] | who the client is, told by the proxy before this one and to the server |
-//! | [`tls`] | what sessions are made with: certificates, trust, what a client asks for; `tls/keeper.rs` reads files, `tls/store.rs` has what workers use |
 //! | [`relay`] | two lanes, and what holds between them: half-close, resets |
 //! | [`relay::lane`] | one direction: what to do next, and what a "would block" means |
 //! | [`relay::choice`] | splice or copy, for the next bytes of a lane |
 //! | [`relay::policy`] | which part of a body of HTTP is left to a lane, and which is read |
 //! | [`relay::silence`], [`relay::survivor`] | whether a silent peer is still there; when one may be reset |
-//! | [`tls`] | sessions without I/O, and what they are made with; `tls/mod.rs` is a map of its own |
-//! | [`proxy_protocol`] | PROXY headers, read and written |
+//! | [`tls`] | sessions without I/O, and what they are made with: certificates, trust, what a client asks for; `tls/mod.rs` is a map of its own |
+//! | [`proxy_protocol`] | who the client is, told by the proxy before this one and to the server |
 //! | [`http::request`], [`http::response`] | HTTP heads, parsed and checked; `http/framing.rs` and [`http::chunk`] say where bodies end |
 //! | [`http::client`] | who the client is, where trusted proxies are in front |
 //! | [`http::rewrite`], [`http::answer`] | heads as they go on, with [`http::edits`] and [`http::forwarded`]; answers of our own |
