@@ -125,8 +125,6 @@ fn clients_are_who_their_certificate_says_and_nobody_else() {
                 let labels = [("reason", "peer_certificate")];
                 let name = "spliceway_tls_handshake_failures_total";
                 proxy.await_metric(name, &labels, |failures| failures >= 4.0);
-                let lines = proxy.stdout_lines().concat();
-                assert!(lines.contains("alice"), "{lines}");
             }
         }
     }

@@ -196,7 +196,8 @@ fn key_updates_of_a_client_that_does_not_read_take_no_memory() {
     let origin = Origin::start(origin::sink);
     let proxy = start(&site, "tcp", "10s", origin.address());
     let mut stream = connect(&site, &proxy.address());
-    let mut update = |stream: &mut TlsStream| {
+    stream.conn.complete_io(&mut stream.sock).unwrap();
+    let update = |stream: &mut TlsStream| {
         stream.conn.refresh_traffic_keys().unwrap();
         stream.write_all(b"x").unwrap();
     };
