@@ -271,7 +271,12 @@ fn open<K: Kernel>(
                 let is_over = session.progress() == Progress::PeerClosed;
                 return moved(bytes, is_short && !is_over && !session.has_more());
             }
-            Err(_) => return Filled::Failed(FaultKind::Tls),
+            Err(_) => {
+                // The alert that tells why. Behind half a record of ours nobody understands it,
+                // which does no harm: the stream is cut.
+                let _is_told = flush(kernel, socket, session).is_ok();
+                return Filled::Failed(FaultKind::Tls);
+            }
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::{End, Phase};
 use crate::exchange::progress::{AfterLoss, Progress, RequestProgress, status_of_connect};
-use crate::http::context::{Context, Scheme};
+use crate::http::client::Client;
+use crate::http::context::Context;
 use crate::http::edits::HeaderEdits;
 use crate::http::rewrite::{self, RequestRewrite};
 use crate::id::{ServerId, Token, UpstreamId};
@@ -284,14 +285,12 @@ impl<K: Kernel> Turn<'_, K> {
     pub(super) fn context<'s>(&'s self, exchange: &'s Exchange) -> Context<'s> {
         let server = Self::server(exchange);
         let name = |(upstream, server)| self.desk.server_name(upstream, server);
+        let (peer, scheme) = (self.connection.client_address, self.connection.scheme());
         Context {
-            peer: self.connection.client_address,
-            client: exchange.client_or(self.connection.client_address),
+            peer,
+            client: exchange.client.unwrap_or_else(|| Client::of_peer(peer, scheme)),
             local: exchange.local,
-            scheme: match self.connection.client_tls {
-                Some(_) => Scheme::Https,
-                None => Scheme::Http,
-            },
+            scheme,
             tls: self.connection.tls_context(),
             request_id: &exchange.request_id,
             listener: &self.config.listeners[self.connection.listener.index()].name,
