@@ -5,7 +5,6 @@ use std::time::Instant;
 use crate::error::CloseReason;
 use crate::id::ConnectionId;
 use crate::io::connection::Slot;
-use crate::io::greeting::Stage;
 use crate::io::kernel::Kernel;
 use crate::io::worker::Worker;
 use crate::tls::failure::TlsFailure;
@@ -65,9 +64,7 @@ impl<K: Kernel> Worker<K> {
             return;
         };
         self.timers.disarm(id, &mut greeting.armed);
-        if let Stage::Handshaking(_) = greeting.stage {
-            self.handshakes.leave();
-        }
+        self.leave_handshakes(&greeting.stage);
         let accepted = greeting.accepted;
         let words = refusal.last_words();
         if !words.is_empty() {
