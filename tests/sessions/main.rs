@@ -8,6 +8,7 @@
 mod support;
 
 mod client;
+mod log;
 mod passthrough;
 mod peers;
 mod proxy_protocol;
