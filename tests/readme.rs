@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use spliceway::access_log::{
-    ConnectionRecord, LINES_QUEUED_MAX, QUEUED_BYTES_MAX, RequestRecord, TEXT_BYTES_MAX, Timings,
-    Traffic,
+    ClientTls, ConnectionRecord, LINES_QUEUED_MAX, QUEUED_BYTES_MAX, RequestRecord, TEXT_BYTES_MAX,
+    Timings, Traffic,
 };
 use spliceway::balance::attempts;
 use spliceway::config::Effective;
@@ -646,12 +646,14 @@ fn log_line(reason: CloseReason, format: LogFormat) -> String {
         time: "2026-11-21T03:48:50.123Z".parse().unwrap(),
         listener: "web",
         client: &"127.0.0.1:5000",
-        upstream: "app",
+        upstream: Some("app"),
         server: Some(&"10.0.0.1:9001"),
         traffic: NO_TRAFFIC,
         connect: None,
         total: Duration::from_secs(1),
         retries: 0,
+        tls: ClientTls::default(),
+        tls_failure: None,
         reason,
     };
     let mut line = Vec::new();
@@ -695,6 +697,7 @@ fn request_line() -> String {
         retries: 0,
         traffic: NO_TRAFFIC,
         timings: Timings { queue: None, connect: None, head: None, total: Duration::ZERO },
+        tls: ClientTls::default(),
         rejection: None,
         reason: CloseReason::Completed,
     };

@@ -11,7 +11,8 @@
 //! close_notify, and bytes are delivered once the kernel has their records.
 //!
 //! A stream that ends without close_notify was cut, by whomever: it is a fault and not an end (RFC
-//! 8446, section 6.1).
+//! 8446, section 6.1), unless the relay knows that nothing can be missing. One that ends within a
+//! record is broken.
 
 use std::io::{self, IoSlice};
 use std::time::Instant;
@@ -261,7 +262,10 @@ fn open<K: Kernel>(
                 (end, false)
             }
             false => match receive(kernel, socket, session, incoming, max) {
-                Ok(Received { bytes: 0, .. }) => return Filled::Failed(FaultKind::Truncated),
+                Ok(Received { bytes: 0, end: 0, .. }) => {
+                    return Filled::Failed(FaultKind::Truncated);
+                }
+                Ok(Received { bytes: 0, .. }) => return Filled::Failed(FaultKind::Tls),
                 Ok(Received { end, is_short, .. }) => (end, is_short),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Filled::WouldBlock;

@@ -42,6 +42,7 @@ use rustls::unbuffered::{
 };
 use rustls::{ClientConfig, CommonState, HandshakeKind, ProtocolVersion, ServerConfig};
 
+use crate::error::FaultKind;
 use crate::tls::failure::TlsFailure;
 use crate::tls::record_size::RecordSize;
 
@@ -256,6 +257,19 @@ impl Session {
             alpn: common.alpn_protocol(),
             is_resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
             peer_certificate: certificates.and_then(<[_]>::first),
+        }
+    }
+
+    /// Why the handshake has come to nothing with the connection that failed by `fault`; `None`
+    /// where it has not begun, or is over.
+    pub fn handshake_failure(&self, fault: FaultKind) -> Option<TlsFailure> {
+        let has_begun = self.outgoing.is_empty();
+        match (self.progress, fault) {
+            (Progress::Failed(failure), _) => Some(failure),
+            (Progress::Handshaking, FaultKind::TimedOut) if has_begun => Some(TlsFailure::TimedOut),
+            (Progress::Handshaking, FaultKind::Tls) => Some(TlsFailure::Closed),
+            (Progress::Handshaking, _) if has_begun => Some(TlsFailure::Closed),
+            (Progress::Handshaking | Progress::Established | Progress::PeerClosed, _) => None,
         }
     }
 

@@ -11,6 +11,7 @@ mod announced;
 mod client;
 mod identity;
 mod live;
+mod log;
 mod openssl;
 mod passthrough;
 mod peers;

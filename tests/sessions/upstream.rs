@@ -75,6 +75,9 @@ fn a_server_that_cannot_prove_who_it_is_gets_nothing() {
     assert_eq!(answer.status(), 502);
     let labels = [("reason", "tls")];
     front.await_metric("spliceway_upstream_errors_total", &labels, |n| n == 1.0);
+    let labels = [("reason", "peer_certificate")];
+    let failures = "spliceway_upstream_tls_handshake_failures_total";
+    front.await_metric(failures, &labels, |n| n == 1.0);
     let labels = [("reason", "alert")];
     back.await_metric("spliceway_tls_handshake_failures_total", &labels, |n| n == 1.0);
     assert!(origin.requests().is_empty());

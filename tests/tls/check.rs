@@ -61,6 +61,37 @@ fn check_finds_what_clients_would() {
 }
 
 #[test]
+fn explain_says_which_way_bytes_take_where_sessions_end() {
+    let (case, root) = (Case::new(), Authority::root("Root"));
+    root.issue(&Wanted::names(&["a.example"])).write(case.folder(), "a", &root.pem());
+    let tls = "tls = { certificates = [{ chain = \"a.pem\", key = \"a.key\" }] }";
+    case.config_of(&format!(
+        "[listeners.edge]\nbind = \"127.0.0.1:0\"\n{tls}\n\
+         [[listeners.edge.sni]]\nnames = [\"a.example\"]\nterminate = true\nupstream = \"app\"\n\
+         [[listeners.edge.sni]]\ndefault = true\nupstream = \"app\"\n\
+         [listeners.web]\nbind = \"127.0.0.1:0\"\nprotocol = \"http\"\nupstream = \"safe\"\n{tls}\n\
+         [listeners.out]\nbind = \"127.0.0.1:0\"\nupstream = \"safe\"\n\
+         [upstreams.app]\nservers = [\"127.0.0.1:9001\"]\n\
+         [upstreams.safe]\nservers = [\"127.0.0.1:9002\"]\n\
+         [upstreams.safe.tls]\ndanger_skip_verification = true\n"
+    ));
+    let (code, printed) = run(&case, "explain");
+    assert_eq!(code, Some(0), "{printed}");
+    let lines: Vec<&str> = printed.lines().map(str::trim).collect();
+    let check = |route: &str, expected: &str| {
+        let at = lines.iter().position(|line| *line == route).unwrap();
+        assert_eq!(lines[at + 1], expected, "{printed}");
+    };
+    check(
+        "a.example -> app, its TLS ends here",
+        "copy: copied (tls): sessions of clients end here",
+    );
+    check("* -> app, passed through", "splice: all bytes are spliced, the ClientHello included");
+    check("every request -> safe", "copy: copied (tls): sessions of clients and servers end here");
+    check("out: 127.0.0.1:0 -> safe", "copy: copied (tls): sessions of servers end here");
+}
+
+#[test]
 fn check_finds_keys_that_do_not_fit_and_names_that_nothing_is_for() {
     let (case, root) = (Case::new(), Authority::root("Root"));
     let own = root.issue(&Wanted::names(&["a.example", "*.b.example"]));

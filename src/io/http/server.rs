@@ -172,7 +172,11 @@ impl<K: Kernel> Turn<'_, K> {
         if !is_reused {
             connection.is_connected = true;
             let took = exchange.progress.attempts().and_then(Attempts::took).unwrap_or_default();
-            self.account.connected(connection.upstream, connection.server, took);
+            let (upstream, server) = (connection.upstream, connection.server);
+            self.account.connected(upstream, server, took);
+            if let Some(session) = &connection.session {
+                self.account.server_tls_established(upstream, server, &session.agreement());
+            }
         }
     }
 
@@ -215,6 +219,11 @@ impl<K: Kernel> Turn<'_, K> {
         self.has_acted = true;
         if let Some((upstream, server)) = Self::server(exchange) {
             self.account.server_failed(upstream, server, kind);
+            let connection = self.connection.upstream.and_then(|id| self.upstreams.connection(id));
+            let session = connection.and_then(|connection| connection.session.as_deref());
+            if let Some(failure) = session.and_then(|session| session.handshake_failure(kind)) {
+                self.account.server_tls_failed(upstream, server, failure);
+            }
         }
         self.drop_server(exchange);
         let next = exchange.progress.connect_failed(self.now);
