@@ -104,8 +104,14 @@ fn whoever_is_refused_has_a_line_with_the_reason() {
 fn names_are_told_of_sessions_that_end_elsewhere_or_nowhere() {
     let site = Site::new();
     let origin = Origin::start(origin::sink);
-    let more = "[[listeners.web.sni]]\nnames = [\"a.example\"]\nupstream = \"app\"\n";
-    let proxy = listen("tcp", more, origin.address());
+    let proxy = Launch::configured(&format!(
+        "[access_log]\npath = \"stdout\"\n\
+         [listeners.web]\nbind = \"127.0.0.1:0\"\n\
+         [[listeners.web.sni]]\nnames = [\"a.example\"]\nupstream = \"app\"\n\
+         [upstreams.app]\nservers = [\"{}\"]\n",
+        origin.address()
+    ))
+    .start();
     let config = config(&site, rustls::ALL_VERSIONS);
     let hello = |name: &str| {
         let mut stream = connect_with(config.clone(), &proxy.address(), name);
