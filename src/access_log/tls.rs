@@ -54,13 +54,8 @@ impl ClientTls<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::text::written;
     use super::*;
-
-    fn written(write: impl Fn(&mut Vec<u8>) -> io::Result<()>) -> String {
-        let mut line = Vec::new();
-        write(&mut line).unwrap();
-        String::from_utf8(line).unwrap()
-    }
 
     #[test]
     fn a_session_is_told_whole() {

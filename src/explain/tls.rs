@@ -1,7 +1,5 @@
 //! What `check` and `explain` say of TLS.
 
-use std::fmt::Write as _;
-
 use serde_json::{Value, json};
 
 use super::way::{Clients, Way};
@@ -29,10 +27,8 @@ pub fn as_errors(findings: &[Finding], loaded: &Loaded) -> Vec<ConfigError> {
 
 /// One warning a line, as [`super::errors`] shows errors.
 pub fn warnings(findings: &[Finding], loaded: &Loaded) -> String {
-    as_errors(findings, loaded).iter().fold(String::new(), |mut text, warning| {
-        writeln!(text, "warning: {warning}").expect("writing to a String never fails");
-        text
-    })
+    let lines = as_errors(findings, loaded).into_iter().map(|it| format!("warning: {it}\n"));
+    lines.collect()
 }
 
 /// Where a key was written; for a table, where the first value in it was.
