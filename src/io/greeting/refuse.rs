@@ -9,6 +9,7 @@ use crate::io::connection::Slot;
 use crate::io::introduction;
 use crate::io::kernel::Kernel;
 use crate::io::worker::Worker;
+use crate::proxy_protocol::header::HeaderProblem;
 use crate::tls::failure::TlsFailure;
 
 /// For a client that speaks HTTP where TLS is spoken.
@@ -29,7 +30,7 @@ const DISCARDED_READS_MAX: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// No PROXY header that could be believed.
-    ProxyHeader,
+    ProxyHeader(HeaderProblem),
     /// The handshake.
     Tls(TlsFailure),
     /// No route is for what it asks for.
@@ -41,7 +42,14 @@ pub(super) enum Refusal {
 impl Refusal {
     fn close_reason(self) -> CloseReason {
         match self {
-            Refusal::ProxyHeader => CloseReason::ProxyHeader,
+            Refusal::ProxyHeader(problem) => match problem {
+                HeaderProblem::Missing => CloseReason::ProxyHeaderMissing,
+                HeaderProblem::TooLong => CloseReason::ProxyHeaderTooLong,
+                HeaderProblem::Malformed => CloseReason::ProxyHeaderMalformed,
+                HeaderProblem::Cut => CloseReason::ProxyHeaderCut,
+                HeaderProblem::TimedOut => CloseReason::ProxyHeaderTimeout,
+                HeaderProblem::Untrusted => CloseReason::ProxyUntrusted,
+            },
             Refusal::Tls(_) => CloseReason::TlsHandshake,
             Refusal::UnknownName => CloseReason::UnknownName,
             Refusal::Drain => CloseReason::DrainTimeout,
@@ -51,7 +59,7 @@ impl Refusal {
     fn failure(self) -> Option<TlsFailure> {
         match self {
             Refusal::Tls(failure) => Some(failure),
-            Refusal::ProxyHeader | Refusal::UnknownName | Refusal::Drain => None,
+            Refusal::ProxyHeader(_) | Refusal::UnknownName | Refusal::Drain => None,
         }
     }
 
@@ -60,7 +68,7 @@ impl Refusal {
         match self {
             Refusal::Tls(TlsFailure::PlainHttp) => PLAIN_HTTP_ANSWER,
             Refusal::UnknownName => UNKNOWN_NAME_ALERT,
-            Refusal::ProxyHeader | Refusal::Tls(_) | Refusal::Drain => &[],
+            Refusal::ProxyHeader(_) | Refusal::Tls(_) | Refusal::Drain => &[],
         }
     }
 }
