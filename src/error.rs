@@ -97,19 +97,25 @@ impl Direction {
 pub enum Path {
     /// Through a kernel pipe, by `splice(2)`.
     Splice,
-    /// Through a buffer of the process, by `recv(2)` and `send(2)`.
+    /// Through a buffer of the process, by `recv(2)` or `pread(2)` and `send(2)`.
     Copy,
+    /// From the page cache, by `sendfile(2)`.
+    Sendfile,
 }
 
+/// Bytes by the way that they took: one number for each path, by [`Path::index`].
+pub type BytesByPath = [u64; Path::ALL.len()];
+
 impl Path {
-    /// Both paths, in the order in which arrays indexed by path hold them.
-    pub const ALL: [Path; 2] = [Path::Splice, Path::Copy];
+    /// All paths, in the order in which arrays indexed by path hold them.
+    pub const ALL: [Path; 3] = [Path::Splice, Path::Copy, Path::Sendfile];
 
     /// Where arrays indexed by path keep this one.
     pub fn index(self) -> usize {
         match self {
             Path::Splice => 0,
             Path::Copy => 1,
+            Path::Sendfile => 2,
         }
     }
 
@@ -118,6 +124,7 @@ impl Path {
         match self {
             Path::Splice => "splice",
             Path::Copy => "copy",
+            Path::Sendfile => "sendfile",
         }
     }
 }
@@ -246,11 +253,13 @@ pub enum CloseReason {
     ProxyUntrusted,
     /// Nothing is there for the name that the client asks for.
     UnknownName,
+    /// A file became shorter while it was sent, or could not be read any more.
+    FileFailed,
 }
 
 impl CloseReason {
     /// Every reason, in the order in which arrays indexed by reason hold them.
-    pub const ALL: [CloseReason; 25] = [
+    pub const ALL: [CloseReason; 26] = [
         CloseReason::Completed,
         CloseReason::ClientReset,
         CloseReason::UpstreamReset,
@@ -276,6 +285,7 @@ impl CloseReason {
         CloseReason::ProxyHeaderTimeout,
         CloseReason::ProxyUntrusted,
         CloseReason::UnknownName,
+        CloseReason::FileFailed,
     ];
 
     /// Where arrays indexed by reason keep this one: the order of the declaration, which
@@ -312,6 +322,7 @@ impl CloseReason {
             CloseReason::ProxyHeaderTimeout => "proxy_header_timeout",
             CloseReason::ProxyUntrusted => "proxy_untrusted",
             CloseReason::UnknownName => "unknown_name",
+            CloseReason::FileFailed => "file_failed",
         }
     }
 

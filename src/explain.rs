@@ -168,6 +168,7 @@ fn destination(route: &Route, config: &Config) -> String {
         Action::Forward(forward) => config.upstreams[forward.upstream.index()].name.clone(),
         Action::Redirect(redirect) => format!("a redirect, status {}", redirect.status),
         Action::Respond(respond) => format!("an answer, status {}", respond.status),
+        Action::Files(files) => format!("files below {}", files.root.display()),
     }
 }
 

@@ -5,6 +5,7 @@
 mod document;
 mod layer;
 mod places;
+pub mod site;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -10,6 +10,7 @@ use spliceway::capacity::{self, Machine, Plan};
 use spliceway::cli::{Action, Cli};
 use spliceway::config::ConfigError;
 use spliceway::demo::{self, Demo};
+use spliceway::files::error_pages::ErrorPages;
 use spliceway::load::{self, Base, Loaded, Sources};
 use spliceway::run::RunError;
 use spliceway::tls::authorities::system_roots;
@@ -64,7 +65,12 @@ fn run(mut sources: Sources) -> ExitCode {
         Ok(tls) => tls,
         Err(code) => return code,
     };
-    let Err(error) = spliceway::run::run(loaded.config, plan, machine, tls, is_demo) else {
+    let error_pages = match read_site(&loaded) {
+        Ok(error_pages) => error_pages,
+        Err(code) => return code,
+    };
+    let Err(error) = spliceway::run::run(loaded.config, plan, machine, tls, error_pages, is_demo)
+    else {
         return ExitCode::SUCCESS;
     };
     let code = match error {
@@ -106,11 +112,20 @@ fn read_tls(loaded: &Loaded) -> Result<Keeper, ExitCode> {
     keeper.map_err(|findings| config_errors(&explain::tls::as_errors(&findings, loaded)))
 }
 
+/// The directories and pages that it names.
+fn read_site(loaded: &Loaded) -> Result<ErrorPages, ExitCode> {
+    let read = load::site::read(&loaded.config);
+    read.map_err(|findings| config_errors(&explain::tls::as_errors(&findings, loaded)))
+}
+
 fn check_tls(files: &str, loaded: &Loaded) -> ExitCode {
     let keeper = match read_tls(loaded) {
         Ok(keeper) => keeper,
         Err(code) => return code,
     };
+    if let Err(code) = read_site(loaded) {
+        return code;
+    }
     let none = RootCertStore::empty();
     let system = system_roots();
     let system = system.as_deref().unwrap_or(&none);

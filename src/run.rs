@@ -19,9 +19,11 @@ use crate::config::Config;
 use crate::config::units::show_size;
 use crate::control::{self, ControlError, ControlPlane, WorkerHandle};
 use crate::id::Token;
+use crate::files::error_pages::ErrorPages;
 use crate::io::accept::ConnectionLimit;
 use crate::io::drive::TURN_BYTES_MAX;
 use crate::io::event_loop;
+use crate::io::file_threads::FileThreads;
 use crate::io::handover::{Crew, Member};
 use crate::io::linux::Linux;
 use crate::io::worker::{Setup, Worker};
@@ -59,7 +61,7 @@ impl std::error::Error for RunError {}
 
 /// Runs until the process was told to end and has drained. `tls` is what the configuration names,
 /// as it was read. With `is_demo`, the configuration is the embedded one, and whoever started it
-/// is told where to look.
+/// is told where to look. `error_pages` are those that the configuration names.
 ///
 /// # Errors
 /// See [`RunError`].
@@ -68,6 +70,7 @@ pub fn run(
     plan: Plan,
     machine: Machine,
     tls: Keeper,
+    error_pages: ErrorPages,
     is_demo: bool,
 ) -> Result<(), RunError> {
     log_machine(&machine, &plan);
@@ -92,6 +95,9 @@ pub fn run(
     let plan = Arc::new(plan);
     let crew = Arc::new(Crew::new(plan.workers));
     let store = tls.store();
+    let error_pages = Arc::new(error_pages);
+    let file_threads = FileThreads::start(config.process.file_threads.get())
+        .map_err(|error| RunError::Start(error.to_string()))?;
     let mut workers = Vec::new();
     for (index, sockets) in std::mem::take(&mut bound.workers).into_iter().enumerate() {
         let setup = Setup {
@@ -102,9 +108,10 @@ pub fn run(
             access_log: access_log.clone(),
             report: Arc::new(WorkerReport::default()),
             tls: Arc::clone(&store),
+            error_pages: Arc::clone(&error_pages),
             turn_bytes_max: TURN_BYTES_MAX,
         };
-        let worker = start_worker(setup, sockets, &crew, Arc::clone(&snapshot));
+        let worker = start_worker(setup, sockets, &crew, &file_threads, Arc::clone(&snapshot));
         workers.push(worker.map_err(|error| RunError::Start(error.to_string()))?);
     }
     let ended = control::run(ControlPlane {
@@ -137,6 +144,7 @@ fn start_worker(
     setup: Setup,
     sockets: Vec<WorkerSocket>,
     crew: &Arc<Crew<OwnedFd>>,
+    file_threads: &FileThreads,
     snapshot: Arc<ArcSwap<Snapshot>>,
 ) -> io::Result<WorkerHandle> {
     let poll = mio::Poll::new()?;
@@ -145,13 +153,17 @@ fn start_worker(
     let report = Arc::clone(&setup.report);
     let name = format!("worker-{}", setup.index);
     let index = setup.index;
-    let mut worker = Worker::new(setup, Linux::new(poll.registry().try_clone()?));
-    let wake = Arc::clone(&waker);
-    worker.join(Member::new(crew, index, move || {
-        if let Err(error) = wake.wake() {
-            error!(%error, "a worker cannot be woken");
+    let wake = |waker: &Arc<mio::Waker>| {
+        let waker = Arc::clone(waker);
+        move || {
+            if let Err(error) = waker.wake() {
+                error!(%error, "a worker cannot be woken");
+            }
         }
-    }));
+    };
+    let errands = file_threads.errands(wake(&waker));
+    let mut worker = Worker::new(setup, Linux::new(poll.registry().try_clone()?, errands));
+    worker.join(Member::new(crew, index, wake(&waker)));
     for WorkerSocket { socket, listener, is_unix } in sockets {
         worker.add_listener(socket, listener, is_unix)?;
     }

@@ -12,7 +12,7 @@
 //! | `server` | the address of the server that was connected, or tried last; `null` for none |
 //! | `upstream_bytes` | bytes delivered to the server |
 //! | `upstream_bytes_spliced`, `upstream_bytes_copied` | the same by path; they add up |
-//! | `downstream_bytes`, `downstream_bytes_spliced`, `downstream_bytes_copied` | to the client |
+//! | `downstream_bytes`, `downstream_bytes_spliced`, `downstream_bytes_copied`, `downstream_bytes_sendfile` | to the client |
 //! | `fallbacks` | why bytes were copied although splice was asked for; `[]` if they were not |
 //! | `connect_seconds` | the successful connect; `null` when there was none |
 //! | `total_seconds` | from accept to end |
@@ -30,6 +30,7 @@
 //! ```text
 //! CLIENT - LISTENER [21/Nov/2026:03:48:50 +0000] "TCP UPSTREAM SERVER" STATUS BYTES "-" "-"
 //!     reason=R up=N up_spliced=N up_copied=N down=N down_spliced=N down_copied=N
+//!     down_sendfile=N
 //!     fallbacks=A,B connect=S total=S retries=N tls_version=V tls_cipher=C tls_resumed=yes|no
 //!     tls_server_name=N tls_client_subject=S tls_failure=F   (all of it on one line)
 //! ```
@@ -157,6 +158,7 @@ pub(super) fn status(reason: CloseReason) -> u16 {
         | CloseReason::ConnectTls
         | CloseReason::ConnectUnreachable => 502,
         CloseReason::ConnectTimeout | CloseReason::ResponseTimeout => 504,
+        CloseReason::FileFailed => 500,
         CloseReason::ConnectFailed | CloseReason::DrainTimeout => 503,
     }
 }
@@ -203,7 +205,7 @@ mod tests {
             r#""upstream":"app","server":"10.0.0.1:9001","#,
             r#""upstream_bytes":120,"upstream_bytes_spliced":100,"upstream_bytes_copied":20,"#,
             r#""downstream_bytes":3004,"downstream_bytes_spliced":3000,"#,
-            r#""downstream_bytes_copied":4,"fallbacks":["pipe_memory","no_progress"],"#,
+            r#""downstream_bytes_copied":4,"downstream_bytes_sendfile":0,"fallbacks":["pipe_memory","no_progress"],"#,
             r#""connect_seconds":0.000123,"total_seconds":61.500000,"retries":2,"#,
             r#""tls_version":null,"tls_cipher":null,"tls_resumed":null,"#,
             r#""tls_server_name":"web","tls_client_subject":null,"tls_failure":"alert","#,
@@ -217,7 +219,7 @@ mod tests {
     fn combined_holds_every_field() {
         let expected = "127.0.0.1:5000 - web [21/Nov/2026:03:48:50 +0000] \
             \"TCP app 10.0.0.1:9001\" 502 3004 \"-\" \"-\" reason=upstream_reset up=120 \
-            up_spliced=100 up_copied=20 down=3004 down_spliced=3000 down_copied=4 \
+            up_spliced=100 up_copied=20 down=3004 down_spliced=3000 down_copied=4 down_sendfile=0 \
             fallbacks=pipe_memory,no_progress connect=0.000123 total=61.500000 retries=2 tls_version=- \
             tls_cipher=- tls_resumed=- tls_server_name=web tls_client_subject=- \
             tls_failure=alert\n";

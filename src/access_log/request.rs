@@ -32,7 +32,7 @@
 //! ```text
 //! CLIENT - LISTENER [21/Nov/2026:03:48:50 +0000] "METHOD PATH PROTOCOL" STATUS BYTES "REFERER" "USER-AGENT"
 //!     peer=P host=H request_id=I upstream=U server=S reused=yes|no retries=N up=N up_spliced=N
-//!     up_copied=N down=N down_spliced=N down_copied=N fallbacks=A,B queue=S connect=S head=S
+//!     up_copied=N down=N down_spliced=N down_copied=N down_sendfile=N fallbacks=A,B queue=S connect=S head=S
 //!     total=S tls_version=V tls_cipher=C tls_resumed=yes|no tls_server_name=N
 //!     tls_client_subject=S rejection=W reason=R          (all of it on one line)
 //! ```
@@ -256,7 +256,7 @@ mod tests {
             r#""reused":true,"retries":1,"#,
             r#""upstream_bytes":120,"upstream_bytes_spliced":100,"upstream_bytes_copied":20,"#,
             r#""downstream_bytes":3004,"downstream_bytes_spliced":3000,"#,
-            r#""downstream_bytes_copied":4,"fallbacks":["pipe_memory"],"#,
+            r#""downstream_bytes_copied":4,"downstream_bytes_sendfile":0,"fallbacks":["pipe_memory"],"#,
             r#""queue_seconds":0.000007,"connect_seconds":0.000123,"head_seconds":0.002000,"#,
             r#""total_seconds":61.500000,"tls_version":"TLSv1.3","tls_cipher":null,"#,
             r#""tls_resumed":null,"tls_server_name":null,"tls_client_subject":null,"#,
@@ -271,7 +271,7 @@ mod tests {
         let expected = "203.0.113.5 - web [21/Nov/2026:03:48:50 +0000] \
             \"GET /a?b=c HTTP/1.1\" 200 3004 \"curl/8 (x)\" \"curl/8 (x)\" peer=127.0.0.1:5000 \
             host=a.example request_id=0123abcd upstream=app server=10.0.0.1:9001 reused=yes retries=1 up=120 \
-            up_spliced=100 up_copied=20 down=3004 down_spliced=3000 down_copied=4 \
+            up_spliced=100 up_copied=20 down=3004 down_spliced=3000 down_copied=4 down_sendfile=0 \
             fallbacks=pipe_memory queue=0.000007 connect=0.000123 head=0.002000 total=61.500000 \
             tls_version=TLSv1.3 tls_cipher=- tls_resumed=- tls_server_name=- tls_client_subject=- \
             rejection=chunk_size reason=completed\n";

@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 
-use crate::error::{Direction, FallbackReason, Path};
+use crate::error::{BytesByPath, Direction, FallbackReason, Path};
 
 /// Bytes and the ways that they took.
 #[derive(Debug, Clone, Copy)]
 pub struct Traffic<'a> {
     /// Bytes delivered, indexed by [`Direction::index`], then by [`Path::index`].
-    pub bytes: [[u64; 2]; 2],
+    pub bytes: [BytesByPath; 2],
     /// Why bytes were copied although splice was asked for, each reason once.
     pub fallbacks: &'a [FallbackReason],
 }
@@ -18,13 +18,19 @@ pub(super) struct Bytes {
     pub(super) sum: u64,
     spliced: u64,
     copied: u64,
+    sent_from_files: u64,
 }
 
 impl Traffic<'_> {
     pub(super) fn bytes(&self, direction: Direction) -> Bytes {
         let by_path = self.bytes[direction.index()];
-        let (spliced, copied) = (by_path[Path::Splice.index()], by_path[Path::Copy.index()]);
-        Bytes { sum: spliced.saturating_add(copied), spliced, copied }
+        let of = |path: Path| by_path[path.index()];
+        Bytes {
+            sum: by_path.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes)),
+            spliced: of(Path::Splice),
+            copied: of(Path::Copy),
+            sent_from_files: of(Path::Sendfile),
+        }
     }
 
     /// The keys of both directions and `fallbacks`.
@@ -34,6 +40,10 @@ impl Traffic<'_> {
             write!(line, ",\"{label}_bytes\":{}", bytes.sum)?;
             write!(line, ",\"{label}_bytes_spliced\":{}", bytes.spliced)?;
             write!(line, ",\"{label}_bytes_copied\":{}", bytes.copied)?;
+            // Nothing of a client is ever a file.
+            if direction == Direction::Downstream {
+                write!(line, ",\"{label}_bytes_sendfile\":{}", bytes.sent_from_files)?;
+            }
         }
         line.extend_from_slice(b",\"fallbacks\":[");
         for (index, reason) in self.fallbacks.iter().enumerate() {
@@ -47,8 +57,11 @@ impl Traffic<'_> {
     /// From ` up=` to `fallbacks=A,B`.
     pub(super) fn write_combined(&self, line: &mut Vec<u8>) -> io::Result<()> {
         for (name, direction) in [("up", Direction::Upstream), ("down", Direction::Downstream)] {
-            let Bytes { sum, spliced, copied } = self.bytes(direction);
+            let Bytes { sum, spliced, copied, sent_from_files } = self.bytes(direction);
             write!(line, " {name}={sum} {name}_spliced={spliced} {name}_copied={copied}")?;
+            if direction == Direction::Downstream {
+                write!(line, " {name}_sendfile={sent_from_files}")?;
+            }
         }
         line.extend_from_slice(b" fallbacks=");
         for (index, reason) in self.fallbacks.iter().enumerate() {

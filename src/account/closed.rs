@@ -87,7 +87,7 @@ impl Refused<'_> {
             client: shown(self.client.as_ref()),
             upstream: upstream.map(|upstream| upstream.name.as_str()),
             server: None,
-            traffic: Traffic { bytes: [[0; 2]; 2], fallbacks: &[] },
+            traffic: Traffic { bytes: Default::default(), fallbacks: &[] },
             connect: None,
             total,
             retries: 0,

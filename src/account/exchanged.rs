@@ -7,7 +7,7 @@ use super::collect;
 use crate::access_log::{ClientTls, RequestRecord, Timings, Traffic};
 use crate::balance::attempts::Attempts;
 use crate::config::Config;
-use crate::error::FallbackReason;
+use crate::error::{BytesByPath, FallbackReason};
 use crate::exchange::Exchange;
 use crate::http::client::Client;
 use crate::http::context::Scheme;
@@ -27,7 +27,7 @@ pub struct Exchanged<'a> {
     pub exchange: &'a Exchange,
     /// Bytes delivered for it, heads among them, by [`crate::error::Direction::index`] and then by
     /// [`crate::error::Path::index`].
-    pub bytes: [[u64; 2]; 2],
+    pub bytes: [BytesByPath; 2],
     /// Why any of them were copied although splice was chosen.
     pub fallbacks: Fallbacks,
     /// When it ended.

@@ -6,13 +6,13 @@ use super::count::{Count, Durations, Level, flush_all};
 use super::http::HttpAccount;
 use super::tls::TlsAccount;
 use crate::config::{Config, Listener};
-use crate::error::{CloseReason, FallbackReason};
+use crate::error::{CloseReason, FallbackReason, Path};
 use crate::metrics::{AcceptPause, CONNECTION_DURATION, ListenerMetrics};
 
 #[derive(Debug)]
 pub(super) struct ListenerAccount {
     metrics: ListenerMetrics,
-    pub(super) relay_bytes: [[Count; 2]; 2],
+    pub(super) relay_bytes: [[Count; Path::ALL.len()]; 2],
     pub(super) fallbacks: [Count; FallbackReason::ALL.len()],
     pub(super) opened: Count,
     pub(super) open: Level,

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::access_log::AccessLogSink;
 use crate::config::Config;
-use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path, Side};
+use crate::error::{BytesByPath, CloseReason, Direction, FallbackReason, FaultKind, Path, Side};
 use crate::id::{ListenerId, ServerId, UpstreamId};
 use crate::metrics::AcceptPause;
 use crate::relay::choice::Fallbacks;
@@ -84,7 +84,7 @@ impl Account {
     }
 
     /// Bytes were delivered, by [`Path::index`].
-    pub fn delivered(&mut self, listener: ListenerId, direction: Direction, bytes: [u64; 2]) {
+    pub fn delivered(&mut self, listener: ListenerId, direction: Direction, bytes: BytesByPath) {
         let counts = &mut self.listener(listener).relay_bytes[direction.index()];
         for (count, more) in counts.iter_mut().zip(bytes) {
             count.add(more);

@@ -1,8 +1,10 @@
 //! What only an HTTP listener has.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Relay;
+use super::files::{ErrorPage, Files};
 use crate::http::edits::{FieldTemplate, HeaderEdits};
 use crate::http::forwarded::ForwardedPolicy;
 use crate::http::host::HostPolicy;
@@ -28,6 +30,8 @@ pub struct Http {
     pub timeouts: HttpTimeouts,
     /// `[forwarded]`, with what `[listeners.NAME.forwarded]` overrides.
     pub forwarded: ForwardedPolicy,
+    /// `error_pages`: what clients get in place of an explanation, the first that is for a status.
+    pub error_pages: Vec<ErrorPage>,
 }
 
 impl Http {
@@ -65,6 +69,8 @@ pub enum Action {
     Redirect(Redirect),
     /// `respond`: it is answered here.
     Respond(Respond),
+    /// `files`: it is answered with a file.
+    Files(Arc<Files>),
 }
 
 impl Action {
@@ -72,7 +78,7 @@ impl Action {
     pub fn forward(&self) -> Option<&Forward> {
         match self {
             Action::Forward(forward) => Some(forward),
-            Action::Redirect(_) | Action::Respond(_) => None,
+            Action::Redirect(_) | Action::Respond(_) | Action::Files(_) => None,
         }
     }
 }

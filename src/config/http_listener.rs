@@ -1,5 +1,7 @@
 //! What `[listeners.NAME]` has with `protocol = "http"` -> [`Http`].
 
+use super::file_routes;
+use super::files::ErrorPage;
 use super::headers;
 use super::http_kinds::HostHeader;
 use super::http_settings::{ForwardedSettings, HttpSettings, HttpTimeoutSettings, LimitSettings};
@@ -17,12 +19,20 @@ pub(super) struct HttpListenerSettings {
     limits: LimitSettings,
     timeouts: HttpTimeoutSettings,
     forwarded: ForwardedSettings,
+    error_pages: Vec<ErrorPage>,
 }
 
 impl HttpListenerSettings {
     /// What a TCP listener must not have.
-    pub(super) const KEYS: [&str; 6] =
-        ["routes", "http", "forwarded", "host_header", "request_headers", "response_headers"];
+    pub(super) const KEYS: [&str; 7] = [
+        "routes",
+        "http",
+        "forwarded",
+        "host_header",
+        "request_headers",
+        "response_headers",
+        "error_pages",
+    ];
 
     /// Leaves both sections open: they have keys that are not of HTTP.
     pub(super) fn read(
@@ -40,6 +50,7 @@ impl HttpListenerSettings {
             request_headers: headers::read_edits(section, "request_headers", report),
             response_headers: headers::read_edits(section, "response_headers", report),
         };
+        let error_pages = file_routes::read_error_pages(section, report);
         let limits = section.section(report, "http");
         let forwarded = section.section(report, "forwarded");
         HttpListenerSettings {
@@ -47,6 +58,7 @@ impl HttpListenerSettings {
             timeouts,
             forwarded: ForwardedSettings::read(forwarded, report, Some(&shared.forwarded)),
             routes: read_routes(section, report, &defaults),
+            error_pages,
         }
     }
 
@@ -70,6 +82,7 @@ impl HttpListenerSettings {
             limits: self.limits.limits(),
             timeouts: self.timeouts.timeouts(),
             forwarded: self.forwarded.policy(),
+            error_pages: self.error_pages,
         })
     }
 }

@@ -69,6 +69,12 @@ pub const RESPOND_STATUS: RangeInclusive<u64> = 200..=599;
 /// `respond.body`, in bytes: it is held in memory, and is for a sentence or a small page.
 pub const RESPOND_BODY: usize = 64 << 10;
 
+/// `error_pages`, in bytes each: they are held in memory.
+pub const ERROR_PAGE: usize = 256 << 10;
+
+/// `process.file_threads`: more of them than a disk answers at once only wait.
+pub const FILE_THREADS: RangeInclusive<u64> = 1..=256;
+
 /// `upstreams.NAME.pool.idle_max`: none at all to more than one server should be asked to hold.
 pub const POOL_IDLE: RangeInclusive<u64> = 0..=10_000;
 

@@ -5,6 +5,8 @@
 
 mod conflict;
 mod error;
+mod file_routes;
+pub mod files;
 mod headers;
 mod http;
 mod http_kinds;
@@ -70,6 +72,8 @@ pub struct Process {
     /// `process.handshakes_max`: TLS handshakes that one worker carries on at once; further
     /// clients wait for their turn.
     pub handshakes_max: NonZeroUsize,
+    /// `process.file_threads`: threads that read files which are not in memory.
+    pub file_threads: NonZeroUsize,
     /// `process.drain_grace`: how long listening goes on after readiness turned 503.
     pub drain_grace: Duration,
     /// `process.drain_timeout`: how long connections may go on after listening ended.

@@ -1,5 +1,8 @@
 //! `[[listeners.NAME.routes]]` as written -> a [`Pattern`] and a [`Route`].
 
+use std::sync::Arc;
+
+use super::file_routes;
 use super::headers;
 use super::http_kinds::{
     Body, HeaderCondition, HostCondition, HostHeader, Location, MethodName, Prefix, RedirectStatus,
@@ -18,11 +21,14 @@ use crate::id::UpstreamId;
 use crate::route::{HeaderPattern, HostPattern, Pattern};
 
 /// What a route does, by the key that says it.
-const ACTIONS: [&str; 3] = ["upstream", "redirect", "respond"];
+const ACTIONS: [&str; 4] = ["upstream", "redirect", "respond", "files"];
 
 /// The keys that only a route with `upstream` may have.
-const FORWARD_KEYS: [&str; 5] =
-    ["strip_prefix", "replace_prefix", "host_header", "request_headers", "relay"];
+const FORWARD_KEYS: [&str; 3] = ["host_header", "request_headers", "relay"];
+
+/// The keys that only a route may have for which the rest of the path counts: one with `upstream`
+/// or with `files`.
+const PATH_KEYS: [&str; 2] = ["strip_prefix", "replace_prefix"];
 
 const REDIRECT_STATUS_DEFAULT: u16 = 308;
 const RESPOND_STATUS_DEFAULT: u64 = 200;
@@ -95,6 +101,11 @@ impl RouteSettings {
             }
             "respond" => {
                 read_respond(section.section(report, "respond"), report, &response_headers)
+            }
+            "files" => {
+                let path = read_path_edit(&mut section, report, pattern.path.as_ref());
+                let files = file_routes::read(section.section(report, "files"), report, path);
+                files.map(|files| ActionSettings::Answer(Action::Files(Arc::new(files))))
             }
             _ => {
                 let prefix = pattern.path.as_ref();
@@ -170,6 +181,12 @@ fn action_key(section: &mut Section<'_>, report: &mut Report) -> &'static str {
             section.refuse(report, key, &problem, "it in a route with upstream");
         }
     }
+    if !matches!(action, "upstream" | "files") {
+        for key in PATH_KEYS {
+            let problem = format!("a route with {action} sends nothing on");
+            section.refuse(report, key, &problem, "it in a route with upstream or files");
+        }
+    }
     action
 }
 
@@ -179,7 +196,7 @@ fn read_forward(
     defaults: &RouteDefaults<'_>,
     prefix: Option<&PathPrefix>,
 ) -> ForwardSettings {
-    let expected = "what to do with a request: upstream, redirect or respond";
+    let expected = "what to do with a request: upstream, files, redirect or respond";
     let upstream = section.require(report, "upstream", &UpstreamName, expected);
     let path = read_path_edit(section, report, prefix);
     let host = Fallback::Inherit(&defaults.host_header);

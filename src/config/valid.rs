@@ -23,6 +23,9 @@ const LOG_FORMAT: Choice<LogFormat> =
 
 const RELAY_MEMORY_DEFAULT: u64 = 256 << 20;
 
+/// What keeps a disk of today busy; nothing waits for them but what is not in memory.
+const FILE_THREADS_DEFAULT: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not zero");
+
 /// At some 40 KiB each, a flood of them holds 20 MiB in each worker.
 const HANDSHAKES_DEFAULT: NonZeroUsize = NonZeroUsize::new(512).expect("512 is not zero");
 
@@ -120,6 +123,9 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
     let handshakes = Fallback::Default(HANDSHAKES_DEFAULT.get() as u64);
     let handshakes =
         section.read(report, "handshakes_max", &Count(limits::HANDSHAKES), handshakes).value;
+    let file_threads = Fallback::Default(FILE_THREADS_DEFAULT.get() as u64);
+    let file_threads =
+        section.read(report, "file_threads", &Count(limits::FILE_THREADS), file_threads).value;
     let drain = Span(limits::DRAIN);
     let grace = Fallback::Default(Duration::ZERO);
     let drain_grace = section.read(report, "drain_grace", &drain, grace).value;
@@ -130,6 +136,7 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
         workers: workers.and_then(count).map_or(Workers::Auto, Workers::Count),
         connections_max: connections.and_then(count),
         handshakes_max: count(handshakes).unwrap_or(HANDSHAKES_DEFAULT),
+        file_threads: count(file_threads).unwrap_or(FILE_THREADS_DEFAULT),
         drain_grace,
         drain_timeout,
     }

@@ -6,6 +6,7 @@ use super::field::{Known, is_alike, members, trim};
 use super::framing::BodyLength;
 use super::head::{Field, Version};
 use super::method::Method;
+use super::quality::{WEIGHT_MAX, weight};
 use super::request::RequestHead;
 use super::rewrite::{write_framing, write_line};
 use super::status;
@@ -30,6 +31,21 @@ pub enum Content<'a> {
         /// The body.
         body: &'a [u8],
     },
+    /// A page that a file holds, or that was made for this request.
+    Page {
+        /// Further field lines.
+        fields: &'a [FieldTemplate],
+        /// The value of `Content-Type`.
+        media_type: &'a str,
+        /// The body.
+        body: &'a [u8],
+        /// A client that would rather have JSON gets an explanation instead.
+        explains: bool,
+    },
+    /// The same path with a slash at its end: a directory was asked for by the name of a file.
+    AddSlash,
+    /// An explanation, and that nothing but reading is possible here (RFC 9110, section 15.5.6).
+    ReadOnly,
     /// Which methods there are, in answer to `OPTIONS` (RFC 9110, section 9.3.7).
     Methods,
     /// The head of the request, in answer to `TRACE` (RFC 9110, section 9.3.8), without what is
@@ -53,14 +69,16 @@ pub struct Answer<'a> {
 impl Answer<'_> {
     /// Appends the answer, head and body, to a request whose head may be unknown or half known.
     pub fn write(&self, request: &RequestHead, context: &Context<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"HTTP/1.1 ");
-        write_number(u64::from(self.status), out);
-        out.push(b' ');
-        out.extend_from_slice(status::reason(self.status).as_bytes());
-        out.extend_from_slice(b"\r\n");
+        write_status_line(self.status, out);
         let fields = match self.content {
-            Content::Given { fields, .. } | Content::Redirect { fields, .. } => fields,
-            Content::Explanation | Content::Methods | Content::Echo => &[],
+            Content::Given { fields, .. }
+            | Content::Redirect { fields, .. }
+            | Content::Page { fields, .. } => fields,
+            Content::Explanation
+            | Content::AddSlash
+            | Content::ReadOnly
+            | Content::Methods
+            | Content::Echo => &[],
         };
         let is_given = |name: &str| fields.iter().any(|it| it.name.matches(name.as_bytes()));
         if !is_given("Date") {
@@ -78,12 +96,7 @@ impl Answer<'_> {
         if !is_given("X-Request-Id") {
             write_line("X-Request-Id", request_id.as_bytes(), out);
         }
-        let options: &[u8] = match (self.keeps_alive, request.version()) {
-            (false, _) => b"Connection: close\r\n",
-            (true, Version::Http10) => b"Connection: keep-alive\r\n",
-            (true, Version::Http11) => b"",
-        };
-        out.extend_from_slice(options);
+        write_connection(self.keeps_alive, request.version(), out);
         match self.content {
             // RFC 9110, sections 8.6 and 15.4.5.
             _ if matches!(self.status, 204 | 304) => out.extend_from_slice(b"\r\n"),
@@ -97,7 +110,23 @@ impl Answer<'_> {
                 write_body(request, None, std::iter::empty(), out);
             }
             Content::Echo => write_body(request, Some(HTTP), echo(request), out),
-            Content::Explanation | Content::Redirect { .. } => {
+            Content::Page { media_type, body, explains, .. }
+                if !(explains && prefers_json(request)) =>
+            {
+                let media_type = (!is_given("Content-Type")).then_some(media_type);
+                write_body(request, media_type, [body].into_iter(), out);
+            }
+            Content::AddSlash => {
+                // The path in its plain form: `//host` as it was sent would lead elsewhere.
+                let parts = ["Location: ", request.path(), "/", request.query(), "\r\n"];
+                parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+                self.write_explanation(request, request_id, out);
+            }
+            Content::ReadOnly => {
+                write_line("Allow", ALLOW_READING.as_bytes(), out);
+                self.write_explanation(request, request_id, out);
+            }
+            Content::Explanation | Content::Redirect { .. } | Content::Page { .. } => {
                 self.write_explanation(request, request_id, out);
             }
         }
@@ -119,12 +148,34 @@ impl Answer<'_> {
     }
 }
 
+/// Appends the first line of a response.
+pub(super) fn write_status_line(status: u16, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    write_number(u64::from(status), out);
+    out.push(b' ');
+    out.extend_from_slice(status::reason(status).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends whether the connection goes on, where the version of the client does not say so.
+pub(super) fn write_connection(keeps_alive: bool, version: Version, out: &mut Vec<u8>) {
+    let options: &[u8] = match (keeps_alive, version) {
+        (false, _) => b"Connection: close\r\n",
+        (true, Version::Http10) => b"Connection: keep-alive\r\n",
+        (true, Version::Http11) => b"",
+    };
+    out.extend_from_slice(options);
+}
+
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const HTTP: &str = "message/http";
 
 /// The methods that are passed on; any other that is a token is so too.
 const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH";
+
+/// The methods of what can only be read.
+const ALLOW_READING: &str = "GET, HEAD";
 
 /// Fields that `TRACE` does not show, for a script that may not read them could read its answer.
 const SECRET: [&str; 4] = ["authorization", "cookie", "cookie2", "proxy-authorization"];
@@ -173,23 +224,6 @@ fn prefers_json(request: &RequestHead) -> bool {
         }
     }
     json > text
-}
-
-/// `q=1`, in thousandths.
-const WEIGHT_MAX: u32 = 1000;
-
-/// The weight of a media range, in thousandths, if this parameter is one (RFC 9110, section
-/// 12.4.2).
-fn weight(parameter: &[u8]) -> Option<u32> {
-    let digits = match parameter {
-        [b'q' | b'Q', b'=', b'1', ..] => return Some(WEIGHT_MAX),
-        [b'q' | b'Q', b'=', b'0', b'.', digits @ ..] => digits,
-        [b'q' | b'Q', b'=', ..] => return Some(0),
-        _ => return None,
-    };
-    let places = [100, 10, 1];
-    let worth = |(digit, place): (&u8, u32)| char::from(*digit).to_digit(10).unwrap_or(0) * place;
-    Some(digits.iter().zip(places).map(worth).sum())
 }
 
 #[cfg(test)]
@@ -249,6 +283,42 @@ mod tests {
         ] {
             check(accept, "application/json", &json);
         }
+    }
+
+    #[test]
+    fn a_directory_is_where_the_slash_is() {
+        let check = |line: &str, expected: &str| {
+            let text = answered(&request(&[line, "Host: a"]), 301, Content::AddSlash, true);
+            assert!(text.contains(&format!("\r\nLocation: {expected}\r\n")), "{text}");
+        };
+        check("GET /a/b?c=d HTTP/1.1", "/a/b/?c=d");
+        check("GET //evil.example/%2e%2e/b HTTP/1.1", "/b/");
+        check("GET //evil.example HTTP/1.1", "/evil.example/");
+    }
+
+    #[test]
+    fn a_page_takes_the_place_of_an_explanation_unless_json_is_preferred() {
+        let page = |explains| Content::Page {
+            fields: &[],
+            media_type: "text/html",
+            body: b"<p>gone",
+            explains,
+        };
+        let check = |accept: &str, explains: bool, expected: &str| {
+            let head = request(&["GET / HTTP/1.1", "Host: a", &format!("Accept: {accept}")]);
+            let text = answered(&head, 404, page(explains), true);
+            assert!(text.contains(&format!("\r\nContent-Type: {expected}\r\n")), "{text}");
+        };
+        check("*/*", true, "text/html");
+        check("application/json", true, "application/json");
+        check("application/json", false, "text/html");
+    }
+
+    #[test]
+    fn what_can_only_be_read_says_so() {
+        let head = request(&["POST / HTTP/1.1", "Host: a", "Content-Length: 0"]);
+        let text = answered(&head, 405, Content::ReadOnly, true);
+        assert!(text.contains("\r\nAllow: GET, HEAD\r\n") && text.contains("405 Method"), "{text}");
     }
 
     #[test]

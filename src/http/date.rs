@@ -16,6 +16,8 @@ const LAST_SECOND: u64 = 253_402_300_799;
 
 impl HttpDate {
     const BYTES: usize = 29;
+    /// Of the format that has the most.
+    const WORDS_MAX: usize = 6;
 
     /// The time so many seconds after the beginning of 1970, without leap seconds; the end of the
     /// year 9999 for any that is later.
@@ -33,6 +35,42 @@ impl HttpDate {
             text[at + 1] = b'0' + (number % 10) as u8;
         }
         HttpDate { text }
+    }
+
+    /// The seconds since the beginning of 1970 that a date means, in any of the three formats that
+    /// a recipient must take. `None` for anything else, and for what is before 1970.
+    ///
+    /// A year of two digits is one of the hundred years around 2000, as most have it: 70 and later
+    /// belong to the twentieth century.
+    pub fn parse(text: &[u8]) -> Option<u64> {
+        let text = std::str::from_utf8(text).ok()?;
+        let (mut words, mut count) = ([""; HttpDate::WORDS_MAX], 0);
+        for word in text.split([' ', ',']).filter(|word| !word.is_empty()) {
+            *words.get_mut(count)? = word;
+            count += 1;
+        }
+        let (day, month, year, time) = match words[..count] {
+            // Sun, 06 Nov 1994 08:49:37 GMT
+            [_, day, month, year, time, "GMT"] => (day, month, year.parse().ok()?, time),
+            // Sunday, 06-Nov-94 08:49:37 GMT
+            [_, date, time, "GMT"] => {
+                let mut parts = date.split('-');
+                let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+                let year: u64 = year.parse().ok()?;
+                (day, month, if year < 70 { 2000 + year } else { 1900 + year }, time)
+            }
+            // Sun Nov  6 08:49:37 1994
+            [_, month, day, time, year] => (day, month, year.parse().ok()?, time),
+            _ => return None,
+        };
+        let month = MONTHS.iter().position(|it| month.as_bytes() == *it)? as u64;
+        let day: u64 = day.parse().ok().filter(|day| (1..=31).contains(day))?;
+        let mut clock = time.splitn(3, ':').map(|part| part.parse::<u64>().ok());
+        let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+        let is_time = hour < 24 && minute < 60 && second <= 60;
+        let is_year = (1970..=9999).contains(&year);
+        let days = (is_time && is_year).then(|| days_from_civil(year, month, day))?;
+        Some(days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second)
     }
 
     /// The time as text.
@@ -60,6 +98,17 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// The opposite of [`civil`].
+fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
+    const DAYS_TO_1970: u64 = 719_468;
+    let year = year - u64::from(month < 2);
+    let (era, year_of_era) = (year / 400, year % 400);
+    let month_from_march = (month + 10) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - DAYS_TO_1970
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +126,43 @@ mod tests {
         check(4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT");
         check(LAST_SECOND, "Fri, 31 Dec 9999 23:59:59 GMT");
         check(u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+
+    #[test]
+    fn dates_become_seconds() {
+        let check = |text: &str, expected: Option<u64>| {
+            assert_eq!(HttpDate::parse(text.as_bytes()), expected, "{text}");
+        };
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            check(text, Some(784_111_777));
+        }
+        check("Thu, 01 Jan 1970 00:00:00 GMT", Some(0));
+        check("Fri, 31 Dec 9999 23:59:59 GMT", Some(LAST_SECOND));
+        for text in [
+            "",
+            "now",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 06 Nov 1994 08:60:37 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1969 08:49:37 GMT",
+            "Sun, 06 Nov 19940 08:49:37 GMT",
+            "Sun, 06 Vov 1994 08:49:37 GMT",
+            "Sun, -6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 99999999999999999999 08:49:37 GMT",
+            "\u{fffd}",
+        ] {
+            check(text, None);
+        }
+        // Every day of two centuries, there and back.
+        for day in 0..73_050 {
+            let seconds = day * SECONDS_PER_DAY + day % SECONDS_PER_DAY;
+            let text = HttpDate::from_unix(seconds);
+            assert_eq!(HttpDate::parse(text.as_str().as_bytes()), Some(seconds));
+        }
     }
 }

@@ -12,6 +12,9 @@
 //!   bytes ─▶ response ─▶ rewrite ─▶ bytes        and the way back
 //! ```
 //!
+//! What a file is answered with stands beside that: `conditional` and `range` say which part of it
+//! the client gets, `content_coding` in which form, and `file_answer` writes the head.
+//!
 //! Three things hold throughout:
 //!
 //! - However the bytes are split on their way, the result is the same. No byte is searched twice for
@@ -23,11 +26,15 @@
 pub mod answer;
 pub mod chunk;
 pub mod client;
+pub mod conditional;
 mod connection;
+pub mod content_coding;
 pub mod context;
 pub mod date;
 pub mod edits;
+pub mod entity_tag;
 pub mod field;
+pub mod file_answer;
 pub mod forwarded;
 pub mod framing;
 pub mod head;
@@ -36,6 +43,8 @@ pub mod limits;
 pub mod method;
 pub mod path;
 pub mod prefix;
+mod quality;
+pub mod range;
 pub mod reject;
 pub mod request;
 pub mod request_id;

@@ -306,7 +306,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
 
 /// Whether an error of splice means that bytes must be copied: `EINVAL` for this socket, `ENOSYS`
 /// or `EPERM` (a seccomp filter) for every one.
-fn splice_refusal(error: &io::Error) -> Option<FallbackReason> {
+pub(super) fn splice_refusal(error: &io::Error) -> Option<FallbackReason> {
     const EPERM: i32 = 1;
     const EINVAL: i32 = 22;
     const ENOSYS: i32 = 38;

@@ -4,10 +4,14 @@
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use crate::address::Address;
 use crate::config::Keepalive;
+use crate::files::lookup::{Found, Wanted};
+use crate::http::range::ByteRange;
 use crate::id::Token;
+use crate::io::errand::{Errand, Finished, Ticket};
 
 /// A socket that a connect has begun on.
 #[derive(Debug)]
@@ -37,6 +41,8 @@ pub trait Kernel {
     type Listener: Debug;
     /// A pipe. Dropping it closes it.
     type Pipe: PipeState + Debug;
+    /// A regular file that is open for reading. Dropping it closes it.
+    type File: Debug;
 
     /// Has events of a listener reported under `token`.
     ///
@@ -168,6 +174,70 @@ pub trait Kernel {
     /// # Errors
     /// `EAGAIN` when the pipe is empty.
     fn read_pipe(&mut self, pipe: &mut Self::Pipe, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Finds a file, as far as that takes no waiting.
+    ///
+    /// # Errors
+    /// See [`crate::files::lookup::look_up`]; `EAGAIN` where something is not in memory, so that
+    /// it is an errand.
+    fn look_up(&mut self, wanted: &Wanted, now: Instant) -> io::Result<Found<Self::File>>;
+
+    /// Has something done that may take its time. [`Kernel::finished`] tells when it is.
+    ///
+    /// # Errors
+    /// There is too much to do already. A file that was to be read from is closed.
+    fn begin(&mut self, ticket: Ticket, errand: Errand<Self::File>) -> io::Result<()>;
+
+    /// The next errand that is done.
+    fn finished(&mut self) -> Option<Finished<Self::File>>;
+
+    /// Whether bytes of a file are in memory, so that moving them does not wait.
+    fn is_cached(&mut self, file: &Self::File, range: ByteRange) -> bool;
+
+    /// Sends bytes of a file to a socket, as many as it takes. 0 is the end of the file: it is
+    /// shorter than it was.
+    ///
+    /// # Errors
+    /// See [`crate::sys::file::File::send`].
+    fn send_file(
+        &mut self,
+        file: &Self::File,
+        range: ByteRange,
+        socket: &Self::Socket,
+    ) -> io::Result<usize>;
+
+    /// The same from where the file is mapped.
+    ///
+    /// # Errors
+    /// See [`crate::sys::file::File::send_mapped`].
+    fn send_mapped(
+        &mut self,
+        file: &mut Self::File,
+        range: ByteRange,
+        socket: &Self::Socket,
+    ) -> io::Result<usize>;
+
+    /// Moves bytes of a file into a pipe, as many as fit. 0 is the end of the file.
+    ///
+    /// # Errors
+    /// See [`crate::sys::file::File::splice`].
+    fn fill_pipe_from_file(
+        &mut self,
+        file: &Self::File,
+        range: ByteRange,
+        pipe: &mut Self::Pipe,
+    ) -> io::Result<usize>;
+
+    /// Reads bytes of a file into `buffer`. 0 is the end of the file.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn read_file(
+        &mut self,
+        file: &Self::File,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> io::Result<usize>;
 
     /// Sends a FIN.
     ///

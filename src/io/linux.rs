@@ -3,15 +3,23 @@
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Instant;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 
 use crate::address::Address;
 use crate::config::Keepalive;
+use crate::files::lookup::{self, Found, Wanted};
+use crate::http::range::ByteRange;
 use crate::id::Token;
+use crate::io::errand::{Errand, Finished, Ticket};
+use crate::io::file_threads::Errands;
 use crate::io::kernel::{Connecting, Kernel, PipeState};
+use crate::io::roots::Roots;
+use crate::sys::file::{File, Waiting};
 use crate::sys::pipe::Pipe;
+use crate::sys::tree::Beneath;
 use crate::sys::{socket, transfer};
 
 // A token takes 64 bits, and mio carries it in a `usize`.
@@ -29,12 +37,15 @@ const ALL_BUT_READS: Interest = Interest::WRITABLE;
 #[derive(Debug)]
 pub struct Linux {
     registry: Registry,
+    roots: Roots,
+    errands: Errands,
 }
 
 impl Linux {
-    /// The kernel, reporting events to the poll that `registry` belongs to.
-    pub fn new(registry: Registry) -> Linux {
-        Linux { registry }
+    /// The kernel, reporting events to the poll that `registry` belongs to. What may wait for a
+    /// disk is left to `errands`.
+    pub fn new(registry: Registry, errands: Errands) -> Linux {
+        Linux { registry, roots: Roots::default(), errands }
     }
 
     /// Registered once, for everything: edge-triggered events cost nothing while they do not
@@ -60,6 +71,7 @@ impl Kernel for Linux {
     type Socket = OwnedFd;
     type Listener = OwnedFd;
     type Pipe = Pipe;
+    type File = File;
 
     fn watch_listener(&mut self, listener: &OwnedFd, token: Token) -> io::Result<()> {
         self.register(listener, token, Interest::READABLE)
@@ -152,6 +164,49 @@ impl Kernel for Linux {
 
     fn read_pipe(&mut self, pipe: &mut Pipe, buffer: &mut [u8]) -> io::Result<usize> {
         pipe.read(buffer)
+    }
+
+    fn look_up(&mut self, wanted: &Wanted, now: Instant) -> io::Result<Found<File>> {
+        let root = self.roots.directory(&wanted.files.root, now)?;
+        lookup::look_up(&mut Beneath::new(root, Waiting::Never), wanted)
+    }
+
+    fn begin(&mut self, ticket: Ticket, errand: Errand<File>) -> io::Result<()> {
+        self.errands.begin(ticket, errand)
+    }
+
+    fn finished(&mut self) -> Option<Finished<File>> {
+        self.errands.finished()
+    }
+
+    fn is_cached(&mut self, file: &File, range: ByteRange) -> bool {
+        file.is_cached(range)
+    }
+
+    fn send_file(&mut self, file: &File, range: ByteRange, socket: &OwnedFd) -> io::Result<usize> {
+        file.send(range, socket.as_fd())
+    }
+
+    fn send_mapped(
+        &mut self,
+        file: &mut File,
+        range: ByteRange,
+        socket: &OwnedFd,
+    ) -> io::Result<usize> {
+        file.send_mapped(range, socket.as_fd())
+    }
+
+    fn fill_pipe_from_file(
+        &mut self,
+        file: &File,
+        range: ByteRange,
+        pipe: &mut Pipe,
+    ) -> io::Result<usize> {
+        pipe.fill_from_file(file, range)
+    }
+
+    fn read_file(&mut self, file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        file.read(offset, buffer)
     }
 
     fn shutdown_write(&mut self, socket: &OwnedFd) -> io::Result<()> {

@@ -25,6 +25,7 @@ use crate::balance::round_robin::RoundRobin;
 use crate::capacity::Plan;
 use crate::config::Config;
 use crate::error::{CloseReason, Direction, FaultKind, Side};
+use crate::files::error_pages::ErrorPages;
 use crate::id::{ConnectionId, Generation, ListenerId, Token};
 use crate::io::accept::{Acceptor, ConnectionLimit, Pause};
 use crate::io::channel::Channel;
@@ -65,6 +66,8 @@ pub struct Setup {
     pub report: Arc<WorkerReport>,
     /// With which settings TLS sessions begin.
     pub tls: Arc<TlsStore>,
+    /// What clients get in place of explanations.
+    pub error_pages: Arc<ErrorPages>,
     /// [`crate::io::drive::TURN_BYTES_MAX`], or less where a simulation wants to see turns end.
     pub turn_bytes_max: usize,
 }
@@ -99,6 +102,7 @@ pub struct Worker<K: Kernel> {
     pub(super) upstreams: UpstreamPool<K>,
     pub(super) desk: Desk,
     pub(super) tls: Arc<TlsStore>,
+    pub(super) error_pages: Arc<ErrorPages>,
     pub(super) handshakes: HandshakeGate,
     pub(super) generation: Generation,
     pub(super) run_queue: RunQueue,
@@ -115,7 +119,8 @@ pub struct Worker<K: Kernel> {
 impl<K: Kernel> Worker<K> {
     /// A worker without listeners and connections.
     pub fn new(setup: Setup, kernel: K) -> Worker<K> {
-        let Setup { index, config, plan, limit, access_log, report, tls, turn_bytes_max } = setup;
+        let Setup { index, config, plan, limit, access_log, report, .. } = setup;
+        let Setup { tls, error_pages, turn_bytes_max, .. } = setup;
         let turn = RoundRobin::new(u32::try_from(index).unwrap_or(0));
         Worker {
             kernel,
@@ -128,6 +133,7 @@ impl<K: Kernel> Worker<K> {
             upstreams: UpstreamPool::new(&config.upstreams),
             desk: Desk::new(&config),
             tls,
+            error_pages,
             handshakes: HandshakeGate::new(config.process.handshakes_max.get()),
             generation: Generation::default(),
             run_queue: RunQueue::default(),
@@ -200,6 +206,9 @@ impl<K: Kernel> Worker<K> {
         self.supplies.records.begin_turn(now);
         for arrival in self.member.take() {
             self.open(arrival, now);
+        }
+        while let Some(finished) = self.kernel.finished() {
+            self.on_errand(finished, now);
         }
         self.accept_all(now);
         // Those that queue themselves again wait for the next turn, after new events.
@@ -355,8 +364,7 @@ impl<K: Kernel> Worker<K> {
             has_moved |= is != was;
             bytes_moved += (is.read - was.read) as usize;
             if is.delivered != was.delivered {
-                let delivered = [0, 1].map(|path| is.delivered[path] - was.delivered[path]);
-                self.account.delivered(listener, direction, delivered);
+                self.account.delivered(listener, direction, is.delivered_since(&was));
             }
         }
         let met = relay.fallbacks().without(fallbacks);

@@ -234,7 +234,7 @@ impl AcceptPause {
 #[derive(Debug, Clone)]
 pub struct ListenerMetrics {
     /// [`RELAY_BYTES`], indexed by [`Direction::index`], then by [`Path::index`].
-    pub relay_bytes: [[Counter; 2]; 2],
+    pub relay_bytes: [[Counter; Path::ALL.len()]; 2],
     /// [`RELAY_FALLBACKS`], indexed by [`FallbackReason::index`].
     pub fallbacks: [Counter; FallbackReason::ALL.len()],
     /// [`CONNECTIONS_OPENED`]

@@ -37,6 +37,8 @@ use crate::error::{FallbackReason, FaultKind, Path};
 use crate::relay::choice::{Choice, Fallbacks};
 use crate::relay::coalesce::Coalescing;
 
+pub use crate::relay::totals::Totals;
+
 /// So many wake-ups in a row that moved nothing demote a flow from splice to copying.
 pub const BARREN_WAKES_MAX: u8 = 64;
 
@@ -147,19 +149,6 @@ enum Sink {
     },
     ShutDown,
     Failed(FaultKind),
-}
-
-/// Bytes that a lane has accounted for.
-///
-/// `read == delivered + held + discarded`, at every step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Totals {
-    /// Taken from the source.
-    pub read: u64,
-    /// Taken by the sink, by [`Path::index`].
-    pub delivered: [u64; 2],
-    /// Lost because the sink broke while they were held.
-    pub discarded: u64,
 }
 
 /// One direction of a relay.
@@ -279,6 +268,23 @@ impl Lane {
         self.held += bytes;
         self.held_by = Path::Copy;
         self.totals.read += bytes as u64;
+    }
+
+    /// The owner has put bytes of its own into the conduit, which was empty, by a path that keeps
+    /// them out of the process. They count as read.
+    pub fn load(&mut self, bytes: usize, path: Path) {
+        debug_assert!(self.held == 0, "what is held goes out first");
+        self.held = bytes;
+        self.held_by = path;
+        self.totals.read += bytes as u64;
+    }
+
+    /// The owner has moved bytes of its own to the sink, past the conduit, which was empty. They
+    /// count as read and as delivered.
+    pub fn pass(&mut self, bytes: usize, path: Path) {
+        debug_assert!(self.held == 0, "what is held goes out first");
+        self.totals.read += bytes as u64;
+        self.totals.delivered[path.index()] += bytes as u64;
     }
 
     /// The owner has read from the source itself, into memory of its own.
@@ -424,7 +430,7 @@ impl Lane {
                 self.note_dryness(short && (path == Path::Copy || holds_back));
                 match path {
                     Path::Splice => self.coalescing.on_bulk(bytes),
-                    Path::Copy => self.coalescing.on_copied(bytes),
+                    Path::Copy | Path::Sendfile => self.coalescing.on_copied(bytes),
                 }
                 None
             }

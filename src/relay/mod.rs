@@ -18,6 +18,7 @@ pub mod lane;
 pub mod policy;
 pub mod silence;
 pub mod survivor;
+pub mod totals;
 
 use crate::config::RelayMode;
 use crate::error::{Direction, FallbackReason, FaultKind, Side};

@@ -5,7 +5,9 @@
 
 pub mod activation;
 pub mod core_dump;
+pub mod file;
 pub mod pipe;
 pub mod probe;
 pub mod socket;
 pub mod transfer;
+pub mod tree;

@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
+use crate::http::range::ByteRange;
+use crate::sys::file::File;
 use crate::sys::transfer;
 
 /// Both ends of a pipe, non-blocking and closed on exec.
@@ -56,6 +58,16 @@ impl Pipe {
     /// As [`transfer::splice`].
     pub fn fill_from(&mut self, socket: BorrowedFd<'_>, max: usize) -> io::Result<usize> {
         let moved = transfer::splice(socket, self.write_end.as_fd(), max)?;
+        self.held += moved;
+        Ok(moved)
+    }
+
+    /// Moves bytes of a range of `file` into the pipe, as many as fit. 0 is the end of the file.
+    ///
+    /// # Errors
+    /// As [`File::splice`].
+    pub fn fill_from_file(&mut self, file: &File, range: ByteRange) -> io::Result<usize> {
+        let moved = file.splice(range, self.write_end.as_fd())?;
         self.held += moved;
         Ok(moved)
     }

@@ -18,7 +18,16 @@ use crate::relay::survivor::QueueWatch;
 impl<K: Kernel> Turn<'_, K> {
     /// Answers with a status and an explanation.
     pub(super) fn answer_status(&mut self, exchange: &mut Exchange, status: u16) {
-        self.answer(exchange, status, Content::Explanation);
+        let content = match self.error_pages.find(self.connection.listener, status) {
+            Some(page) => Content::Page {
+                fields: &[],
+                media_type: page.media_type,
+                body: &page.body,
+                explains: true,
+            },
+            None => Content::Explanation,
+        };
+        self.answer(exchange, status, content);
     }
 
     /// Answers where to go instead.
@@ -42,19 +51,29 @@ impl<K: Kernel> Turn<'_, K> {
         self.answer(exchange, 200, content);
     }
 
-    /// The client's connection goes on only if the whole request was read.
-    fn answer(&mut self, exchange: &mut Exchange, status: u16, content: Content<'_>) {
+    /// No more of the request is wanted. The client's connection goes on only if all of it was
+    /// read.
+    pub(super) fn end_request(&mut self, exchange: &mut Exchange) {
         if exchange.bodies[Direction::Upstream.index()].is_complete() {
             exchange.progress.sent_all(self.now);
         } else {
             exchange.keeps_client = false;
             exchange.progress.abandon(self.now);
         }
+    }
+
+    /// The head of an answer of our own is written next.
+    pub(super) fn begin_answer(&mut self, exchange: &mut Exchange, status: u16) {
+        self.end_request(exchange);
         exchange.keeps_client &= !self.is_draining;
         exchange.status = Some(status);
         exchange.bodies[Direction::Downstream.index()] = Body::default();
         exchange.progress.responding(self.now);
         self.desk.refresh_date(self.now);
+    }
+
+    pub(super) fn answer(&mut self, exchange: &mut Exchange, status: u16, content: Content<'_>) {
+        self.begin_answer(exchange, status);
         let mut bytes = std::mem::take(&mut self.desk.head);
         bytes.clear();
         let keeps_alive = exchange.keeps_client;

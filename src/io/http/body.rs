@@ -142,7 +142,7 @@ impl<K: Kernel> Turn<'_, K> {
         }
     }
 
-    fn on_body_complete(&mut self, exchange: &mut Exchange, direction: Direction) {
+    pub(super) fn on_body_complete(&mut self, exchange: &mut Exchange, direction: Direction) {
         self.has_acted = true;
         let body = &exchange.bodies[direction.index()];
         let (largest_part, of_chunk) = (body.largest_part(), body.is_chunked());

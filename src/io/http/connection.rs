@@ -11,6 +11,7 @@ use crate::http::context::{Scheme, TlsSession as TlsContext};
 use crate::id::{Generation, ListenerId, UpstreamConnectionId};
 use crate::io::conduit::{Conduit, Supplies};
 use crate::io::connection::Accepted;
+use crate::io::http::file::Serving;
 use crate::io::introduction::Introduction;
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
@@ -45,6 +46,10 @@ pub struct HttpConnection<K: Kernel> {
     pub phase: Phase,
     /// Its exchange, from the first byte of the request on.
     pub exchange: Option<Box<Exchange>>,
+    /// The file that the exchange is answered with.
+    pub serving: Option<Box<Serving<K::File>>>,
+    /// Counts what threads were asked to do for it.
+    pub errands: u32,
     /// The connection to a server that serves the exchange.
     pub upstream: Option<UpstreamConnectionId>,
     /// What events said of that connection while it was being made.
@@ -107,6 +112,8 @@ impl<K: Kernel> HttpConnection<K> {
             accepted_at,
             phase: Phase::Idle { until, is_first: true },
             exchange: None,
+            serving: None,
+            errands: 0,
             upstream: None,
             connect_events: Readiness::default(),
             relay,

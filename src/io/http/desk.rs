@@ -31,6 +31,8 @@ pub struct Desk {
     pub(super) head: Vec<u8>,
     /// Where what follows a body's own bytes is written.
     pub(super) tail: Vec<u8>,
+    /// Where the path of a file is written.
+    pub(super) path: Vec<u8>,
     /// For a request without a route.
     pub(super) no_edits: HeaderEdits,
     /// By upstream, then by server: its address as text.
@@ -40,6 +42,7 @@ pub struct Desk {
     random: RandomState,
     requests: u64,
     date: HttpDate,
+    seconds: u64,
     date_at: Option<Instant>,
 }
 
@@ -53,12 +56,14 @@ impl Desk {
             exchanges: Vec::new(),
             head: Vec::new(),
             tail: Vec::new(),
+            path: Vec::new(),
             no_edits: HeaderEdits::default(),
             server_names: names.collect(),
             expectations: vec![Expectation::default(); config.upstreams.len()].into(),
             random: RandomState::new(),
             requests: 0,
             date: HttpDate::from_unix(0),
+            seconds: 0,
             date_at: None,
         }
     }
@@ -85,7 +90,7 @@ impl Desk {
     }
 
     /// An id that no other request has: a keyed hash of a count, so that none tells of another.
-    fn request_id(&mut self) -> RequestId {
+    pub(super) fn request_id(&mut self) -> RequestId {
         self.requests += 1;
         let half = |which: u8| u128::from(self.random.hash_one((self.requests, which)));
         RequestId::new(half(0) << 64 | half(1))
@@ -102,9 +107,15 @@ impl Desk {
         if self.date_at.is_none_or(is_old) {
             let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
             // A clock that stands before 1970 is not worth a failure.
-            self.date = HttpDate::from_unix(since.unwrap_or_default().as_secs());
+            self.seconds = since.unwrap_or_default().as_secs();
+            self.date = HttpDate::from_unix(self.seconds);
             self.date_at = Some(now);
         }
+    }
+
+    /// The same in seconds since the beginning of 1970.
+    pub fn seconds(&self) -> u64 {
+        self.seconds
     }
 
     /// The date as [`Desk::refresh_date`] left it.

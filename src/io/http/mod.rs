@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   events ─▶ run ──▶ request_head ──▶ route ──┬──▶ answer                    an answer of our own
+//!              │                               ├──▶ file ─▶ file_body         one with a file
 //!              │                               └──▶ server ── pool, or connect
 //!              │                                       │
 //!              ├──▶ body (request)  ◀── rewritten head ┘
@@ -19,6 +20,8 @@ mod body;
 mod close;
 pub mod connection;
 pub mod desk;
+pub mod file;
+mod file_body;
 mod request_head;
 mod response_head;
 mod route;

@@ -23,7 +23,9 @@ impl<K: Kernel> Turn<'_, K> {
         if exchange.progress.is_awaiting() && exchange.has_sent_head {
             self.read_response_head(exchange);
         }
-        if let ResponseProgress::Delivering { .. } = exchange.progress.response() {
+        if self.connection.serving.is_some() {
+            self.advance_file(exchange);
+        } else if let ResponseProgress::Delivering { .. } = exchange.progress.response() {
             self.pump(exchange, DOWN);
         }
     }

@@ -61,6 +61,11 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 self.answer_redirect(exchange, redirect);
                 used
             }
+            Action::Files(files) => {
+                let used = self.skip_body(exchange, rest);
+                self.serve_files(exchange, files);
+                used
+            }
             Action::Respond(respond) => {
                 let used = self.skip_body(exchange, rest);
                 self.answer_respond(exchange, respond);

@@ -7,9 +7,10 @@ use crate::account::Account;
 use crate::balance::round_robin::RoundRobin;
 use crate::capacity::Plan;
 use crate::config::{Config, Http};
-use crate::error::{CloseReason, Direction, Side};
+use crate::error::{BytesByPath, CloseReason, Direction, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::{End, Phase};
+use crate::files::error_pages::ErrorPages;
 use crate::id::{ConnectionId, Token};
 use crate::io::channel::{Channel, Outgoing};
 use crate::io::conduit::{Conduit, Supplies};
@@ -37,6 +38,7 @@ pub(in crate::io) struct Turn<'a, K: Kernel> {
     pub(in crate::io) account: &'a mut Account,
     pub(in crate::io) desk: &'a mut Desk,
     pub(in crate::io) tls: &'a TlsStore,
+    pub(in crate::io) error_pages: &'a ErrorPages,
     pub(in crate::io) config: &'a Config,
     pub(in crate::io) plan: &'a Plan,
     pub(in crate::io) now: Instant,
@@ -203,8 +205,8 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 continue;
             }
             (self.has_acted, self.has_moved) = (true, true);
-            let delivered = [0, 1].map(|path| is.delivered[path] - was.delivered[path]);
-            if delivered != [0, 0] {
+            let delivered = is.delivered_since(&was);
+            if delivered != BytesByPath::default() {
                 self.account.delivered(self.connection.listener, direction, delivered);
             }
             match direction {

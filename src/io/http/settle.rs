@@ -9,6 +9,7 @@ use crate::exchange::progress::Overdue;
 use crate::id::{ConnectionId, Token};
 use crate::io::channel::Channel;
 use crate::io::connection::{Connection, Slot};
+use crate::io::errand::Finished;
 use crate::io::http::run::{Turn, socket_of};
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
@@ -101,6 +102,7 @@ impl<K: Kernel> Worker<K> {
             account: &mut self.account,
             desk: &mut self.desk,
             tls: &self.tls,
+            error_pages: &self.error_pages,
             config: &self.config,
             plan: &self.plan,
             now,
@@ -125,6 +127,15 @@ impl<K: Kernel> Worker<K> {
             self.enqueue(id);
         }
         self.settle_http(id, now);
+    }
+
+    /// A thread has done something that a connection may wait for.
+    pub(in crate::io) fn on_errand(&mut self, finished: Finished<K::File>, now: Instant) {
+        let Finished { ticket, outcome } = finished;
+        let Some(mut turn) = self.http_turn(ticket.connection, now) else { return };
+        if turn.on_errand(ticket.number, outcome) {
+            self.enqueue(ticket.connection);
+        }
     }
 
     /// The deadline of an HTTP connection has come, or one that has moved away since.

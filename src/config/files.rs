@@ -1,0 +1,124 @@
+//! `files` of a route: a directory that is served.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::http::content_coding::ContentCoding;
+use crate::http::prefix::PathEdit;
+
+/// How the bytes of a file get to a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transfer {
+    /// From the page cache to the socket, by `sendfile(2)`: one system call, and no copy where the
+    /// network card gathers.
+    #[default]
+    Sendfile,
+    /// The same by way of a pipe, by `splice(2)`: two system calls.
+    Splice,
+    /// Mapped, and written from there: one copy, by the kernel.
+    Mmap,
+    /// Read into a buffer and written from there: two copies.
+    Copy,
+}
+
+impl Transfer {
+    /// As written in the config.
+    pub fn label(self) -> &'static str {
+        match self {
+            Transfer::Sendfile => "sendfile",
+            Transfer::Splice => "splice",
+            Transfer::Mmap => "mmap",
+            Transfer::Copy => "copy",
+        }
+    }
+}
+
+/// `files`: which directory is served, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// `root`
+    pub root: PathBuf,
+    /// `index`: the file that stands for its directory.
+    pub index: Box<str>,
+    /// `fallback`: the file below the root that stands for all that is not there, with status 200.
+    pub fallback: Option<Box<str>>,
+    /// `listing`: directories without an index are shown.
+    pub listing: bool,
+    /// `hidden`: files and directories are served whose names begin with a dot.
+    pub hidden: bool,
+    /// `transfer`
+    pub transfer: Transfer,
+    /// `precompressed`: in which codings files may lie beside themselves, the best first.
+    pub precompressed: Vec<ContentCoding>,
+    /// `strip_prefix` and `replace_prefix` of the route.
+    pub path: PathEdit,
+}
+
+impl Files {
+    /// A directory with the defaults.
+    pub fn of_root(root: impl AsRef<Path>) -> Files {
+        Files {
+            root: root.as_ref().to_owned(),
+            index: "index.html".into(),
+            fallback: None,
+            listing: false,
+            hidden: false,
+            transfer: Transfer::default(),
+            precompressed: Vec::new(),
+            path: PathEdit::Keep,
+        }
+    }
+}
+
+/// Which statuses an error page is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ErrorStatus {
+    /// This one: `"404"`.
+    One(u16),
+    /// All of a class: `"5xx"`.
+    Class(u16),
+}
+
+impl ErrorStatus {
+    /// Reads it as it is written.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn parse(text: &str) -> Result<ErrorStatus, String> {
+        match text {
+            "4xx" => return Ok(ErrorStatus::Class(4)),
+            "5xx" => return Ok(ErrorStatus::Class(5)),
+            _ => {}
+        }
+        let status = text.parse().ok().filter(|status| (400..=599).contains(status));
+        status.map(ErrorStatus::One).ok_or_else(|| {
+            "expected a status from 400 to 599, or \"4xx\" or \"5xx\" for all of a class".to_owned()
+        })
+    }
+
+    /// Whether it is for this status.
+    pub fn covers(self, status: u16) -> bool {
+        match self {
+            ErrorStatus::One(one) => status == one,
+            ErrorStatus::Class(class) => status / 100 == class,
+        }
+    }
+}
+
+impl fmt::Display for ErrorStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ErrorStatus::One(status) => write!(f, "{status}"),
+            ErrorStatus::Class(class) => write!(f, "{class}xx"),
+        }
+    }
+}
+
+/// One of `error_pages`: what clients get in place of an explanation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorPage {
+    /// For which statuses. A single one stands before its class.
+    pub status: ErrorStatus,
+    /// The file.
+    pub path: PathBuf,
+}

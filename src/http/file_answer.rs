@@ -1,0 +1,219 @@
+//! The head of an answer that a file is the body of.
+
+use super::answer::{write_connection, write_status_line};
+use super::content_coding::ContentCoding;
+use super::context::{Context, write_number};
+use super::date::HttpDate;
+use super::edits::HeaderEdits;
+use super::entity_tag::EntityTag;
+use super::framing::BodyLength;
+use super::range::ByteRange;
+use super::request::RequestHead;
+use super::rewrite::{write_framing, write_line};
+
+/// An answer with a file, or with parts of it, or about it.
+#[derive(Debug, Clone, Copy)]
+pub struct FileAnswer<'a> {
+    /// 200, 206, 304, 412 or 416.
+    pub status: u16,
+    /// What the route sets, adds and removes.
+    pub edits: &'a HeaderEdits,
+    /// What the file is, as `Content-Type` has it.
+    pub media_type: &'a str,
+    /// What separates several parts, where there are several.
+    pub boundary: Option<&'a str>,
+    /// Bytes of the body.
+    pub length: u64,
+    /// The version of the file.
+    pub tag: &'a EntityTag,
+    /// When it was modified.
+    pub modified: HttpDate,
+    /// The coding that the file is in.
+    pub coding: Option<ContentCoding>,
+    /// Other clients may get it in another coding.
+    pub varies: bool,
+    /// Which part of the file this is.
+    pub part: Part,
+    /// Whether the client's connection goes on.
+    pub keeps_alive: bool,
+    /// The time now.
+    pub date: &'a str,
+}
+
+/// What `Content-Range` says (RFC 9110, section 14.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All of it, or several parts that say it themselves.
+    All,
+    /// These bytes of so many.
+    Of(ByteRange, u64),
+    /// None of so many.
+    NoneOf(u64),
+}
+
+impl FileAnswer<'_> {
+    /// Appends the head.
+    pub fn write(&self, request: &RequestHead, context: &Context<'_>, out: &mut Vec<u8>) {
+        write_status_line(self.status, out);
+        let line = |name: &str, value: &[u8], out: &mut Vec<u8>| {
+            let is_given = || self.edits.lines().any(|it| it.name.matches(name.as_bytes()));
+            if !self.edits.replaces(name.as_bytes()) && !is_given() {
+                write_line(name, value, out);
+            }
+        };
+        line("Date", self.date.as_bytes(), out);
+        line("Last-Modified", self.modified.as_str().as_bytes(), out);
+        line("ETag", self.tag.as_bytes(), out);
+        for field in self.edits.lines() {
+            field.write(request, context, out);
+        }
+        line("X-Request-Id", context.request_id.as_str().as_bytes(), out);
+        if self.varies {
+            write_line("Vary", b"Accept-Encoding", out);
+        }
+        write_connection(self.keeps_alive, request.version(), out);
+        // RFC 9110, section 15.4.5: nothing about a content that is not there.
+        if self.status != 304 {
+            line("Accept-Ranges", b"bytes", out);
+            self.write_content_fields(out);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_content_fields(&self, out: &mut Vec<u8>) {
+        let is_of_file = matches!(self.status, 200 | 206);
+        if let Some(coding) = self.coding.filter(|_| is_of_file) {
+            write_line("Content-Encoding", coding.label().as_bytes(), out);
+        }
+        let is_typed = self.edits.lines().any(|it| it.name.matches(b"content-type"));
+        match self.boundary {
+            Some(boundary) => {
+                out.extend_from_slice(b"Content-Type: multipart/byteranges; boundary=");
+                out.extend_from_slice(boundary.as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+            None if is_of_file && !is_typed => {
+                write_line("Content-Type", self.media_type.as_bytes(), out);
+            }
+            None => {}
+        }
+        write_content_range(self.part, out);
+        write_framing(BodyLength::Length(self.length), out);
+    }
+}
+
+/// Appends `Content-Range`, where there is something to say.
+pub fn write_content_range(part: Part, out: &mut Vec<u8>) {
+    let size = match part {
+        Part::All => return,
+        Part::Of(ByteRange { start, end }, size) => {
+            out.extend_from_slice(b"Content-Range: bytes ");
+            write_number(start, out);
+            out.push(b'-');
+            write_number(end - 1, out);
+            size
+        }
+        Part::NoneOf(size) => {
+            out.extend_from_slice(b"Content-Range: bytes *");
+            size
+        }
+    };
+    out.push(b'/');
+    write_number(size, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::edits::FieldTemplate;
+    use super::super::field::FieldName;
+    use super::super::request_id::RequestId;
+    use super::super::samples::{context, request, written};
+    use super::super::template::Template;
+    use super::*;
+
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+    fn written_with(change: impl FnOnce(&mut FileAnswer<'_>), edits: &HeaderEdits) -> String {
+        let tag = EntityTag::of_file(1, 0, 2, 3);
+        let mut answer = FileAnswer {
+            status: 200,
+            edits,
+            media_type: "text/css",
+            boundary: None,
+            length: 5,
+            tag: &tag,
+            modified: HttpDate::from_unix(0),
+            coding: None,
+            varies: false,
+            part: Part::All,
+            keeps_alive: true,
+            date: DATE,
+        };
+        change(&mut answer);
+        let (request_id, head) = (RequestId::new(1), request(&["GET / HTTP/1.1", "Host: a"]));
+        let text = written(|out| answer.write(&head, &context(&request_id), out));
+        text.replace(request_id.as_str(), "ID")
+    }
+
+    #[test]
+    fn a_whole_file_is_described() {
+        let text = written_with(|_| {}, &HeaderEdits::default());
+        let expected = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+             Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\nETag: \"1.0-2-3\"\r\n\
+             X-Request-Id: ID\r\nAccept-Ranges: bytes\r\nContent-Type: text/css\r\n\
+             Content-Length: 5\r\n\r\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn parts_say_which_they_are() {
+        let none = HeaderEdits::default();
+        let one = written_with(
+            |it| (it.status, it.part) = (206, Part::Of(ByteRange { start: 3, end: 8 }, 10)),
+            &none,
+        );
+        assert!(one.contains("\r\nContent-Range: bytes 3-7/10\r\n"), "{one}");
+        let many = written_with(|it| (it.status, it.boundary) = (206, Some("B")), &none);
+        assert!(many.contains("Content-Type: multipart/byteranges; boundary=B\r\n"), "{many}");
+        assert!(!many.contains("text/css") && !many.contains("Content-Range"), "{many}");
+        let nothing = |it: &mut FileAnswer<'_>| {
+            (it.status, it.part, it.length) = (416, Part::NoneOf(10), 0);
+        };
+        let nothing = written_with(nothing, &none);
+        assert!(nothing.contains("\r\nContent-Range: bytes */10\r\n"), "{nothing}");
+        assert!(nothing.contains("Content-Length: 0") && !nothing.contains("-Type"), "{nothing}");
+    }
+
+    #[test]
+    fn what_was_not_modified_has_no_content() {
+        let change = |it: &mut FileAnswer<'_>| {
+            (it.status, it.coding, it.varies) = (304, Some(ContentCoding::Gzip), true);
+        };
+        let text = written_with(change, &HeaderEdits::default());
+        assert!(!text.contains("Content-") && text.contains("ETag") && text.contains("Vary"));
+        let text = written_with(
+            |it| (it.coding, it.varies) = (Some(ContentCoding::Gzip), true),
+            &HeaderEdits::default(),
+        );
+        assert!(text.contains("Content-Encoding: gzip\r\n") && text.contains("Vary: Accept-E"));
+    }
+
+    #[test]
+    fn edits_win() {
+        let name = |text: &str| FieldName::editable(text).unwrap();
+        let field = |text: &str, value: &str| FieldTemplate {
+            name: name(text),
+            value: Template::parse(value).unwrap(),
+        };
+        let edits = HeaderEdits::new(
+            vec![field("Content-Type", "text/x"), field("Cache-Control", "max-age=60")],
+            vec![],
+            vec![name("ETag"), name("Last-Modified")],
+        );
+        let text = written_with(|_| {}, &edits.unwrap());
+        assert!(text.contains("Content-Type: text/x\r\nCache-Control: max-age=60\r\n"), "{text}");
+        assert!(!text.contains("text/css") && !text.contains("ETag"), "{text}");
+        assert!(!text.contains("Last-Modified"), "{text}");
+    }
+}

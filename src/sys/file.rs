@@ -1,0 +1,419 @@
+//! Files that are served: opened beneath a root, asked whether they are in memory, and sent.
+//!
+//! Nothing here waits for a disk unless it says so. What a worker calls answers `EAGAIN` where a
+//! page or a directory entry is not in memory, or is to be called after [`File::is_cached`].
+
+use std::ffi::c_void;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::ptr::NonNull;
+
+use nix::errno::Errno;
+use nix::fcntl::{
+    AT_FDCWD, OFlag, OpenHow, PosixFadviseAdvice, ResolveFlag, SpliceFFlags, openat2,
+    posix_fadvise, splice,
+};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::sendfile::sendfile64;
+use nix::sys::stat::{FileStat, fstat};
+use nix::sys::uio::pread;
+
+use crate::files::FileStatus;
+use crate::http::range::ByteRange;
+
+/// The most that one call is asked to move, as for [`crate::sys::transfer::SPLICE_BYTES_MAX`].
+const TRANSFER_BYTES_MAX: u64 = 1 << 30;
+
+/// How far apart bytes are whose pages stand for those between them, where the kernel cannot count
+/// pages. The kernel reads ahead in larger steps than this.
+const SAMPLE_BYTES: usize = 32 * 1024;
+
+/// Pages in which [`File::is_cached`] counts; larger ones only make it ask more than it must.
+const PAGE_BYTES: u64 = 4096;
+
+/// `RESOLVE_CACHED` (openat2(2), Linux 5.12), which nix does not name.
+const RESOLVE_CACHED: u64 = 0x20;
+
+/// The number of `cachestat(2)`, the same for all architectures, which libc does not name.
+const CACHESTAT: libc::c_long = 451;
+
+/// Whether a call may wait for a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// It answers `EAGAIN` instead.
+    Never,
+    /// It may.
+    Allowed,
+}
+
+/// Opens the directory at a path, to look up others beneath it and for nothing else (`O_PATH`).
+///
+/// # Errors
+/// There is none, or it cannot be reached. `EAGAIN`: see [`Waiting`].
+pub fn open_root(path: &Path, waiting: Waiting) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let how = OpenHow::new().flags(flags).resolve(cached(waiting));
+    Ok(openat2(AT_FDCWD, path, how)?)
+}
+
+/// Opens what is at `path` beneath a directory, for reading: the directory itself for an empty
+/// path. No `..`, no absolute symbolic link and no magic link of `/proc` leads outside
+/// (`RESOLVE_BENEATH`). A FIFO without a writer does not make it wait (`O_NONBLOCK`), and a
+/// terminal does not become that of this process.
+///
+/// # Errors
+/// Those of openat2(2); `EXDEV` where the path leads outside, `ENXIO` for a socket. `EAGAIN`: see
+/// [`Waiting`]; or, where it may wait, something on the path was renamed meanwhile.
+pub fn open_beneath(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    waiting: Waiting,
+    directory: bool,
+) -> io::Result<OwnedFd> {
+    let mut flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+    flags.set(OFlag::O_DIRECTORY, directory);
+    let beneath = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let how = OpenHow::new().flags(flags).resolve(beneath | cached(waiting));
+    let path = if path.is_empty() { b"." } else { path };
+    Ok(openat2(root, path, how)?)
+}
+
+fn cached(waiting: Waiting) -> ResolveFlag {
+    match waiting {
+        Waiting::Never => ResolveFlag::from_bits_retain(RESOLVE_CACHED),
+        Waiting::Allowed => ResolveFlag::empty(),
+    }
+}
+
+/// What a descriptor is of, and what is known of it.
+///
+/// # Errors
+/// Those of fstat(2).
+pub fn status(descriptor: BorrowedFd<'_>) -> io::Result<FileStat> {
+    Ok(fstat(descriptor)?)
+}
+
+/// What a client may be told of a file.
+pub fn file_status(stat: &FileStat) -> FileStatus {
+    FileStatus {
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        modified: u64::try_from(stat.st_mtime).unwrap_or(0),
+        nanoseconds: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+        inode: stat.st_ino,
+    }
+}
+
+/// A regular file that is open for reading.
+#[derive(Debug)]
+pub struct File {
+    descriptor: OwnedFd,
+    size: u64,
+    mapping: Option<Mapping>,
+}
+
+impl File {
+    /// A file of which so much is to be sent at most.
+    pub fn new(descriptor: OwnedFd, size: u64) -> File {
+        File { descriptor, size, mapping: None }
+    }
+
+    /// Whether these bytes are in memory, so that sending them does not wait for a disk.
+    ///
+    /// The last byte is read without waiting (`RWF_NOWAIT`), which also tells pages that are still
+    /// being read from those that are good; and pages are counted (`cachestat(2)`, Linux 6.5). On
+    /// a file system that keeps its pages elsewhere, as overlayfs does, none are counted though
+    /// the last byte is there: then more bytes are tried. Where neither can be asked, nothing
+    /// counts as being in memory.
+    pub fn is_cached(&self, range: ByteRange) -> bool {
+        let Some(last) = range.end.checked_sub(1).filter(|last| *last >= range.start) else {
+            return true;
+        };
+        let is_counted = match self.probe(last) {
+            Probe::Absent => return false,
+            // What cannot be read at all is for whoever sends it to find out.
+            Probe::Present if range.start / PAGE_BYTES == last / PAGE_BYTES => return true,
+            Probe::Present => true,
+            Probe::Unknown => false,
+        };
+        let pages = last / PAGE_BYTES - range.start / PAGE_BYTES + 1;
+        match self.cached_pages(range) {
+            Some(cached) if cached >= pages => true,
+            Some(1..) => false,
+            Some(0) | None => {
+                let mut offsets = (range.start..last).step_by(SAMPLE_BYTES);
+                is_counted && offsets.all(|offset| self.probe(offset) == Probe::Present)
+            }
+        }
+    }
+
+    fn probe(&self, offset: u64) -> Probe {
+        let mut byte = 0_u8;
+        let place = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        let offset = libc::off64_t::try_from(offset).unwrap_or(libc::off64_t::MAX);
+        // SAFETY: the one entry names one byte that lives until the call returns.
+        let read = unsafe {
+            libc::preadv2(self.descriptor.as_raw_fd(), &raw const place, 1, offset, libc::RWF_NOWAIT)
+        };
+        match Errno::result(read) {
+            Err(Errno::EAGAIN) => Probe::Absent,
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Probe::Unknown,
+            Ok(_) | Err(_) => Probe::Present,
+        }
+    }
+
+    /// How many pages of a range are in memory; `None` where the kernel does not say.
+    fn cached_pages(&self, range: ByteRange) -> Option<u64> {
+        /// `struct cachestat_range`
+        #[repr(C)]
+        struct Asked {
+            offset: u64,
+            length: u64,
+        }
+        /// `struct cachestat`
+        #[repr(C)]
+        #[derive(Default)]
+        struct Counted {
+            cached: u64,
+            dirty: u64,
+            writeback: u64,
+            evicted: u64,
+            recently_evicted: u64,
+        }
+        let asked = Asked { offset: range.start, length: range.length() };
+        let mut counted = Counted::default();
+        let descriptor = self.descriptor.as_raw_fd();
+        // SAFETY: both structures are as the kernel has them, and live until the call returns.
+        let called = unsafe {
+            let counted = &raw mut counted;
+            libc::syscall(CACHESTAT, descriptor, &raw const asked, counted, 0)
+        };
+        (called == 0).then_some(counted.cached)
+    }
+
+    /// Reads a range into memory, and waits for it: for a thread that may. Says how it went only
+    /// by an error.
+    ///
+    /// The whole range is asked for first, so that the disk has all of it to do at once.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn read_ahead(&self, range: ByteRange, scratch: &mut [u8]) -> io::Result<()> {
+        let (start, length) = (as_offset(range.start), as_offset(range.length()));
+        // Without it the reads below are slower, and that is all.
+        let advice = PosixFadviseAdvice::POSIX_FADV_WILLNEED;
+        let _unadvised = posix_fadvise(&self.descriptor, start, length, advice).is_err();
+        let mut offset = range.start;
+        while offset < range.end {
+            let max = usize::try_from(range.end - offset).unwrap_or(usize::MAX).min(scratch.len());
+            match pread(&self.descriptor, &mut scratch[..max], as_offset(offset)) {
+                // It is shorter now, which whoever sends it finds out.
+                Ok(0) => break,
+                Ok(read) => offset += read as u64,
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads bytes at an offset. 0 is the end of the file.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        uninterrupted(|| pread(&self.descriptor, buffer, as_offset(offset)))
+    }
+
+    /// Sends bytes of a range to a socket by `sendfile(2)`, as far as it takes them. 0 is the end
+    /// of the file: it is shorter than it was.
+    ///
+    /// # Errors
+    /// `EAGAIN` when the socket is full. `EINVAL`: this file cannot be sent so. The socket's, or
+    /// the disk's (`EIO`).
+    pub fn send(&self, range: ByteRange, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        let mut offset = as_offset(range.start);
+        let max = range.length().min(TRANSFER_BYTES_MAX) as usize;
+        uninterrupted(|| sendfile64(socket, &self.descriptor, Some(&mut offset), max))
+    }
+
+    /// Moves bytes of a range into a pipe by `splice(2)`. 0 is the end of the file.
+    ///
+    /// # Errors
+    /// `EAGAIN` when the pipe is full. `EINVAL`: this file cannot be spliced. The disk's.
+    pub fn splice(&self, range: ByteRange, pipe: BorrowedFd<'_>) -> io::Result<usize> {
+        let mut offset = as_offset(range.start);
+        let max = range.length().min(TRANSFER_BYTES_MAX) as usize;
+        let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
+        uninterrupted(|| splice(&self.descriptor, Some(&mut offset), pipe, None, max, flags))
+    }
+
+    /// Sends bytes of a range to a socket from where the file is mapped. 0 is the end of the file.
+    ///
+    /// A file that has become shorter is no danger: nothing here reads what is mapped. Only the
+    /// kernel does, on behalf of `send(2)`, and where a page is gone it does not raise `SIGBUS` as
+    /// it would for an instruction of this process, but fails with `EFAULT`.
+    ///
+    /// # Errors
+    /// `EAGAIN` when the socket is full. `ENODEV`, `ENOMEM`: this file cannot be mapped. The
+    /// socket's.
+    pub fn send_mapped(&mut self, range: ByteRange, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        let mapping = match &mut self.mapping {
+            Some(mapping) => mapping,
+            none => none.insert(Mapping::of(self.descriptor.as_fd(), self.size)?),
+        };
+        match mapping.send(range, socket) {
+            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Ok(0),
+            sent => sent,
+        }
+    }
+}
+
+/// What a read of one byte without waiting tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    Present,
+    Absent,
+    Unknown,
+}
+
+/// A file as part of this process's memory, none of which this process ever reads itself.
+#[derive(Debug)]
+struct Mapping {
+    address: NonNull<c_void>,
+    length: NonZeroUsize,
+}
+
+// SAFETY: an address, at which nothing is read or written by this process. It is valid until the
+// value is dropped, in whichever thread.
+unsafe impl Send for Mapping {}
+
+impl Mapping {
+    fn of(file: BorrowedFd<'_>, size: u64) -> io::Result<Mapping> {
+        let length = usize::try_from(size).ok().and_then(NonZeroUsize::new);
+        let length = length.ok_or(io::ErrorKind::InvalidInput)?;
+        let (access, flags) = (ProtFlags::PROT_READ, MapFlags::MAP_SHARED);
+        // SAFETY: the kernel chooses where, so nothing that exists is replaced; and no reference
+        // to what is there is ever made.
+        let address = unsafe { mmap(None, length, access, flags, file, 0) }?;
+        Ok(Mapping { address, length })
+    }
+
+    fn send(&self, range: ByteRange, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(self.length.get());
+        let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(self.length.get());
+        // SAFETY: the offset lies within the mapping, or one past its end.
+        let address = unsafe { self.address.byte_add(start) };
+        uninterrupted(|| {
+            // SAFETY: the range is mapped. If the file has become shorter the kernel finds no page
+            // there and says EFAULT; it reads nothing else.
+            let sent = unsafe {
+                let flags = libc::MSG_NOSIGNAL;
+                libc::send(socket.as_raw_fd(), address.as_ptr(), end - start, flags)
+            };
+            Errno::result(sent).map(|sent| usize::try_from(sent).unwrap_or(0))
+        })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `Mapping::of` with this length, and by nobody unmapped before.
+        let unmapped = unsafe { munmap(self.address, self.length.get()) };
+        debug_assert!(unmapped.is_ok(), "what was mapped can be unmapped");
+    }
+}
+
+/// No file is so long that its offsets do not fit.
+fn as_offset(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn uninterrupted(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            outcome => return outcome.map_err(io::Error::from),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    const WHOLE: ByteRange = ByteRange { start: 0, end: 20_000 };
+
+    fn file(directory: &tempfile::TempDir) -> File {
+        let path = directory.path().join("file");
+        let bytes: Vec<u8> = (0..WHOLE.end).map(|index| index as u8).collect();
+        fs::write(&path, bytes).unwrap();
+        let root = open_root(directory.path(), Waiting::Allowed).unwrap();
+        let opened = open_beneath(root.as_fd(), b"file", Waiting::Allowed, false).unwrap();
+        let status = file_status(&status(opened.as_fd()).unwrap());
+        assert_eq!(status.size, WHOLE.end);
+        File::new(opened, status.size)
+    }
+
+    #[test]
+    fn bytes_are_sent_in_every_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = file(&directory);
+        let range = ByteRange { start: 10, end: 15 };
+        let (sink, mut peer) = UnixStream::pair().unwrap();
+        let mut received = [0; 5];
+        assert_eq!(file.send(range, sink.as_fd()).unwrap(), 5);
+        peer.read_exact(&mut received).unwrap();
+        assert_eq!(received, [10, 11, 12, 13, 14]);
+        assert_eq!(file.send_mapped(range, sink.as_fd()).unwrap(), 5);
+        peer.read_exact(&mut received).unwrap();
+        assert_eq!(received, [10, 11, 12, 13, 14]);
+        let (mut reader, writer) = io::pipe().unwrap();
+        assert_eq!(file.splice(range, writer.as_fd()).unwrap(), 5);
+        reader.read_exact(&mut received).unwrap();
+        assert_eq!(received, [10, 11, 12, 13, 14]);
+        assert_eq!(file.read(12, &mut received).unwrap(), 5);
+        assert_eq!(received, [12, 13, 14, 15, 16]);
+    }
+
+    #[test]
+    fn a_file_that_has_become_shorter_ends_and_raises_no_signal() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = file(&directory);
+        let (sink, _peer) = UnixStream::pair().unwrap();
+        let end = ByteRange { start: 16_384, end: 20_000 };
+        assert_eq!(file.send_mapped(end, sink.as_fd()).unwrap(), 3616);
+        fs::File::options().write(true).open(directory.path().join("file")).unwrap().set_len(100).unwrap();
+        assert_eq!(file.send_mapped(end, sink.as_fd()).unwrap(), 0);
+        assert_eq!(file.send(end, sink.as_fd()).unwrap(), 0);
+        assert_eq!(file.read(end.start, &mut [0; 8]).unwrap(), 0);
+        let (_reader, writer) = io::pipe().unwrap();
+        assert_eq!(file.splice(end, writer.as_fd()).unwrap(), 0);
+        file.read_ahead(end, &mut [0; 512]).unwrap();
+    }
+
+    #[test]
+    fn what_was_read_ahead_is_in_memory() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = file(&directory);
+        // What was just written is there, on whichever file system.
+        file.read_ahead(WHOLE, &mut [0; 4096]).unwrap();
+        let tail = ByteRange { start: 19_999, end: 20_000 };
+        assert!(file.is_cached(WHOLE) && file.is_cached(tail));
+        assert!(file.is_cached(ByteRange { start: 5, end: 5 }));
+        // Pages that are clean can be dropped, but for those of tmpfs.
+        nix::unistd::fsync(&file.descriptor).unwrap();
+        let all = (0, as_offset(WHOLE.end));
+        posix_fadvise(&file.descriptor, all.0, all.1, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+        if file.cached_pages(WHOLE) == Some(0) {
+            assert!(!file.is_cached(WHOLE) && !file.is_cached(tail));
+            file.read_ahead(WHOLE, &mut [0; 4096]).unwrap();
+            assert!(file.is_cached(WHOLE) && file.is_cached(tail));
+        }
+    }
+}
