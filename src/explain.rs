@@ -8,12 +8,13 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::capacity::{ListenerPlan, Machine, Plan};
+use crate::config::files::Files;
 use crate::config::units::show_size;
 use crate::config::{Action, Config, ConfigError, Effective, Listener, Protocol, Route, Upstream};
 use crate::load::Loaded;
 use crate::tls::keeper::Keeper;
 
-use way::{Clients, Way};
+use way::{Clients, FileWay, Way};
 
 /// Values longer than this many characters do not widen their column.
 const VALUE_WIDTH_MAX: usize = 36;
@@ -118,6 +119,10 @@ fn explain_listener(
             let way = Way::new(relay, clients_of(listener), upstream_of(route, config));
             line(text, &format!("        {}", way.as_text()));
         }
+        if let Action::Files(files) = &route.action {
+            let way = FileWay::new(files, clients_of(listener));
+            line(text, &format!("        {}", way.as_text()));
+        }
     }
     line(text, "    (heads, and what comes with them, are copied whatever the mode)");
 }
@@ -139,6 +144,13 @@ fn clients_of(listener: &Listener) -> Clients {
 
 fn upstream_of<'c>(route: &Route, config: &'c Config) -> Option<&'c Upstream> {
     route.action.forward().map(|forward| &config.upstreams[forward.upstream.index()])
+}
+
+fn files_of(route: &Route) -> Option<&Files> {
+    match &route.action {
+        Action::Files(files) => Some(files),
+        Action::Forward(_) | Action::Redirect(_) | Action::Respond(_) => None,
+    }
 }
 
 /// What clients must bring along, and what they are shown.
@@ -187,6 +199,9 @@ fn listener_as_json(
                 "destination": destination(route, config),
                 "relay": plan.as_ref().map(|plan| {
                     Way::new(plan, clients_of(listener), upstream_of(route, config)).as_json()
+                }),
+                "files": files_of(route).map(|files| {
+                    FileWay::new(files, clients_of(listener)).as_json()
                 }),
             })
         });

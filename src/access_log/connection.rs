@@ -180,7 +180,7 @@ mod tests {
             upstream: Some("app"),
             server: Some(&"10.0.0.1:9001"),
             traffic: Traffic {
-                bytes: [[100, 20], [3000, 4]],
+                bytes: [[100, 20, 0], [3000, 4, 5000]],
                 fallbacks: &[FallbackReason::PipeMemory, FallbackReason::NoProgress],
             },
             connect: Some(Duration::from_nanos(123_999)),
@@ -204,8 +204,8 @@ mod tests {
             r#"{"time":"2026-11-21T03:48:50.123Z","listener":"web","client":"127.0.0.1:5000","#,
             r#""upstream":"app","server":"10.0.0.1:9001","#,
             r#""upstream_bytes":120,"upstream_bytes_spliced":100,"upstream_bytes_copied":20,"#,
-            r#""downstream_bytes":3004,"downstream_bytes_spliced":3000,"#,
-            r#""downstream_bytes_copied":4,"downstream_bytes_sendfile":0,"fallbacks":["pipe_memory","no_progress"],"#,
+            r#""downstream_bytes":8004,"downstream_bytes_spliced":3000,"#,
+            r#""downstream_bytes_copied":4,"downstream_bytes_sendfile":5000,"fallbacks":["pipe_memory","no_progress"],"#,
             r#""connect_seconds":0.000123,"total_seconds":61.500000,"retries":2,"#,
             r#""tls_version":null,"tls_cipher":null,"tls_resumed":null,"#,
             r#""tls_server_name":"web","tls_client_subject":null,"tls_failure":"alert","#,
@@ -218,8 +218,8 @@ mod tests {
     #[test]
     fn combined_holds_every_field() {
         let expected = "127.0.0.1:5000 - web [21/Nov/2026:03:48:50 +0000] \
-            \"TCP app 10.0.0.1:9001\" 502 3004 \"-\" \"-\" reason=upstream_reset up=120 \
-            up_spliced=100 up_copied=20 down=3004 down_spliced=3000 down_copied=4 down_sendfile=0 \
+            \"TCP app 10.0.0.1:9001\" 502 8004 \"-\" \"-\" reason=upstream_reset up=120 \
+            up_spliced=100 up_copied=20 down=8004 down_spliced=3000 down_copied=4 down_sendfile=5000 \
             fallbacks=pipe_memory,no_progress connect=0.000123 total=61.500000 retries=2 tls_version=- \
             tls_cipher=- tls_resumed=- tls_server_name=web tls_client_subject=- \
             tls_failure=alert\n";
@@ -268,7 +268,7 @@ mod tests {
             prop_assert_eq!(parsed["client"].as_str(), Some(text.as_str()));
             let combined = line(&record, LogFormat::Combined);
             prop_assert!(combined.trim_end_matches('\n').bytes().all(|b| (b' '..=b'~').contains(&b)));
-            prop_assert_eq!(combined.split(' ').count(), 29);
+            prop_assert_eq!(combined.split(' ').count(), 30);
             prop_assert_eq!(combined.bytes().filter(|&b| b == b'"').count(), 6);
         }
     }

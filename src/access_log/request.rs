@@ -225,7 +225,7 @@ mod tests {
             reused: true,
             retries: 1,
             traffic: Traffic {
-                bytes: [[100, 20], [3000, 4]],
+                bytes: [[100, 20, 0], [3000, 4, 5000]],
                 fallbacks: &[FallbackReason::PipeMemory],
             },
             timings: Timings {
@@ -255,8 +255,8 @@ mod tests {
             r#""user_agent":"curl/8 (x)","upstream":"app","server":"10.0.0.1:9001","#,
             r#""reused":true,"retries":1,"#,
             r#""upstream_bytes":120,"upstream_bytes_spliced":100,"upstream_bytes_copied":20,"#,
-            r#""downstream_bytes":3004,"downstream_bytes_spliced":3000,"#,
-            r#""downstream_bytes_copied":4,"downstream_bytes_sendfile":0,"fallbacks":["pipe_memory"],"#,
+            r#""downstream_bytes":8004,"downstream_bytes_spliced":3000,"#,
+            r#""downstream_bytes_copied":4,"downstream_bytes_sendfile":5000,"fallbacks":["pipe_memory"],"#,
             r#""queue_seconds":0.000007,"connect_seconds":0.000123,"head_seconds":0.002000,"#,
             r#""total_seconds":61.500000,"tls_version":"TLSv1.3","tls_cipher":null,"#,
             r#""tls_resumed":null,"tls_server_name":null,"tls_client_subject":null,"#,
@@ -269,9 +269,9 @@ mod tests {
     #[test]
     fn combined_holds_every_field() {
         let expected = "203.0.113.5 - web [21/Nov/2026:03:48:50 +0000] \
-            \"GET /a?b=c HTTP/1.1\" 200 3004 \"curl/8 (x)\" \"curl/8 (x)\" peer=127.0.0.1:5000 \
+            \"GET /a?b=c HTTP/1.1\" 200 8004 \"curl/8 (x)\" \"curl/8 (x)\" peer=127.0.0.1:5000 \
             host=a.example request_id=0123abcd upstream=app server=10.0.0.1:9001 reused=yes retries=1 up=120 \
-            up_spliced=100 up_copied=20 down=3004 down_spliced=3000 down_copied=4 down_sendfile=0 \
+            up_spliced=100 up_copied=20 down=8004 down_spliced=3000 down_copied=4 down_sendfile=5000 \
             fallbacks=pipe_memory queue=0.000007 connect=0.000123 head=0.002000 total=61.500000 \
             tls_version=TLSv1.3 tls_cipher=- tls_resumed=- tls_server_name=- tls_client_subject=- \
             rejection=chunk_size reason=completed\n";
@@ -298,7 +298,7 @@ mod tests {
         }
         let combined = line(&record, LogFormat::Combined);
         for part in [
-            "\"- - HTTP/1.1\" 499 3004 \"-\" \"-\" peer=127.0.0.1:5000 host=- ",
+            "\"- - HTTP/1.1\" 499 8004 \"-\" \"-\" peer=127.0.0.1:5000 host=- ",
             " upstream=- server=- reused=no ",
             " fallbacks=- queue=- connect=- head=- ",
             " rejection=- reason=client_reset\n",
@@ -330,7 +330,7 @@ mod tests {
             prop_assert_eq!(json.bytes().filter(|&b| b == b'\n').count(), 1);
             let parsed: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_str(&json).unwrap();
-            prop_assert_eq!(parsed.len(), 34);
+            prop_assert_eq!(parsed.len(), 35);
             let shown = String::from_utf8_lossy(&bytes);
             prop_assert_eq!(parsed["path"].as_str(), Some(&*shown));
             let combined = line(&record, LogFormat::Combined);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use crate::capacity::RelayPlan;
+use crate::config::files::{Files, Transfer};
 use crate::config::{RelayMode, Upstream};
 use crate::error::FallbackReason;
 
@@ -17,6 +18,48 @@ pub(super) enum Clients {
     Terminated,
     /// Their sessions go on to the server as they are.
     PassedThrough,
+}
+
+/// The way of the bytes of files.
+#[derive(Debug)]
+pub(super) struct FileWay {
+    transfer: Transfer,
+    reason: &'static str,
+}
+
+impl FileWay {
+    /// What `transfer` comes to for these clients.
+    pub(super) fn new(files: &Files, clients: Clients) -> FileWay {
+        let (transfer, reason) = match (files.transfer, clients) {
+            (Transfer::Copy, _) => {
+                (Transfer::Copy, "read into a buffer and sent from there, since transfer says so")
+            }
+            (_, Clients::Terminated) => {
+                (Transfer::Copy, "copied (tls): sessions of clients end here")
+            }
+            (Transfer::Sendfile, _) => {
+                (Transfer::Sendfile, "sent from the page cache, and never in this process")
+            }
+            (Transfer::Splice, _) => (
+                Transfer::Splice,
+                "from the page cache to the socket by way of a pipe, and never in this process",
+            ),
+            (Transfer::Mmap, _) => {
+                (Transfer::Mmap, "mapped, and copied from there by the kernel alone")
+            }
+        };
+        FileWay { transfer, reason }
+    }
+
+    /// For people.
+    pub(super) fn as_text(&self) -> String {
+        format!("{}: {}", self.transfer.label(), self.reason)
+    }
+
+    /// For programs.
+    pub(super) fn as_json(&self) -> Value {
+        json!({ "transfer": self.transfer.label(), "reason": self.reason })
+    }
 }
 
 /// The way of the bytes of a listener or of a route.

@@ -94,7 +94,7 @@ mod tests {
         check("/%25", b"%", false);
         check("/.well-known/acme-challenge/x", b".well-known/acme-challenge/x", false);
         check("/a.", b"a.", false);
-        check("/...", b"...", false);
+
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
         for path in ["", "*", "a", "/%00", "/a%2Fb", "/%2F", "/%", "/%2", "/%zz", "/..", "/a/.", "/%2E%2E"] {
             check(path, Refused::NoName);
         }
-        for path in ["/.git/config", "/a/.env", "/.well-known/.x", "/.well-knownx"] {
+        for path in ["/...", "/.git/config", "/a/.env", "/.well-known/.x", "/.well-knownx"] {
             check(path, Refused::Hidden);
         }
         let mut out = Vec::new();

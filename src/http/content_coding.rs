@@ -93,8 +93,11 @@ impl Codings {
 /// How much the client likes a coding, in thousandths, if it names it.
 fn weight_of(request: &RequestHead, coding: &str) -> Option<u32> {
     let is_it = |name: &[u8]| {
-        let name = name.strip_prefix(b"x-").unwrap_or(name);
-        name.eq_ignore_ascii_case(coding.as_bytes())
+        let plain = match name {
+            [b'x' | b'X', b'-', plain @ ..] => plain,
+            name => name,
+        };
+        plain.eq_ignore_ascii_case(coding.as_bytes())
     };
     let named = |field: &[u8]| field.eq_ignore_ascii_case(b"accept-encoding");
     let values = request.fields().filter(|field| named(field.name)).map(|field| field.value);

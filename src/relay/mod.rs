@@ -321,7 +321,7 @@ mod tests {
         relay.filled(DOWN, Filled::Eof);
         let expected = Progress::Faulted { side: Side::Upstream, kind: FaultKind::Reset };
         assert_eq!(relay.progress(), expected);
-        assert_eq!(relay.lane(DOWN).totals().delivered, [0, 4]);
+        assert_eq!(relay.lane(DOWN).totals().delivered, [0, 4, 0]);
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             workers: Workers::Count(NonZeroUsize::new(2).unwrap()),
             connections_max: None,
             handshakes_max: NonZeroUsize::new(512).unwrap(),
+            file_threads: NonZeroUsize::new(1).unwrap(),
             drain_grace,
             drain_timeout,
         },

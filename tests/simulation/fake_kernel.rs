@@ -4,17 +4,40 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Instant;
 
 use spliceway::address::Address;
 use spliceway::config::Keepalive;
+use spliceway::files::FileStatus;
+use spliceway::files::lookup::{Found, Wanted};
+use spliceway::http::range::ByteRange;
 use spliceway::id::Token;
+use spliceway::io::errand::{Errand, Finished, Outcome, Ticket};
 use spliceway::io::kernel::{Connecting, Kernel, PipeState};
 
-use crate::world::{Sabotage, Shared, Socket, errno};
+use crate::http_plan::Break;
+use crate::world::{Sabotage, Shared, Socket, byte_at, errno};
 
 #[derive(Debug)]
 pub struct FakeKernel {
-    pub world: Shared,
+    world: Shared,
+    errands: VecDeque<(Ticket, Errand<FakeFile>)>,
+}
+
+/// A file that is open: so many bytes of a stream, however many it had when it was opened.
+#[derive(Debug)]
+pub struct FakeFile {
+    stream: u64,
+    size: usize,
+}
+
+impl FakeFile {
+    /// What is there of a range.
+    fn bytes(&self, range: ByteRange) -> impl Iterator<Item = u8> {
+        let end = (range.end as usize).min(self.size);
+        let stream = self.stream;
+        (range.start as usize..end).map(move |offset| byte_at(stream, offset))
+    }
 }
 
 /// A descriptor of a socket; dropping it closes the socket.
@@ -102,6 +125,37 @@ fn broken(socket: &mut Socket) -> Option<i32> {
 }
 
 impl FakeKernel {
+    pub fn new(world: Shared) -> FakeKernel {
+        FakeKernel { world, errands: VecDeque::new() }
+    }
+
+    /// Opens the file of a key, whose size is what its plan says; it may be cut short at once.
+    fn found(&self, wanted: &Wanted) -> Found<FakeFile> {
+        let path = std::str::from_utf8(&wanted.path).expect("paths are text");
+        let key = path.strip_prefix("k/").and_then(|key| key.parse().ok()).expect("a key");
+        let plan = self.world.borrow().registry.plan(key);
+        let length = plan.response.length();
+        let size = if let Break::End(at) = plan.breaks { at } else { length };
+        Found::File {
+            file: FakeFile { stream: plan.response_stream(), size },
+            status: FileStatus { size: length as u64, ..FileStatus::default() },
+            coding: None,
+            media_type: "text/plain",
+        }
+    }
+
+    fn is_away(&self) -> bool {
+        let mut world = self.world.borrow_mut();
+        let not_cached = world.faults.not_cached;
+        world.chance(not_cached)
+    }
+
+    fn file_fails(&self) -> io::Result<()> {
+        let mut world = self.world.borrow_mut();
+        let fails = world.faults.file_fails;
+        if world.chance(fails) { fail(errno::EIO) } else { Ok(()) }
+    }
+
     fn with<T>(&self, socket: &FakeSocket, act: impl FnOnce(&mut Socket) -> T) -> T {
         let mut world = self.world.borrow_mut();
         world.calls += 1;
@@ -144,6 +198,7 @@ impl Kernel for FakeKernel {
     type Socket = FakeSocket;
     type Listener = FakeListener;
     type Pipe = FakePipe;
+    type File = FakeFile;
 
     fn watch_listener(&mut self, _listener: &FakeListener, _token: Token) -> io::Result<()> {
         self.world.borrow_mut().listener_edge = true;
@@ -405,6 +460,87 @@ impl Kernel for FakeKernel {
             *byte = pipe.pop();
         }
         Ok(read)
+    }
+
+    fn look_up(&mut self, wanted: &Wanted, _now: Instant) -> io::Result<Found<FakeFile>> {
+        if self.is_away() { fail(errno::EAGAIN) } else { Ok(self.found(wanted)) }
+    }
+
+    fn begin(&mut self, ticket: Ticket, errand: Errand<FakeFile>) -> io::Result<()> {
+        self.errands.push_back((ticket, errand));
+        Ok(())
+    }
+
+    /// Now and then.
+    fn finished(&mut self) -> Option<Finished<FakeFile>> {
+        if self.world.borrow_mut().rng.u32(0..3) > 0 {
+            return None;
+        }
+        let (ticket, errand) = self.errands.pop_front()?;
+        let outcome = match errand {
+            Errand::LookUp(wanted) => Outcome::LookedUp(Ok(self.found(&wanted))),
+            Errand::ReadAhead { file, .. } => {
+                Outcome::ReadAhead { file, result: self.file_fails() }
+            }
+        };
+        Some(Finished { ticket, outcome })
+    }
+
+    fn is_cached(&mut self, _file: &FakeFile, range: ByteRange) -> bool {
+        assert!(range.start < range.end, "nothing is asked after");
+        !self.is_away()
+    }
+
+    fn send_file(
+        &mut self,
+        file: &FakeFile,
+        range: ByteRange,
+        socket: &FakeSocket,
+    ) -> io::Result<usize> {
+        if let Some(errno) = self.refusal(socket) {
+            return fail(errno);
+        }
+        self.file_fails()?;
+        let bytes: Vec<u8> = file.bytes(range).collect();
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        self.send(socket, &bytes)
+    }
+
+    fn send_mapped(
+        &mut self,
+        file: &mut FakeFile,
+        range: ByteRange,
+        socket: &FakeSocket,
+    ) -> io::Result<usize> {
+        self.send_file(file, range, socket)
+    }
+
+    fn fill_pipe_from_file(
+        &mut self,
+        file: &FakeFile,
+        range: ByteRange,
+        pipe: &mut FakePipe,
+    ) -> io::Result<usize> {
+        self.file_fails()?;
+        let bytes: Vec<u8> = file.bytes(range).collect();
+        let mut moved = 0;
+        for piece in bytes.chunks(SLOT_BYTES_MAX) {
+            if pipe.slots.len() == pipe.slots_max {
+                break;
+            }
+            moved += piece.len();
+            pipe.slots.push_back(piece.iter().copied().collect());
+        }
+        pipe.held += moved;
+        Ok(moved)
+    }
+
+    fn read_file(&mut self, file: &FakeFile, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file_fails()?;
+        let range = ByteRange { start: offset, end: offset + buffer.len() as u64 };
+        Ok(file.bytes(range).zip(buffer).map(|(byte, place)| *place = byte).count())
     }
 
     fn shutdown_write(&mut self, socket: &FakeSocket) -> io::Result<()> {

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use spliceway::access_log::AccessLogSink;
 use spliceway::capacity::{ListenerPlan, Plan as MachinePlan, RelayPlan};
+use spliceway::config::files::{Files, Transfer};
 use spliceway::config::{
     Action, Config, Forward, Http, HttpLimits, HttpTimeouts, LogTarget, Protocol, Relay, RelayMode,
     Route,
@@ -30,11 +31,14 @@ use spliceway::error::{CloseReason, Direction, Side};
 use spliceway::exchange::phase::Phase;
 use spliceway::exchange::progress::{Progress, ResponseProgress};
 use spliceway::http::client::ClientSource;
-use spliceway::http::edits::HeaderEdits;
+use spliceway::files::error_pages::ErrorPages;
+use spliceway::http::edits::{FieldTemplate, HeaderEdits};
+use spliceway::http::field::FieldName;
 use spliceway::http::forwarded::{ForwardedPolicy, TrustedPeers};
 use spliceway::http::host::HostPolicy;
 use spliceway::http::limits::{ChunkLimits, HeadLimits};
 use spliceway::http::prefix::PathEdit;
+use spliceway::http::template::Template;
 use spliceway::id::{ListenerId, UpstreamId};
 use spliceway::io::accept::ConnectionLimit;
 use spliceway::io::conduit::Conduit;
@@ -106,6 +110,7 @@ fn config(mode: RelayMode, timeout: Duration) -> Config {
             via: true,
             request_id: true,
         },
+        error_pages: Vec::new(),
     };
     let mut config = crate::config(mode);
     config.listeners[0].protocol = Protocol::Http(Box::new(http));
@@ -116,6 +121,25 @@ fn config(mode: RelayMode, timeout: Duration) -> Config {
     config.upstreams[0].pool.idle_timeout = IDLE_TIMEOUT;
     config
 }
+
+/// The same where the answers are files.
+fn files_config(seed: u64, timeout: Duration) -> Config {
+    let mut config = config(RelayMode::Auto, timeout);
+    let Protocol::Http(http) = &mut config.listeners[0].protocol else { unreachable!() };
+    let key = FieldTemplate {
+        name: FieldName::editable("X-Key").unwrap(),
+        value: Template::parse("{path}").unwrap(),
+    };
+    let transfer = TRANSFERS[seed as usize / TURN_BYTES_MAX.len() % TRANSFERS.len()];
+    http.routes[0] = Route {
+        action: Action::Files(Arc::new(Files { transfer, ..Files::of_root("/srv") })),
+        response_headers: HeaderEdits::new(vec![key], Vec::new(), Vec::new()).unwrap(),
+    };
+    config
+}
+
+const TRANSFERS: [Transfer; 4] =
+    [Transfer::Sendfile, Transfer::Splice, Transfer::Mmap, Transfer::Copy];
 
 fn machine_plan(mode: RelayMode) -> MachinePlan {
     let relay = RelayPlan { mode, pipe_size: 1 << 18, fallback: None, reason: String::new() };
@@ -164,17 +188,24 @@ impl Simulation {
         let world = Rc::new(RefCell::new(world));
         let setup = Setup {
             index: 0,
-            config: Arc::new(config(mode, timeout)),
+            config: Arc::new(match manners.serves_files {
+                true => files_config(seed, timeout),
+                false => config(mode, timeout),
+            }),
             plan: Arc::new(machine_plan(mode)),
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),
             report: Arc::new(WorkerReport::default()),
             tls: Arc::new(TlsStore::empty()),
+            error_pages: Arc::new(ErrorPages::default()),
             turn_bytes_max: TURN_BYTES_MAX[seed as usize % TURN_BYTES_MAX.len()],
         };
-        let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
+        let mut worker = Worker::new(setup, FakeKernel::new(Rc::clone(&world)));
         worker.add_listener(FakeListener, ListenerId(0), false).unwrap();
-        let is_loose = faults.reset > 0 || faults.connect_refused > 0 || faults.connect_never > 0;
+        let is_loose = faults.reset > 0
+            || faults.connect_refused > 0
+            || faults.connect_never > 0
+            || faults.file_fails > 0;
         Simulation { world, worker, now: Instant::now(), manners, is_loose }
     }
 
@@ -266,6 +297,11 @@ impl Simulation {
             let client = &world.sockets[&connection.client.id];
             let server = connection.upstream.and_then(|id| self.worker.upstreams().connection(id));
             let server = server.map(|server| &world.sockets[&server.socket.id]);
+            if let (Some(serving), Phase::Exchanging) = (&connection.serving, connection.phase) {
+                let is_free = client.outgoing.len() * 3 <= client.send_buffer * 2;
+                let may_send = is_free && !serving.awaits_thread();
+                assert!(!may_send, "a file sleeps although its client reads: {connection:#?}");
+            }
             for direction in Direction::ALL {
                 let socket = |side| match side {
                     Side::Client => Some(client),
@@ -536,8 +572,38 @@ fn http_everything_at_once() {
         clients_half_close: true,
         clients_upgrade: true,
         all_hurry: false,
+        serves_files: false,
     };
     for_seeds("http_everything_at_once", 0..400, |seed| run_all_modes(seed, faults, manners));
+}
+
+/// In every transfer: files that are in memory or not, that are cut short, and disks that fail.
+#[test]
+fn http_files() {
+    let run = |seed, faults, servers_break| {
+        let manners = Manners {
+            serves_files: true,
+            servers_break,
+            clients_half_close: true,
+            ..Manners::default()
+        };
+        Simulation::new(seed, RelayMode::Auto, faults, manners, Sabotage::None).run();
+    };
+    let cold = Faults { not_cached: 300, ..SHORT };
+    let hostile = Faults {
+        no_pipe: 100,
+        small_pipe: 50,
+        splice_refused: 50,
+        splice_forbidden: 2,
+        file_fails: 20,
+        reset: 1,
+        ..cold
+    };
+    for_seeds("http_files", 0..600, |seed| match seed % 3 {
+        0 => run(seed, Faults::NONE, false),
+        1 => run(seed, cold, true),
+        _ => run(seed, hostile, true),
+    });
 }
 
 #[test]

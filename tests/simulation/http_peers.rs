@@ -233,7 +233,8 @@ impl Client {
             self.outcomes.push(Outcome::Served);
             return true;
         }
-        let key = head.value("x-key").map(|key| key.parse::<u64>().expect("a key"));
+        let key = head.value("x-key").map(|key| key.strip_prefix("/k/").unwrap_or(key));
+        let key = key.map(|key| key.parse::<u64>().expect("a key"));
         let outcome = match key {
             None => Outcome::Own(status),
             Some(key) => {

@@ -92,6 +92,8 @@ pub struct Manners {
     /// Clients send one large request after the other and wait for nothing, and servers are quick:
     /// a turn ends in the middle of what can be done at once.
     pub all_hurry: bool,
+    /// The proxy answers with files. One that breaks is cut short once it is open.
+    pub serves_files: bool,
     /// Clients half-close behind their last request, of 1000 chances.
     pub clients_half_close: bool,
 }
@@ -112,6 +114,9 @@ fn framing(rng: &mut Rng) -> Framing {
 pub fn plan(seed: u64, key: u64, manners: &Manners) -> Plan {
     let mut rng = Rng::with_seed(seed.wrapping_mul(1_000_033) ^ key.wrapping_mul(77_777));
     let is_old = rng.u32(0..8) == 0;
+    if manners.serves_files {
+        return of_file(key, is_old, manners, &mut rng);
+    }
     let method = match manners.all_hurry {
         true => ["GET", "PUT"][rng.usize(0..2)],
         false => ["GET", "GET", "GET", "HEAD", "POST", "PUT"][rng.usize(0..6)],
@@ -170,6 +175,18 @@ pub fn plan(seed: u64, key: u64, manners: &Manners) -> Plan {
         upgrade: None,
         is_hasty: false,
     }
+}
+
+/// A request for a file.
+fn of_file(key: u64, is_old: bool, manners: &Manners, rng: &mut Rng) -> Plan {
+    let sizes = [0, 1, 500, 9_000, 120_000, 400_000];
+    let longest = sizes[rng.usize(0..sizes.len())];
+    let length = rng.usize(0..=longest);
+    let method = ["GET", "GET", "GET", "HEAD"][rng.usize(0..4)];
+    let is_cut = manners.servers_break && method == "GET" && length > 0 && rng.u32(0..6) == 0;
+    let breaks = if is_cut { Break::End(rng.usize(0..length)) } else { Break::Never };
+    let response = Framing::Length(length);
+    Plan { method, is_old, response, breaks, status: 200, upgrade: None, ..upgrading(key, [0; 2], false) }
 }
 
 /// A request to leave HTTP, which the server grants.

@@ -47,6 +47,7 @@ use spliceway::config::{
     Relay, RelayMemory, RelayMode, Timeouts, Upstream, Workers,
 };
 use spliceway::error::{CloseReason, Direction, FaultKind, Side};
+use spliceway::files::error_pages::ErrorPages;
 use spliceway::id::{ListenerId, UpstreamId};
 use spliceway::io::accept::ConnectionLimit;
 use spliceway::io::conduit::Conduit;
@@ -76,6 +77,7 @@ fn config(mode: RelayMode) -> Config {
             workers: Workers::Auto,
             connections_max: None,
             handshakes_max: NonZeroUsize::new(512).unwrap(),
+            file_threads: NonZeroUsize::new(1).unwrap(),
             drain_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
         },
@@ -151,9 +153,10 @@ impl Simulation {
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),
             report: Arc::new(WorkerReport::default()),
             tls: Arc::new(TlsStore::empty()),
+            error_pages: Arc::new(ErrorPages::default()),
             turn_bytes_max: 20_000,
         };
-        let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
+        let mut worker = Worker::new(setup, FakeKernel::new(Rc::clone(&world)));
         worker.add_listener(FakeListener, ListenerId(0), false).unwrap();
         Simulation { world, worker, now: Instant::now() }
     }
@@ -431,6 +434,8 @@ fn everything_at_once() {
         connect_refused: 100,
         connect_never: 50,
         reset: 1,
+        not_cached: 0,
+        file_fails: 0,
     };
     for_seeds("everything_at_once", 0..400, |seed| run_all_modes(seed, faults));
 }

@@ -109,7 +109,7 @@ fn token(side: Side) -> Token {
 impl Pump {
     fn new(seed: u64, faults: Faults, may_break: bool) -> Pump {
         let world = Rc::new(RefCell::new(World::new(seed, faults, Sabotage::None)));
-        let mut kernel = FakeKernel { world: Rc::clone(&world) };
+        let mut kernel = FakeKernel::new(Rc::clone(&world));
         let is_tls = [[true, false], [false, true], [true, true]][(seed % 3) as usize];
         let sockets = Side::ALL.map(|side| {
             let mut world = world.borrow_mut();

@@ -18,6 +18,7 @@ pub const REQUESTS_MAX: u64 = 6;
 /// Errno values that the world reports.
 pub mod errno {
     pub const EPERM: i32 = 1;
+    pub const EIO: i32 = 5;
     pub const EAGAIN: i32 = 11;
     pub const EINVAL: i32 = 22;
     pub const EMFILE: i32 = 24;
@@ -46,6 +47,10 @@ pub struct Faults {
     pub connect_refused: u32,
     pub connect_never: u32,
     pub reset: u32,
+    /// Something of a file is not in memory.
+    pub not_cached: u32,
+    /// A disk fails.
+    pub file_fails: u32,
 }
 
 impl Faults {
@@ -62,6 +67,8 @@ impl Faults {
         connect_refused: 0,
         connect_never: 0,
         reset: 0,
+        not_cached: 0,
+        file_fails: 0,
     };
 }
 

@@ -40,6 +40,17 @@ pub struct Serving<F> {
     pub(super) stage: Stage<F>,
 }
 
+impl<F> Serving<F> {
+    /// Whether a thread does something for it, so that nothing can be sent meanwhile.
+    pub fn awaits_thread(&self) -> bool {
+        match &self.stage {
+            Stage::LookingUp => true,
+            Stage::Found(_) => false,
+            Stage::Sending(sending) => sending.is_away(),
+        }
+    }
+}
+
 /// How far it is.
 ///
 /// ```text

@@ -51,6 +51,11 @@ impl<F> Sending<F> {
         Sending { file: Some(file), body, transfer, cached_until: 0, is_broken: false }
     }
 
+    /// Whether a thread has the file.
+    pub(super) fn is_away(&self) -> bool {
+        self.file.is_none()
+    }
+
     /// A thread has read ahead.
     pub(super) fn came_back(&mut self, file: F, result: io::Result<()>) {
         self.file = Some(file);

@@ -31,7 +31,7 @@ fn bytes_go_in_and_out_and_the_end_follows_them() {
     assert_eq!(lane.next(), Step::ShutdownWrite);
     lane.shut_down();
     assert!(lane.is_done());
-    assert_eq!(lane.totals().delivered, [10, 0]);
+    assert_eq!(lane.totals().delivered, [10, 0, 0]);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn the_owner_reads_and_writes_at_a_boundary() {
     lane.on_writable();
     lane.drained(Drained::Moved(20));
     assert_eq!(lane.next(), Step::Boundary);
-    assert_eq!(*lane.totals(), Totals { read: 120, delivered: [0, 120], discarded: 0 });
+    assert_eq!(*lane.totals(), Totals { read: 120, delivered: [0, 120, 0], discarded: 0 });
     lane.peeked(Filled::Eof);
     assert!(lane.source_has_ended() && lane.next() == Step::Boundary);
 }

@@ -1,0 +1,106 @@
+//! What the configuration says of files: roots that cannot be served, pages for errors, the
+//! direction that bytes take.
+
+use std::fs;
+
+use crate::support::http::Connection;
+use crate::support::proxy::Launch;
+use crate::support::stream::refusing;
+use crate::{Root, get};
+
+/// What `check` says of a configuration.
+fn check(toml: &str) -> (Option<i32>, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.toml");
+    fs::write(&path, toml).unwrap();
+    Launch::with_arguments(&["check", "--config", path.to_str().unwrap()]).run_to_end()
+}
+
+fn listener(more: &str) -> String {
+    format!("[listeners.web]\nbind = \"127.0.0.1:0\"\nprotocol = \"http\"\n{more}\n")
+}
+
+#[test]
+fn roots_that_cannot_be_served_are_errors() {
+    let root = Root::new();
+    root.write("file", "file");
+    let says = |keys: &str, expected: &str| {
+        let toml = listener(&format!("[[listeners.web.routes]]\nfiles = {{ {keys} }}"));
+        let (code, printed) = check(&toml);
+        assert_eq!(code, Some(1), "{printed}");
+        assert!(printed.contains(expected), "{expected} in {printed}");
+    };
+    let at = root.folder().display();
+    says("root = \"/does/not/exist\"", "files.root: /does/not/exist: cannot be served");
+    says(&format!("root = \"{at}/file\""), "expected a directory");
+    says("index = \"a\"", "listeners.web.routes[0].files.root: missing");
+    says(&format!("root = \"{at}\", index = \"../a\""), "the name of a file");
+    says(&format!("root = \"{at}\", fallback = \"a/../b\""), "a file below the root");
+    says(&format!("root = \"{at}\", transfer = \"sendfiel\""), "did you mean \"sendfile\"");
+    says(&format!("root = \"{at}\", precompressed = [\"br\", \"br\"]"), "twice");
+    says(&format!("root = \"{at}\", listings = true"), "did you mean \"listing\"");
+    let toml = listener(&format!(
+        "[[listeners.web.routes]]\nfiles = {{ root = \"{at}\" }}\nrelay = {{ mode = \"copy\" }}"
+    ));
+    assert!(check(&toml).1.contains("a route with files sends nothing on"));
+    let good = listener(&format!("[[listeners.web.routes]]\nfiles = {{ root = \"{at}\" }}"));
+    assert_eq!(check(&good).0, Some(0), "{}", check(&good).1);
+}
+
+#[test]
+fn errors_have_pages() {
+    let root = Root::new();
+    root.write("404.html", "<p>lost").write("50x.json", "{}").write("www/file", "x");
+    let (at, nobody) = (root.folder().display(), refusing());
+    let pages = format!("{{ \"404\" = \"{at}/404.html\", \"5xx\" = \"{at}/50x.json\" }}");
+    let proxy = Launch::configured(&format!(
+        "{}[[listeners.web.routes]]\npath = \"/www\"\nstrip_prefix = true\n\
+         files = {{ root = \"{at}/www\" }}\n\
+         [[listeners.web.routes]]\npath = \"/app\"\nupstream = \"app\"\n\
+         [upstreams.app]\nservers = [\"{nobody}\"]\n",
+        listener(&format!("error_pages = {pages}"))
+    ))
+    .start();
+    let lost = get(&proxy, "/www/none", &[]);
+    assert_eq!((lost.status(), lost.text().as_str()), (404, "<p>lost"));
+    assert_eq!(lost.field("content-type"), Some("text/html; charset=utf-8"));
+    assert!(lost.field("x-request-id").is_some());
+    assert_eq!(get(&proxy, "/elsewhere", &[]).text(), "<p>lost");
+    let failed = get(&proxy, "/app", &[]);
+    assert_eq!((failed.status(), failed.text().as_str()), (503, "{}"));
+    assert_eq!(failed.field("content-type"), Some("application/json"));
+    let explained = get(&proxy, "/www/none", &["Accept: application/json"]);
+    assert!(explained.text().starts_with("{\"status\":404"), "{}", explained.text());
+    let mut connection = Connection::open(&proxy.address());
+    let refused = connection.exchange("GET / HTTP/1.1\r\nHost: a\r\nBad Field: x\r\n\r\n");
+    assert!(refused.text().starts_with("400 Bad Request"), "{}", refused.text());
+
+    let missing = listener("error_pages = { \"404\" = \"/does/not/exist\" }\nupstream = \"app\"");
+    let upstream = "[upstreams.app]\nservers = [\"127.0.0.1:9\"]\n";
+    let (code, printed) = check(&format!("{missing}{upstream}"));
+    assert!(code == Some(1) && printed.contains("error_pages.404: /does/not/exist"), "{printed}");
+    let bad = listener("error_pages = { \"200\" = \"x\" }\nupstream = \"app\"");
+    assert!(check(&format!("{bad}{upstream}")).1.contains("400 to 599"));
+}
+
+#[test]
+fn the_way_of_the_bytes_is_explained() {
+    let root = Root::new();
+    let at = root.folder().display();
+    let explain = |keys: &str| {
+        let path = root.path("c.toml");
+        let route = format!("[[listeners.web.routes]]\nfiles = {{ root = \"{at}\"{keys} }}");
+        fs::write(&path, listener(&route)).unwrap();
+        let (code, printed) =
+            Launch::with_arguments(&["explain", "--config", path.to_str().unwrap()]).run_to_end();
+        assert_eq!(code, Some(0), "{printed}");
+        printed
+    };
+    let printed = explain("");
+    assert!(printed.contains(&format!("any request -> files below {at}")), "{printed}");
+    assert!(printed.contains("sendfile: "), "{printed}");
+    for transfer in ["splice", "mmap", "copy"] {
+        let printed = explain(&format!(", transfer = \"{transfer}\""));
+        assert!(printed.contains(&format!("{transfer}: ")), "{printed}");
+    }
+}
