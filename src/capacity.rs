@@ -3,8 +3,9 @@
 
 use std::num::NonZeroUsize;
 
+use crate::config::files::Transfer;
 use crate::config::units::show_size;
-use crate::config::{Config, Listener, Relay, RelayMode, Upstream, Workers, limits};
+use crate::config::{Action, Config, Listener, Relay, RelayMode, Upstream, Workers, limits};
 use crate::error::FallbackReason;
 
 /// What the machine offers, as probed.
@@ -120,7 +121,9 @@ pub fn plan(config: &Config, machine: &Machine) -> Plan {
     }
     let relays = listeners.iter().flat_map(ListenerPlan::relays);
     let splicing = relays.filter(|relay| relay.mode != RelayMode::Copy);
-    let sizes = splicing.map(|relay| relay.pipe_size.min(PIPE_BYTES_UNPROVEN_MAX));
+    let of_files = config.listeners.iter().zip(&listeners).filter(|(it, _)| splices_files(it));
+    let sizes = splicing.chain(of_files.map(|(_, plan)| &plan.relay));
+    let sizes = sizes.map(|relay| relay.pipe_size.min(PIPE_BYTES_UNPROVEN_MAX));
     let pipes = match sizes.map(u64::from).min() {
         Some(size) => budget.pipes(size),
         None => Pipes { count: 0, memory: 0 },
@@ -142,6 +145,15 @@ pub fn plan(config: &Config, machine: &Machine) -> Plan {
         pool_idle_max,
         notes,
     }
+}
+
+/// Whether files of a listener go to clients by way of pipes.
+fn splices_files(listener: &Listener) -> bool {
+    let routes = listener.http().into_iter().flat_map(|http| &http.routes);
+    routes.into_iter().any(|route| match &route.action {
+        Action::Files(files) => files.transfer == Transfer::Splice,
+        Action::Forward(_) | Action::Redirect(_) | Action::Respond(_) => false,
+    })
 }
 
 /// What the pipes of one worker may take.

@@ -46,7 +46,7 @@ use tempfile::TempDir;
 
 /// Commands that are not run here, and why. They are still read by `bash -n`, and tests/tidy.rs
 /// looks whether the files that they name exist.
-const NOT_RUN: [(&str, &str); 26] = [
+const NOT_RUN: [(&str, &str); 27] = [
     ("cargo test", "is what runs this"),
     ("cargo build --release", "the tests run what is built already"),
     (
@@ -89,6 +89,7 @@ const NOT_RUN: [(&str, &str); 26] = [
     ("sudo systemctl kill --signal=USR1 spliceway.service", "needs root and a running systemd"),
     ("cargo bench --bench relay", "takes minutes; .ci/run runs it with --quick"),
     ("cargo bench --bench http", "takes minutes; .ci/run runs it with --quick"),
+    ("cargo bench --bench files", "takes minutes; .ci/run runs it with --quick"),
     (
         "sudo apt-get install haproxy nginx-light libnginx-mod-stream",
         "needs root and a network, and changes the machine",
@@ -503,6 +504,7 @@ fn limits_of(key: &str) -> Option<[Amount; 2]> {
         "process.workers" => both(&limits::WORKERS, Amount::Number),
         "process.connections_max" => both(&limits::CONNECTIONS, Amount::Number),
         "process.handshakes_max" => both(&limits::HANDSHAKES, Amount::Number),
+        "process.file_threads" => both(&limits::FILE_THREADS, Amount::Number),
         "process.drain_grace" | "process.drain_timeout" => both(&limits::DRAIN, Amount::Time),
         "relay.pipe_size" => both(&limits::PIPE_SIZE, Amount::Bytes),
         "relay.low_water" => both(&limits::LOW_WATER, Amount::Bytes),

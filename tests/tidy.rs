@@ -11,13 +11,14 @@ use std::process::Command;
 
 /// The rank of each file, by the longest prefix of its path below `src/` that stands here. A file
 /// may use only what stands in a lower rank, and its siblings of the same rank and folder.
-const RANKS: [(&str, u8); 42] = [
+const RANKS: [(&str, u8); 46] = [
     ("error", 0),
     ("id", 0),
     ("address", 0),
     ("balance", 1),
     ("config", 1),
     ("capacity", 1),
+    ("files", 1),
     ("http", 1),
     ("relay", 1),
     ("route", 1),
@@ -43,6 +44,9 @@ const RANKS: [(&str, u8); 42] = [
     ("io/conduit", 3),
     ("io/record_buffers", 3),
     ("io/channel", 3),
+    ("io/errand", 3),
+    ("io/file_threads", 3),
+    ("io/roots", 3),
     ("io/handshake_gate", 3),
     ("io/timer", 3),
     ("io", 4),
@@ -57,7 +61,7 @@ const RANKS: [(&str, u8); 42] = [
 ];
 
 /// Uses within one rank that are meant: user, used, why.
-const EXCEPTIONS: [(&str, &str, &str); 9] = [
+const EXCEPTIONS: [(&str, &str, &str); 11] = [
     ("id", "error", "a token names the side of a connection"),
     ("capacity", "config", "decides from a Config what the process may use"),
     ("relay", "config", "is built from the settings of a listener"),
@@ -67,6 +71,8 @@ const EXCEPTIONS: [(&str, &str, &str); 9] = [
     ("config", "tls", "names versions, cipher suites and groups"),
     ("config", "proxy_protocol", "names the form of a header"),
     ("tls", "route", "a client asks for the name of a host"),
+    ("files", "http", "answers with the heads, ranges and conditions that are there"),
+    ("files", "config", "finds files as a route says"),
 ];
 
 /// What rank 0 and 1 must not touch: I/O, clocks, randomness, logs, metrics.

@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn several_parts_are_told_apart() {
         let ranges = vec![ByteRange { start: 8, end: 10 }, ByteRange { start: 0, end: 3 }];
-        let parts = Parts { boundary: RequestId::accept(b"B").unwrap(), media_type: "x/y", size: 10 };
+        let parts =
+            Parts { boundary: RequestId::accept(b"B").unwrap(), media_type: "x/y", size: 10 };
         let expected = "\r\n--B\r\nContent-Type: x/y\r\nContent-Range: bytes 8-9/10\r\n\r\n89\
                         \r\n--B\r\nContent-Type: x/y\r\nContent-Range: bytes 0-2/10\r\n\r\n012\
                         \r\n--B--\r\n";

@@ -118,7 +118,9 @@ mod tests {
         let listing = Listing { entries, is_cut: true };
         let page = String::from_utf8(listing.clone().page("/a%3Cb/", false)).unwrap();
         let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} in {page}"));
-        assert!(place("<a href=\"./z/\">z/</a>") < place("<a href=\"./b.txt\">b.txt</a><td>7<td>Sun"));
+        assert!(
+            place("<a href=\"./z/\">z/</a>") < place("<a href=\"./b.txt\">b.txt</a><td>7<td>Sun")
+        );
         place("<a href=\"./%3Cscript%3E%22%27%26\">&lt;script&gt;&quot;&#39;&amp;</a>");
         place("<a href=\"./javascript%3Ax\">");
         place("%FF%0A");

@@ -91,9 +91,7 @@ pub fn look_up<T: Tree>(tree: &mut T, wanted: &Wanted) -> io::Result<Found<T::Fi
         Ok(Opened::Directory) => {
             let index = joined(path, files.index.as_bytes());
             match open(tree, &index)? {
-                Ok(Opened::File(file, status)) => {
-                    choose_coding(tree, wanted, &index, file, status)
-                }
+                Ok(Opened::File(file, status)) => choose_coding(tree, wanted, &index, file, status),
                 _ if files.listing => tree.list(path).map(Found::Listing),
                 _ if files.fallback.is_some() => fall_back(tree, wanted),
                 _ => Ok(Found::Forbidden),
@@ -156,9 +154,7 @@ fn open<T: Tree>(tree: &mut T, path: &[u8]) -> io::Result<Result<Opened<T::File>
             }
             // A symbolic link that leads outside is EXDEV (openat2(2), RESOLVE_BENEATH).
             Kind::PermissionDenied | Kind::CrossesDevices => Ok(Err(Absence::Forbidden)),
-            _ if matches!(error.raw_os_error(), Some(ELOOP | ENXIO)) => {
-                Ok(Err(Absence::Forbidden))
-            }
+            _ if matches!(error.raw_os_error(), Some(ELOOP | ENXIO)) => Ok(Err(Absence::Forbidden)),
             _ => Err(error),
         },
     }

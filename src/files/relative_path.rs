@@ -94,7 +94,6 @@ mod tests {
         check("/%25", b"%", false);
         check("/.well-known/acme-challenge/x", b".well-known/acme-challenge/x", false);
         check("/a.", b"a.", false);
-
     }
 
     #[test]
@@ -102,7 +101,9 @@ mod tests {
         let check = |path: &str, expected: Refused| {
             assert_eq!(relative(path), Err(expected), "{path}");
         };
-        for path in ["", "*", "a", "/%00", "/a%2Fb", "/%2F", "/%", "/%2", "/%zz", "/..", "/a/.", "/%2E%2E"] {
+        for path in
+            ["", "*", "a", "/%00", "/a%2Fb", "/%2F", "/%", "/%2", "/%zz", "/..", "/a/.", "/%2E%2E"]
+        {
             check(path, Refused::NoName);
         }
         for path in ["/...", "/.git/config", "/a/.env", "/.well-known/.x", "/.well-knownx"] {

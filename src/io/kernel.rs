@@ -232,12 +232,8 @@ pub trait Kernel {
     ///
     /// # Errors
     /// The disk's.
-    fn read_file(
-        &mut self,
-        file: &Self::File,
-        offset: u64,
-        buffer: &mut [u8],
-    ) -> io::Result<usize>;
+    fn read_file(&mut self, file: &Self::File, offset: u64, buffer: &mut [u8])
+    -> io::Result<usize>;
 
     /// Sends a FIN.
     ///

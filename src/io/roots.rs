@@ -68,9 +68,8 @@ mod tests {
         std::fs::create_dir(&next).unwrap();
         let mut roots = Roots::default();
         let now = Instant::now();
-        let inode = |roots: &mut Roots, now| {
-            status(roots.directory(&root, now).unwrap()).unwrap().st_ino
-        };
+        let inode =
+            |roots: &mut Roots, now| status(roots.directory(&root, now).unwrap()).unwrap().st_ino;
         let first = inode(&mut roots, now);
         std::fs::rename(&root, parent.path().join("old")).unwrap();
         std::fs::rename(&next, &root).unwrap();

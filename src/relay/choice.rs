@@ -120,7 +120,9 @@ impl Choice {
     pub fn observe(&mut self, bytes: usize) {
         let Rule::Adaptive { streak } = &mut self.rule else { return };
         let (speaks_for_other, enough, other) = match self.path {
-            Path::Copy | Path::Sendfile => (bytes >= BULK_READ_BYTES_MIN, BULK_READS_MIN, Path::Splice),
+            Path::Copy | Path::Sendfile => {
+                (bytes >= BULK_READ_BYTES_MIN, BULK_READS_MIN, Path::Splice)
+            }
             Path::Splice => (bytes < SMALL_READ_BYTES_MAX, SMALL_READS_MAX, Path::Copy),
         };
         *streak = if speaks_for_other { *streak + 1 } else { 0 };

@@ -154,7 +154,13 @@ impl File {
         let offset = libc::off64_t::try_from(offset).unwrap_or(libc::off64_t::MAX);
         // SAFETY: the one entry names one byte that lives until the call returns.
         let read = unsafe {
-            libc::preadv2(self.descriptor.as_raw_fd(), &raw const place, 1, offset, libc::RWF_NOWAIT)
+            libc::preadv2(
+                self.descriptor.as_raw_fd(),
+                &raw const place,
+                1,
+                offset,
+                libc::RWF_NOWAIT,
+            )
         };
         match Errno::result(read) {
             Err(Errno::EAGAIN) => Probe::Absent,
@@ -388,7 +394,12 @@ mod tests {
         let (sink, _peer) = UnixStream::pair().unwrap();
         let end = ByteRange { start: 16_384, end: 20_000 };
         assert_eq!(file.send_mapped(end, sink.as_fd()).unwrap(), 3616);
-        fs::File::options().write(true).open(directory.path().join("file")).unwrap().set_len(100).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(directory.path().join("file"))
+            .unwrap()
+            .set_len(100)
+            .unwrap();
         assert_eq!(file.send_mapped(end, sink.as_fd()).unwrap(), 0);
         assert_eq!(file.send(end, sink.as_fd()).unwrap(), 0);
         assert_eq!(file.read(end.start, &mut [0; 8]).unwrap(), 0);
@@ -409,7 +420,8 @@ mod tests {
         // Pages that are clean can be dropped, but for those of tmpfs.
         nix::unistd::fsync(&file.descriptor).unwrap();
         let all = (0, as_offset(WHOLE.end));
-        posix_fadvise(&file.descriptor, all.0, all.1, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+        posix_fadvise(&file.descriptor, all.0, all.1, PosixFadviseAdvice::POSIX_FADV_DONTNEED)
+            .unwrap();
         if file.cached_pages(WHOLE) == Some(0) {
             assert!(!file.is_cached(WHOLE) && !file.is_cached(tail));
             file.read_ahead(WHOLE, &mut [0; 4096]).unwrap();

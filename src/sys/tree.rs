@@ -72,7 +72,9 @@ impl Tree for Beneath<'_> {
             }
             // What is gone again, and what is neither a file nor a directory, is left out; so are
             // symbolic links, of which nobody knows yet whether they lead outside.
-            let Ok(stat) = fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
+            let Ok(stat) = fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
+                continue;
+            };
             let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
             let is_file = kind == SFlag::S_IFREG;
             if found.file_type() == Some(Type::Symlink) || !(is_file || kind == SFlag::S_IFDIR) {

@@ -22,13 +22,14 @@ fn site() -> Root {
 
 #[test]
 fn files_are_described() {
-    let proxy = site().serve("");
-    let root = get(&proxy, "/", &[]);
-    assert_eq!((root.status(), root.text().as_str()), (200, "<p>home"));
-    assert_eq!(root.field("content-type"), Some("text/html; charset=utf-8"));
-    assert_eq!(root.field("accept-ranges"), Some("bytes"));
-    assert!(root.field("etag").is_some() && root.field("last-modified").is_some());
-    assert!(root.field("vary").is_none() && root.field("x-request-id").is_some());
+    let root = site();
+    let proxy = root.serve("");
+    let home = get(&proxy, "/", &[]);
+    assert_eq!((home.status(), home.text().as_str()), (200, "<p>home"));
+    assert_eq!(home.field("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(home.field("accept-ranges"), Some("bytes"));
+    assert!(home.field("etag").is_some() && home.field("last-modified").is_some());
+    assert!(home.field("vary").is_none() && home.field("x-request-id").is_some());
     let check = |path: &str, status: u16, body: &str| {
         let answer = get(&proxy, path, &[]);
         assert_eq!(answer.status(), status, "{path}");
@@ -55,7 +56,8 @@ fn files_are_described() {
 
 #[test]
 fn a_version_that_the_client_has_is_not_sent_again() {
-    let proxy = site().serve("");
+    let root = site();
+    let proxy = root.serve("");
     let mut connection = Connection::open(&proxy.address());
     let first = connection.exchange("GET /style.css HTTP/1.1\r\nHost: a\r\n\r\n");
     let (tag, modified) = (first.field("etag").unwrap(), first.field("last-modified").unwrap());
@@ -75,7 +77,8 @@ fn a_version_that_the_client_has_is_not_sent_again() {
     check(&format!("If-Range: {modified}\r\nRange: bytes=-1"), 206, "}");
     check("If-Range: \"other\"\r\nRange: bytes=1-", 200, "p{}");
     check("Range: bytes=3-", 416, "");
-    let failed = connection.exchange("GET /style.css HTTP/1.1\r\nHost: a\r\nIf-Match: \"x\"\r\n\r\n");
+    let failed =
+        connection.exchange("GET /style.css HTTP/1.1\r\nHost: a\r\nIf-Match: \"x\"\r\n\r\n");
     assert_eq!(failed.status(), 412);
     let gone = connection.exchange("GET /style.css HTTP/1.1\r\nHost: a\r\nRange: bytes=9-\r\n\r\n");
     assert_eq!(gone.field("content-range"), Some("bytes */3"));
@@ -96,7 +99,8 @@ fn a_version_changes_with_its_file() {
 
 #[test]
 fn several_parts_come_as_one_body() {
-    let proxy = site().serve("");
+    let root = site();
+    let proxy = root.serve("");
     let answer = get(&proxy, "/docs/a%20b.txt", &["Range: bytes=0-1,-2,4-4"]);
     assert_eq!(answer.status(), 206);
     let kind = answer.field("content-type").unwrap();
@@ -117,7 +121,8 @@ fn several_parts_come_as_one_body() {
 
 #[test]
 fn siblings_are_sent_to_those_who_take_them() {
-    let proxy = site().serve(", precompressed = [\"br\", \"gzip\"]");
+    let root = site();
+    let proxy = root.serve(", precompressed = [\"br\", \"gzip\"]");
     let check = |accept: &str, body: &str, coding: Option<&str>| {
         let answer = get(&proxy, "/app.js", &[&format!("Accept-Encoding: {accept}")]);
         assert_eq!((answer.text().as_str(), answer.field("content-encoding")), (body, coding));
@@ -135,7 +140,8 @@ fn siblings_are_sent_to_those_who_take_them() {
 
 #[test]
 fn what_is_missing_may_be_the_application() {
-    let proxy = site().serve(", fallback = \"/index.html\"");
+    let root = site();
+    let proxy = root.serve(", fallback = \"/index.html\"");
     for path in ["/some/view", "/none", "/list/"] {
         let answer = get(&proxy, path, &[]);
         assert_eq!((answer.status(), answer.text().as_str()), (200, "<p>home"), "{path}");
@@ -159,7 +165,8 @@ fn directories_may_be_listed() {
 
 #[test]
 fn a_prefix_may_be_stripped_and_headers_set() {
-    let proxy = site().serve_as(
+    let root = site();
+    let proxy = root.serve_as(
         "",
         "path = \"/static\"\nstrip_prefix = true\n\
          response_headers = { set = { \"Cache-Control\" = \"max-age=60\" }, remove = [\"ETag\"] }",

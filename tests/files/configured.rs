@@ -97,7 +97,7 @@ fn the_way_of_the_bytes_is_explained() {
         printed
     };
     let printed = explain("");
-    assert!(printed.contains(&format!("any request -> files below {at}")), "{printed}");
+    assert!(printed.contains(&format!("every request -> files below {at}")), "{printed}");
     assert!(printed.contains("sendfile: "), "{printed}");
     for transfer in ["splice", "mmap", "copy"] {
         let printed = explain(&format!(", transfer = \"{transfer}\""));

@@ -109,9 +109,8 @@ fn thousands_of_small_files() {
         let mut connection = Connection::open(&proxy.address());
         for batch in (0..COUNT).collect::<Vec<_>>().chunks(50) {
             // Pipelined: the answers come in order all the same.
-            let request = |index: &usize| {
-                format!("GET /{}/{index} HTTP/1.1\r\nHost: a\r\n\r\n", index % 7)
-            };
+            let request =
+                |index: &usize| format!("GET /{}/{index} HTTP/1.1\r\nHost: a\r\n\r\n", index % 7);
             connection.send(batch.iter().map(request).collect::<String>());
             for index in batch {
                 assert_eq!(connection.read_response("GET").text(), format!("file {index}"));

@@ -30,8 +30,8 @@ use spliceway::config::{
 use spliceway::error::{CloseReason, Direction, Side};
 use spliceway::exchange::phase::Phase;
 use spliceway::exchange::progress::{Progress, ResponseProgress};
-use spliceway::http::client::ClientSource;
 use spliceway::files::error_pages::ErrorPages;
+use spliceway::http::client::ClientSource;
 use spliceway::http::edits::{FieldTemplate, HeaderEdits};
 use spliceway::http::field::FieldName;
 use spliceway::http::forwarded::{ForwardedPolicy, TrustedPeers};

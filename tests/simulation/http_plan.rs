@@ -186,7 +186,15 @@ fn of_file(key: u64, is_old: bool, manners: &Manners, rng: &mut Rng) -> Plan {
     let is_cut = manners.servers_break && method == "GET" && length > 0 && rng.u32(0..6) == 0;
     let breaks = if is_cut { Break::End(rng.usize(0..length)) } else { Break::Never };
     let response = Framing::Length(length);
-    Plan { method, is_old, response, breaks, status: 200, upgrade: None, ..upgrading(key, [0; 2], false) }
+    Plan {
+        method,
+        is_old,
+        response,
+        breaks,
+        status: 200,
+        upgrade: None,
+        ..upgrading(key, [0; 2], false)
+    }
 }
 
 /// A request to leave HTTP, which the server grants.

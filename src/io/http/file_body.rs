@@ -190,9 +190,7 @@ impl<K: Kernel> Turn<'_, K> {
             }
         };
         let filled = match &mut conduit {
-            Conduit::Pipe { pipe, .. } => {
-                self.kernel.fill_pipe_from_file(file, range, pipe)
-            }
+            Conduit::Pipe { pipe, .. } => self.kernel.fill_pipe_from_file(file, range, pipe),
             _ => Ok(0),
         };
         self.supplies.park(&mut conduit);
