@@ -99,6 +99,11 @@ impl Load {
         self.gauge.units.load(Ordering::Relaxed)
     }
 
+    /// Whether one of its threads works no longer, which is an error before the load is stopped.
+    pub fn has_ended(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
     /// Latencies count from now.
     pub fn open_window(&self) {
         self.gauge.window_open.store(true, Ordering::Relaxed);
