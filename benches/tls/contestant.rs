@@ -40,11 +40,11 @@ const MODE: &str = "auto";
 pub fn all() -> Vec<Contestant<Program>> {
     [
         (AUTO, Program::Spliceway),
+        (PASSTHROUGH, Program::Passthrough),
+        (RELAY, Program::Relay),
         (NGINX, Program::Nginx),
         (HAPROXY, Program::Haproxy { buffer_bytes: None }),
         (HAPROXY_LARGE_BUFFERS, Program::Haproxy { buffer_bytes: Some(BUFFER_BYTES) }),
-        (PASSTHROUGH, Program::Passthrough),
-        (RELAY, Program::Relay),
     ]
     .map(|(name, program)| Contestant::new(name, program))
     .into()
