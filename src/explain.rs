@@ -1,16 +1,19 @@
 //! What `spliceway explain` and `spliceway check` print.
 
 pub mod tls;
+mod way;
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
+use crate::capacity::{ListenerPlan, Machine, Plan};
 use crate::config::units::show_size;
-use crate::config::{Action, Config, ConfigError, Effective, Listener, Protocol, Route};
+use crate::config::{Action, Config, ConfigError, Effective, Listener, Protocol, Route, Upstream};
 use crate::load::Loaded;
 use crate::tls::keeper::Keeper;
+
+use way::{Clients, Way};
 
 /// Values longer than this many characters do not widen their column.
 const VALUE_WIDTH_MAX: usize = 36;
@@ -98,10 +101,12 @@ fn explain_listener(
         };
         line(text, &format!("{}: {binds}{to}", listener.name));
         explain_clients(text, listener, keeper);
-        for route in tls::sni_lines(listener, config) {
-            line(text, &format!("    {route}"));
+        for about in tls::sni_lines(listener, &plan.relay, config) {
+            line(text, &format!("    {about}"));
         }
-        line(text, &format!("    {}: {}", plan.relay.mode.label(), plan.relay.reason));
+        if let Some(way) = own_way(listener, plan, config) {
+            line(text, &format!("    {}", way.as_text()));
+        }
         return;
     };
     line(text, &format!("{}: {binds}, HTTP", listener.name));
@@ -110,10 +115,30 @@ fn explain_listener(
     for ((pattern, route), relay) in routes {
         line(text, &format!("    {pattern} -> {}", destination(route, config)));
         if let Some(relay) = relay {
-            line(text, &format!("        {}: {}", relay.mode.label(), relay.reason));
+            let way = Way::new(relay, clients_of(listener), upstream_of(route, config));
+            line(text, &format!("        {}", way.as_text()));
         }
     }
     line(text, "    (heads, and what comes with them, are copied whatever the mode)");
+}
+
+/// The way of all bytes of a listener, where it is one.
+fn own_way<'p>(listener: &Listener, plan: &'p ListenerPlan, config: &Config) -> Option<Way<'p>> {
+    let upstream = listener.upstream().map(|id| &config.upstreams[id.index()]);
+    let is_one = !matches!(listener.protocol, Protocol::Sni(_));
+    is_one.then(|| Way::new(&plan.relay, clients_of(listener), upstream))
+}
+
+/// What becomes of the sessions of a listener's clients, where that is the same for all of them.
+fn clients_of(listener: &Listener) -> Clients {
+    match listener.tls {
+        Some(_) => Clients::Terminated,
+        None => Clients::Plain,
+    }
+}
+
+fn upstream_of<'c>(route: &Route, config: &'c Config) -> Option<&'c Upstream> {
+    route.action.forward().map(|forward| &config.upstreams[forward.upstream.index()])
 }
 
 /// What clients must bring along, and what they are shown.
@@ -152,13 +177,6 @@ fn listener_as_json(
     config: &Config,
     keeper: &Keeper,
 ) -> Value {
-    let relay = |plan: &RelayPlan| {
-        json!({
-            "mode": plan.mode.label(),
-            "pipe_size": plan.pipe_size,
-            "reason": plan.reason,
-        })
-    };
     let upstream = listener.upstream().map(|id| &config.upstreams[id.index()].name);
     let routes = listener.http().map(|http| {
         let routes = http.router.patterns().iter().zip(&http.routes).zip(&plan.routes);
@@ -166,7 +184,9 @@ fn listener_as_json(
             json!({
                 "requests": pattern.to_string(),
                 "destination": destination(route, config),
-                "relay": plan.as_ref().map(relay),
+                "relay": plan.as_ref().map(|plan| {
+                    Way::new(plan, clients_of(listener), upstream_of(route, config)).as_json()
+                }),
             })
         });
         routes.collect::<Vec<_>>()
@@ -176,8 +196,8 @@ fn listener_as_json(
         "protocol": listener.protocol.label(),
         "upstream": upstream,
         "tls": tls::listener_as_json(listener, keeper),
-        "sni": tls::sni_lines(listener, config),
-        "relay": relay(&plan.relay),
+        "sni": tls::sni_as_json(listener, &plan.relay, config),
+        "relay": own_way(listener, plan, config).map(|way| way.as_json()),
         "routes": routes,
     })
 }

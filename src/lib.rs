@@ -56,6 +56,7 @@
 //! | [`io::event_loop`] | waits for events, tells the worker, gives it a turn |
 //! | [`io::worker`] | all connections of a worker: run queue, deadlines, settling |
 //! | [`io::accept`], `io/connect.rs` | in, with pauses at the limits; out, with retries |
+//! | [`io::handover`] | new connections go to the worker that has the fewest |
 //! | [`io::greeting`], [`io::handshake_gate`] | between accept and the connection, where a listener asks for it: PROXY header, ClientHello, TLS handshake |
 //! | [`io::introduction`] | what was learnt of a client there, and the PROXY header that a server gets |
 //! | [`route`] | which route a request takes |
@@ -70,8 +71,8 @@
 //! | [`relay::choice`] | splice or copy, for the next bytes of a lane |
 //! | [`relay::policy`] | which part of a body of HTTP is left to a lane, and which is read |
 //! | [`relay::silence`], [`relay::survivor`] | whether a silent peer is still there; when one may be reset |
-//! | [`tls`] | sessions without I/O, and what they are made with; `tls/mod.rs` is a map of its own |
-//! | [`proxy_protocol`] | PROXY headers, read and written |
+//! | [`tls`] | sessions without I/O, and what they are made with: certificates, trust, what a client asks for; `tls/mod.rs` is a map of its own |
+//! | [`proxy_protocol`] | who the client is, told by the proxy before this one and to the server |
 //! | [`http::request`], [`http::response`] | HTTP heads, parsed and checked; `http/framing.rs` and [`http::chunk`] say where bodies end |
 //! | [`http::client`] | who the client is, where trusted proxies are in front |
 //! | [`http::rewrite`], [`http::answer`] | heads as they go on, with [`http::edits`] and [`http::forwarded`]; answers of our own |
@@ -84,7 +85,7 @@
 //! | [`account`] | the one way out of a connection and of an exchange: counters, durations, access log line |
 //! | [`metrics`], [`access_log`] | every metric, said once; the line and where it goes |
 //! | [`snapshot`] | what the two planes share: a stage to read, reports to write |
-//! | [`control`] | signals, drain, admin endpoint, systemd, watchdog |
+//! | [`control`] | signals, drain, admin endpoint, certificates that change, systemd, watchdog |
 //! | [`logging`] | the process log |
 //! | [`error`], [`id`], [`address`] | words that all of them use |
 //!
@@ -99,8 +100,8 @@
 //! | rank | files | |
 //! |---|---|---|
 //! | 0 | `error`, `id`, `address` | words |
-//! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
-//! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `snapshot` | phases of a connection, and what touches the system |
+//! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
+//! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `snapshot`, the rest of `tls` | phases of a connection, and what touches the system |
 //! | 3 | `account`, `listen`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
 //! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
 //! | 5 | `cli`, `run`, `explain` | the program |
@@ -126,7 +127,9 @@
 //!    of the admin endpoint. At a bound the proxy copies instead of splicing,
 //!    then lets clients wait in the backlog.
 //! 7. No panic can be caused from the network, and no `unsafe` stands outside of [`sys`].
-//! 8. The configuration in force is valid, and does not change: it is read once.
+//! 8. The configuration in force is valid, and does not change: it is read once. The certificates
+//!    that it names may change: each pair is replaced by one that is right, or stays.
+//! 9. No key is in a log, an error, `/status` or a core dump; what a file of keys held is overwritten.
 //!
 //! The simulation in `tests/simulation` checks the first five, and the bound of pipe memory, over
 //! a kernel that fails by a seed: after every turn of a worker, and at the end.

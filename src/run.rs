@@ -71,8 +71,10 @@ pub fn run(
     is_demo: bool,
 ) -> Result<(), RunError> {
     log_machine(&machine, &plan);
-    if !tls.is_empty() {
-        core_dump::forbid().map_err(|error| RunError::Start(error.to_string()))?;
+    if !tls.is_empty()
+        && let Err(error) = core_dump::forbid()
+    {
+        warn!(%error, "core dumps cannot be turned off; one would hold private keys");
     }
     let access_log = AccessLogSink::open(&config.access_log.target).map_err(RunError::AccessLog)?;
     let exposition = metrics::install().map_err(|error| RunError::Start(error.to_string()))?;

@@ -115,6 +115,7 @@ impl Memory {
             client: self.policy.client(&self.request, peer, Scheme::Http),
             local: None,
             scheme: Scheme::Http,
+            tls: None,
             request_id: &brought.unwrap_or_else(|| RequestId::new(7)),
             listener: "web",
             upstream: "app",

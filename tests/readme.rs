@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use spliceway::access_log::{
-    ConnectionRecord, LINES_QUEUED_MAX, QUEUED_BYTES_MAX, RequestRecord, TEXT_BYTES_MAX, Timings,
-    Traffic,
+    ClientTls, ConnectionRecord, LINES_QUEUED_MAX, QUEUED_BYTES_MAX, RequestRecord, TEXT_BYTES_MAX,
+    Timings, Traffic,
 };
 use spliceway::balance::attempts;
 use spliceway::config::Effective;
@@ -46,7 +46,7 @@ use tempfile::TempDir;
 
 /// Commands that are not run here, and why. They are still read by `bash -n`, and tests/tidy.rs
 /// looks whether the files that they name exist.
-const NOT_RUN: [(&str, &str); 25] = [
+const NOT_RUN: [(&str, &str); 26] = [
     ("cargo test", "is what runs this"),
     ("cargo build --release", "the tests run what is built already"),
     (
@@ -88,6 +88,7 @@ const NOT_RUN: [(&str, &str); 25] = [
     ("sudo systemctl start spliceway.service", "needs root and a running systemd"),
     ("sudo systemctl kill --signal=USR1 spliceway.service", "needs root and a running systemd"),
     ("cargo bench --bench relay", "takes minutes; .ci/run runs it with --quick"),
+    ("cargo bench --bench http", "takes minutes; .ci/run runs it with --quick"),
     (
         "sudo apt-get install haproxy nginx-light libnginx-mod-stream",
         "needs root and a network, and changes the machine",
@@ -349,7 +350,7 @@ fn serve(listener: TcpListener) {
 
 #[test]
 fn every_command_runs_or_is_listed_with_a_reason() {
-    if !have("curl", "--version") {
+    if !have("curl", "--version") || !have("openssl", "version") {
         return;
     }
     let mut reader = Reader::new();
@@ -645,12 +646,14 @@ fn log_line(reason: CloseReason, format: LogFormat) -> String {
         time: "2026-11-21T03:48:50.123Z".parse().unwrap(),
         listener: "web",
         client: &"127.0.0.1:5000",
-        upstream: "app",
+        upstream: Some("app"),
         server: Some(&"10.0.0.1:9001"),
         traffic: NO_TRAFFIC,
         connect: None,
         total: Duration::from_secs(1),
         retries: 0,
+        tls: ClientTls::default(),
+        tls_failure: None,
         reason,
     };
     let mut line = Vec::new();
@@ -694,6 +697,7 @@ fn request_line() -> String {
         retries: 0,
         traffic: NO_TRAFFIC,
         timings: Timings { queue: None, connect: None, head: None, total: Duration::ZERO },
+        tls: ClientTls::default(),
         rejection: None,
         reason: CloseReason::Completed,
     };

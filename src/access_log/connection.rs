@@ -1,4 +1,5 @@
-//! The line of a TCP connection, in either format.
+//! The line of a TCP connection, in either format; and of a client of any protocol that was refused
+//! before its connection began.
 //!
 //! # JSON
 //! One object a line, always with all of these keys, in this order:
@@ -6,7 +7,7 @@
 //! | key | value |
 //! |---|---|
 //! | `time` | when the connection ended, RFC 3339 in UTC with milliseconds |
-//! | `listener`, `upstream` | names from the config |
+//! | `listener`, `upstream` | names from the config; no upstream for a client that was refused |
 //! | `client` | the peer's address |
 //! | `server` | the address of the server that was connected, or tried last; `null` for none |
 //! | `upstream_bytes` | bytes delivered to the server |
@@ -16,6 +17,10 @@
 //! | `connect_seconds` | the successful connect; `null` when there was none |
 //! | `total_seconds` | from accept to end |
 //! | `retries` | connects that were tried again on the next server |
+//! | `tls_version`, `tls_cipher`, `tls_resumed` | of the client's TLS session; `null` without one |
+//! | `tls_server_name` | the name that the client asks for; `null` for none |
+//! | `tls_client_subject` | of the certificate that the client has shown; `null` for none |
+//! | `tls_failure` | why the client's TLS session came to nothing; `null` if it did not |
 //! | `reason` | why the connection ended, as in `spliceway_connections_closed_total` |
 //!
 //! # Combined
@@ -25,7 +30,8 @@
 //! ```text
 //! CLIENT - LISTENER [21/Nov/2026:03:48:50 +0000] "TCP UPSTREAM SERVER" STATUS BYTES "-" "-"
 //!     reason=R up=N up_spliced=N up_copied=N down=N down_spliced=N down_copied=N
-//!     fallbacks=A,B connect=S total=S retries=N          (all of it on one line)
+//!     fallbacks=A,B connect=S total=S retries=N tls_version=V tls_cipher=C tls_resumed=yes|no
+//!     tls_server_name=N tls_client_subject=S tls_failure=F   (all of it on one line)
 //! ```
 //!
 //! `BYTES` are those delivered to the client, `-` stands for none, times are seconds. `STATUS` is
@@ -42,9 +48,11 @@ use jiff::Timestamp;
 use super::text::{
     Shown, write_combined_seconds, write_json_field, write_json_seconds, write_token,
 };
+use super::tls::ClientTls;
 use super::traffic::Traffic;
 use crate::config::LogFormat;
 use crate::error::{CloseReason, Direction};
+use crate::tls::failure::TlsFailure;
 
 /// One TCP connection, at its end.
 pub struct ConnectionRecord<'a> {
@@ -54,8 +62,8 @@ pub struct ConnectionRecord<'a> {
     pub listener: &'a str,
     /// The peer's address.
     pub client: &'a dyn Display,
-    /// The upstream's name.
-    pub upstream: &'a str,
+    /// The upstream's name, if it is known where the client goes.
+    pub upstream: Option<&'a str>,
     /// The server that was connected, or tried last.
     pub server: Option<&'a dyn Display>,
     /// Bytes delivered, and how.
@@ -66,6 +74,10 @@ pub struct ConnectionRecord<'a> {
     pub total: Duration,
     /// Connects that were tried again on the next server.
     pub retries: u32,
+    /// The client's TLS session.
+    pub tls: ClientTls<'a>,
+    /// Why that came to nothing.
+    pub tls_failure: Option<TlsFailure>,
     /// Why it ended.
     pub reason: CloseReason,
 }
@@ -85,12 +97,15 @@ impl ConnectionRecord<'_> {
         write!(line, "{{\"time\":\"{:.3}\"", self.time)?;
         write_json_field(line, "listener", self.listener)?;
         write_json_field(line, "client", &Shown(self.client))?;
-        write_json_field(line, "upstream", self.upstream)?;
+        write_json_field(line, "upstream", &self.upstream)?;
         write_json_field(line, "server", &self.server.map(Shown))?;
         self.traffic.write_json(line)?;
         write_json_seconds(line, "connect_seconds", self.connect)?;
         write_json_seconds(line, "total_seconds", Some(self.total))?;
-        write!(line, ",\"retries\":{},\"reason\":\"{}\"", self.retries, self.reason)?;
+        write!(line, ",\"retries\":{}", self.retries)?;
+        self.tls.write_json(line)?;
+        write_json_field(line, "tls_failure", &self.tls_failure.map(TlsFailure::label))?;
+        write_json_field(line, "reason", self.reason.label())?;
         line.extend_from_slice(b"}\n");
         Ok(())
     }
@@ -100,7 +115,7 @@ impl ConnectionRecord<'_> {
         line.extend_from_slice(b" - ");
         write_token(line, &self.listener)?;
         write!(line, " [{}] \"TCP ", self.time.strftime("%d/%b/%Y:%H:%M:%S +0000"))?;
-        write_token(line, &self.upstream)?;
+        write_token(line, &self.upstream.unwrap_or_default())?;
         line.push(b' ');
         match self.server {
             Some(server) => write_token(line, server)?,
@@ -112,7 +127,9 @@ impl ConnectionRecord<'_> {
         self.traffic.write_combined(line)?;
         write_combined_seconds(line, "connect", self.connect)?;
         write_combined_seconds(line, "total", Some(self.total))?;
-        writeln!(line, " retries={}", self.retries)
+        write!(line, " retries={}", self.retries)?;
+        self.tls.write_combined(line)?;
+        writeln!(line, " tls_failure={}", self.tls_failure.map_or("-", TlsFailure::label))
     }
 }
 
@@ -153,7 +170,7 @@ mod tests {
             time: "2026-11-21T03:48:50.1239Z".parse().unwrap(),
             listener,
             client,
-            upstream: "app",
+            upstream: Some("app"),
             server: Some(&"10.0.0.1:9001"),
             traffic: Traffic {
                 bytes: [[100, 20], [3000, 4]],
@@ -162,6 +179,8 @@ mod tests {
             connect: Some(Duration::from_nanos(123_999)),
             total: Duration::from_millis(61_500),
             retries: 2,
+            tls: ClientTls { server_name: Some(listener), ..ClientTls::default() },
+            tls_failure: Some(TlsFailure::Alert),
             reason: CloseReason::UpstreamReset,
         }
     }
@@ -181,6 +200,8 @@ mod tests {
             r#""downstream_bytes":3004,"downstream_bytes_spliced":3000,"#,
             r#""downstream_bytes_copied":4,"fallbacks":["pipe_memory","no_progress"],"#,
             r#""connect_seconds":0.000123,"total_seconds":61.500000,"retries":2,"#,
+            r#""tls_version":null,"tls_cipher":null,"tls_resumed":null,"#,
+            r#""tls_server_name":"web","tls_client_subject":null,"tls_failure":"alert","#,
             r#""reason":"upstream_reset"}"#,
             "\n"
         );
@@ -192,7 +213,9 @@ mod tests {
         let expected = "127.0.0.1:5000 - web [21/Nov/2026:03:48:50 +0000] \
             \"TCP app 10.0.0.1:9001\" 502 3004 \"-\" \"-\" reason=upstream_reset up=120 \
             up_spliced=100 up_copied=20 down=3004 down_spliced=3000 down_copied=4 \
-            fallbacks=pipe_memory,no_progress connect=0.000123 total=61.500000 retries=2\n";
+            fallbacks=pipe_memory,no_progress connect=0.000123 total=61.500000 retries=2 tls_version=- \
+            tls_cipher=- tls_resumed=- tls_server_name=web tls_client_subject=- \
+            tls_failure=alert\n";
         assert_eq!(line(&record("web", &"127.0.0.1:5000"), LogFormat::Combined), expected);
     }
 
@@ -200,13 +223,19 @@ mod tests {
     fn what_is_missing_has_a_sign() {
         let mut record = record("web", &"");
         (record.server, record.connect, record.traffic.fallbacks) = (None, None, &[]);
+        (record.upstream, record.tls_failure) = (None, None);
         let json = line(&record, LogFormat::Json);
-        for part in [r#""server":null"#, r#""connect_seconds":null"#, r#""fallbacks":[]"#] {
+        for part in [
+            r#""upstream":null,"server":null"#,
+            r#""tls_failure":null"#,
+            r#""connect_seconds":null"#,
+            r#""fallbacks":[]"#,
+        ] {
             assert!(json.contains(part), "{json}");
         }
         let combined = line(&record, LogFormat::Combined);
         assert!(combined.starts_with("- - web ["), "{combined}");
-        for part in ["\"TCP app -\"", " fallbacks=- ", " connect=- "] {
+        for part in ["\"TCP - -\"", " tls_failure=-\n", " fallbacks=- ", " connect=- "] {
             assert!(combined.contains(part), "{combined}");
         }
     }
@@ -232,7 +261,7 @@ mod tests {
             prop_assert_eq!(parsed["client"].as_str(), Some(text.as_str()));
             let combined = line(&record, LogFormat::Combined);
             prop_assert!(combined.trim_end_matches('\n').bytes().all(|b| (b' '..=b'~').contains(&b)));
-            prop_assert_eq!(combined.split(' ').count(), 23);
+            prop_assert_eq!(combined.split(' ').count(), 29);
             prop_assert_eq!(combined.bytes().filter(|&b| b == b'"').count(), 6);
         }
     }

@@ -1,5 +1,5 @@
 //! The access log: one line for each TCP connection and for each HTTP request, written when it
-//! ends.
+//! ends; and one for each client that is refused before either began.
 //!
 //! [`ConnectionRecord`] and [`RequestRecord`] are the lines, [`AccessLogSink`] takes them away
 //! without ever blocking the worker.
@@ -12,10 +12,12 @@ mod connection;
 mod request;
 mod sink;
 mod text;
+mod tls;
 mod traffic;
 
 pub use connection::ConnectionRecord;
 pub use request::{RequestRecord, Timings};
 pub use sink::{AccessLogError, AccessLogSink, LINES_QUEUED_MAX, QUEUED_BYTES_MAX};
 pub use text::TEXT_BYTES_MAX;
+pub use tls::ClientTls;
 pub use traffic::Traffic;

@@ -22,6 +22,7 @@
 //! | `connect_seconds` | that connect |
 //! | `head_seconds` | from the first byte of the request to the whole head of the response |
 //! | `total_seconds` | from the first byte of the request to the end |
+//! | `tls_version`, ... `tls_client_subject` | the client's TLS session, as for connections |
 //! | `rejection` | why the request or the response was refused; `null` if it was not |
 //! | `reason` | why the exchange ended |
 //!
@@ -32,7 +33,8 @@
 //! CLIENT - LISTENER [21/Nov/2026:03:48:50 +0000] "METHOD PATH PROTOCOL" STATUS BYTES "REFERER" "USER-AGENT"
 //!     peer=P host=H request_id=I upstream=U server=S reused=yes|no retries=N up=N up_spliced=N
 //!     up_copied=N down=N down_spliced=N down_copied=N fallbacks=A,B queue=S connect=S head=S
-//!     total=S rejection=W reason=R                       (all of it on one line)
+//!     total=S tls_version=V tls_cipher=C tls_resumed=yes|no tls_server_name=N
+//!     tls_client_subject=S rejection=W reason=R          (all of it on one line)
 //! ```
 //!
 //! `BYTES` are those delivered to the client, its head among them. A request without an answer has
@@ -49,6 +51,7 @@ use super::text::{
     Foreign, Shown, write_combined_seconds, write_foreign_token, write_json_field,
     write_json_seconds, write_quoted, write_token,
 };
+use super::tls::ClientTls;
 use super::traffic::Traffic;
 use crate::config::LogFormat;
 use crate::error::{CloseReason, Direction};
@@ -92,6 +95,8 @@ pub struct RequestRecord<'a> {
     pub traffic: Traffic<'a>,
     /// When it went how far.
     pub timings: Timings,
+    /// The client's TLS session.
+    pub tls: ClientTls<'a>,
     /// Why the request or the response was refused.
     pub rejection: Option<RejectReason>,
     /// Why it ended.
@@ -149,6 +154,7 @@ impl RequestRecord<'_> {
         write_json_seconds(line, "connect_seconds", connect)?;
         write_json_seconds(line, "head_seconds", head)?;
         write_json_seconds(line, "total_seconds", Some(total))?;
+        self.tls.write_json(line)?;
         write_json_field(line, "rejection", &self.rejection.map(RejectReason::label))?;
         write_json_field(line, "reason", self.reason.label())?;
         line.extend_from_slice(b"}\n");
@@ -187,6 +193,7 @@ impl RequestRecord<'_> {
         write_combined_seconds(line, "connect", connect)?;
         write_combined_seconds(line, "head", head)?;
         write_combined_seconds(line, "total", Some(total))?;
+        self.tls.write_combined(line)?;
         let rejection = self.rejection.map_or("-", RejectReason::label);
         writeln!(line, " rejection={rejection} reason={}", self.reason)
     }
@@ -227,6 +234,7 @@ mod tests {
                 head: Some(Duration::from_millis(2)),
                 total: Duration::from_millis(61_500),
             },
+            tls: ClientTls { version: Some("TLSv1.3"), ..ClientTls::default() },
             rejection: Some(RejectReason::ChunkSize),
             reason: CloseReason::Completed,
         }
@@ -250,7 +258,9 @@ mod tests {
             r#""downstream_bytes":3004,"downstream_bytes_spliced":3000,"#,
             r#""downstream_bytes_copied":4,"fallbacks":["pipe_memory"],"#,
             r#""queue_seconds":0.000007,"connect_seconds":0.000123,"head_seconds":0.002000,"#,
-            r#""total_seconds":61.500000,"rejection":"chunk_size","reason":"completed"}"#,
+            r#""total_seconds":61.500000,"tls_version":"TLSv1.3","tls_cipher":null,"#,
+            r#""tls_resumed":null,"tls_server_name":null,"tls_client_subject":null,"#,
+            r#""rejection":"chunk_size","reason":"completed"}"#,
             "\n"
         );
         assert_eq!(line(&record(b"curl/8 (x)"), LogFormat::Json), expected);
@@ -263,6 +273,7 @@ mod tests {
             host=a.example request_id=0123abcd upstream=app server=10.0.0.1:9001 reused=yes retries=1 up=120 \
             up_spliced=100 up_copied=20 down=3004 down_spliced=3000 down_copied=4 \
             fallbacks=pipe_memory queue=0.000007 connect=0.000123 head=0.002000 total=61.500000 \
+            tls_version=TLSv1.3 tls_cipher=- tls_resumed=- tls_server_name=- tls_client_subject=- \
             rejection=chunk_size reason=completed\n";
         assert_eq!(line(&record(b"curl/8 (x)"), LogFormat::Combined), expected);
     }
@@ -319,7 +330,7 @@ mod tests {
             prop_assert_eq!(json.bytes().filter(|&b| b == b'\n').count(), 1);
             let parsed: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_str(&json).unwrap();
-            prop_assert_eq!(parsed.len(), 29);
+            prop_assert_eq!(parsed.len(), 34);
             let shown = String::from_utf8_lossy(&bytes);
             prop_assert_eq!(parsed["path"].as_str(), Some(&*shown));
             let combined = line(&record, LogFormat::Combined);

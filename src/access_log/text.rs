@@ -147,15 +147,17 @@ impl Write for Escaped<'_> {
     }
 }
 
+/// What `write` adds to a line, for tests.
+#[cfg(test)]
+pub(super) fn written(write: impl Fn(&mut Vec<u8>) -> io::Result<()>) -> String {
+    let mut line = Vec::new();
+    write(&mut line).unwrap();
+    String::from_utf8(line).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn written(write: impl Fn(&mut Vec<u8>) -> io::Result<()>) -> String {
-        let mut line = Vec::new();
-        write(&mut line).unwrap();
-        String::from_utf8(line).unwrap()
-    }
 
     #[test]
     fn foreign_text_is_cut_and_says_so() {

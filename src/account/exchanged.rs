@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::collect;
-use crate::access_log::{RequestRecord, Timings, Traffic};
+use crate::access_log::{ClientTls, RequestRecord, Timings, Traffic};
 use crate::balance::attempts::Attempts;
 use crate::config::Config;
 use crate::error::FallbackReason;
@@ -21,6 +21,8 @@ pub struct Exchanged<'a> {
     pub listener: ListenerId,
     /// The address at the other end of the connection; `None` for a unix socket.
     pub peer: Option<SocketAddr>,
+    /// The client's TLS session.
+    pub tls: ClientTls<'a>,
     /// What is known of it: heads, status, upstream and server, attempts, times, rejection, end.
     pub exchange: &'a Exchange,
     /// Bytes delivered for it, heads among them, by [`crate::error::Direction::index`] and then by
@@ -79,6 +81,7 @@ impl Exchanged<'_> {
                 fallbacks: collect(self.fallbacks, &mut fallbacks),
             },
             timings: self.timings(),
+            tls: self.tls,
             rejection: exchange.rejection.map(|rejection| rejection.reason),
             reason: exchange.end,
         };

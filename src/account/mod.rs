@@ -5,6 +5,7 @@
 //! metrics a few times a second ([`Account::flush`]), so a scrape never touches what the data plane
 //! writes for each event. Only the failure of a server goes there at once.
 
+mod closed;
 mod count;
 mod exchanged;
 mod http;
@@ -12,21 +13,19 @@ mod listener;
 mod tls;
 mod upstream;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::access_log::{AccessLogSink, ConnectionRecord, Traffic};
+use crate::access_log::AccessLogSink;
 use crate::config::Config;
 use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path, Side};
-use crate::exchange::Exchange;
 use crate::id::{ListenerId, ServerId, UpstreamId};
 use crate::metrics::AcceptPause;
 use crate::relay::choice::Fallbacks;
-use crate::session::Session;
 use crate::tls::failure::TlsFailure;
 use crate::tls::session::Agreement;
 
+pub use closed::{Closed, Refused};
 pub use exchanged::Exchanged;
 use http::HttpAccount;
 use listener::ListenerAccount;
@@ -34,23 +33,6 @@ use upstream::{ServerAccount, UpstreamAccount};
 
 /// How often a worker that has counted something adds it to the shared metrics.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
-
-/// A connection that has ended.
-#[derive(Debug, Clone, Copy)]
-pub struct Closed<'a> {
-    /// The listener that accepted it.
-    pub listener: ListenerId,
-    /// The upstream of the server that it was connected to.
-    pub upstream: UpstreamId,
-    /// The client's IP address, if it has one.
-    pub client: Option<SocketAddr>,
-    /// The session, for its lanes and times.
-    pub session: &'a Session,
-    /// The exchange that has upgraded it from HTTP.
-    pub upgraded_by: Option<&'a Exchange>,
-    /// Why it ended.
-    pub reason: CloseReason,
-}
 
 /// The books of one worker.
 #[derive(Debug)]
@@ -173,14 +155,32 @@ impl Account {
             Some(exchange) => self.exchanged(&Exchanged {
                 listener,
                 peer: closed.client,
+                tls: closed.tls,
                 exchange,
                 bytes: Direction::ALL
                     .map(|direction| session.relay().lane(direction).totals().delivered),
                 fallbacks: session.relay().fallbacks(),
                 ended_at: now,
             }),
-            None if self.access_log.is_on() => self.log(closed, total),
-            None => {}
+            None => self.log(|config, line| closed.write(config, total, line)),
+        }
+    }
+
+    /// A client was sent away after `total`, before its connection began.
+    pub fn refused(&mut self, refused: &Refused<'_>, total: Duration) {
+        if let Some(failure) = refused.failure {
+            self.tls_failed(refused.listener, failure);
+        }
+        self.left(refused.listener, refused.reason, total);
+        self.log(|config, line| refused.write(config, total, line));
+    }
+
+    /// Writes a line of the access log, unless there is none.
+    fn log(&mut self, write: impl FnOnce(&Config, &mut Vec<u8>)) {
+        if self.access_log.is_on() {
+            self.line.clear();
+            write(&self.config, &mut self.line);
+            self.access_log.append(&self.line);
         }
     }
 
@@ -202,8 +202,32 @@ impl Account {
     }
 
     /// A TLS session with a client of a listener came to nothing.
-    pub fn tls_failed(&mut self, listener: ListenerId, failure: TlsFailure) {
+    fn tls_failed(&mut self, listener: ListenerId, failure: TlsFailure) {
         if let Some(tls) = &mut self.listener(listener).tls {
+            tls.handshakes.failed(failure);
+        }
+    }
+
+    /// A TLS session with a server stands.
+    pub fn server_tls_established(
+        &mut self,
+        upstream: UpstreamId,
+        server: ServerId,
+        agreement: &Agreement<'_>,
+    ) {
+        if let Some(tls) = &mut self.server(upstream, server).tls {
+            tls.established(agreement);
+        }
+    }
+
+    /// A TLS session with a server came to nothing.
+    pub fn server_tls_failed(
+        &mut self,
+        upstream: UpstreamId,
+        server: ServerId,
+        failure: TlsFailure,
+    ) {
+        if let Some(tls) = &mut self.server(upstream, server).tls {
             tls.failed(failure);
         }
     }
@@ -220,11 +244,7 @@ impl Account {
         if let Some(http) = &mut self.listener(exchanged.listener).http {
             http.ended(exchanged.exchange, exchanged.timings().total);
         }
-        if self.access_log.is_on() {
-            self.line.clear();
-            exchanged.write(&self.config, &mut self.line);
-            self.access_log.append(&self.line);
-        }
+        self.log(|config, line| exchanged.write(config, line));
     }
 
     /// How many exchanges are over, over all listeners.
@@ -243,35 +263,6 @@ impl Account {
     pub fn upstream_connections(&self) -> [i64; 2] {
         let servers = || self.upstreams.iter().flat_map(|upstream| &upstream.servers);
         [servers().map(|it| it.connections.now).sum(), servers().map(|it| it.idle.now).sum()]
-    }
-
-    fn log(&mut self, closed: Closed<'_>, total: Duration) {
-        let Closed { listener, upstream, client, session, reason, .. } = closed;
-        let relay = session.relay();
-        let upstream = &self.config.upstreams[upstream.index()];
-        let mut fallbacks = [FallbackReason::Unavailable; FallbackReason::ALL.len()];
-        let fallbacks = collect(relay.fallbacks(), &mut fallbacks);
-        let record = ConnectionRecord {
-            time: jiff::Timestamp::now(),
-            listener: &self.config.listeners[listener.index()].name,
-            client: match &client {
-                Some(address) => address,
-                None => &"unix",
-            },
-            upstream: &upstream.name,
-            server: Some(&upstream.servers[session.server().index()]),
-            traffic: Traffic {
-                bytes: Direction::ALL.map(|direction| relay.lane(direction).totals().delivered),
-                fallbacks,
-            },
-            connect: session.connect_took(),
-            total,
-            retries: session.retries(),
-            reason,
-        };
-        self.line.clear();
-        record.write(self.config.access_log.format, &mut self.line);
-        self.access_log.append(&self.line);
     }
 
     /// Whether there is something to flush.

@@ -1,8 +1,9 @@
 //! What a worker counts for one upstream and each of its servers.
 
 use super::count::{Count, Durations, Level, flush_all};
+use super::tls::HandshakeAccount;
 use crate::config::Upstream;
-use crate::metrics::{ServerMetrics, UPSTREAM_CONNECT_DURATION, UpstreamMetrics};
+use crate::metrics::{HandshakeMetrics, ServerMetrics, UPSTREAM_CONNECT_DURATION, UpstreamMetrics};
 
 #[derive(Debug)]
 pub(super) struct UpstreamAccount {
@@ -20,16 +21,23 @@ pub(super) struct ServerAccount {
     pub(super) idle: Level,
     /// Requests over a new connection, and over one that was there.
     pub(super) requests: [Count; 2],
+    /// `None` for a server that is spoken to in plain text.
+    pub(super) tls: Option<HandshakeAccount>,
 }
 
 impl UpstreamAccount {
     pub(super) fn new(upstream: &Upstream) -> UpstreamAccount {
-        let servers = upstream.servers.iter().map(|server| ServerAccount {
-            metrics: ServerMetrics::new(&upstream.name, &server.to_string()),
-            connects: Durations::new(&UPSTREAM_CONNECT_DURATION),
-            connections: Level::default(),
-            idle: Level::default(),
-            requests: Default::default(),
+        let servers = upstream.servers.iter().map(|server| {
+            let server = server.to_string();
+            let handshakes = || HandshakeMetrics::of_server(&upstream.name, &server);
+            ServerAccount {
+                metrics: ServerMetrics::new(&upstream.name, &server),
+                connects: Durations::new(&UPSTREAM_CONNECT_DURATION),
+                connections: Level::default(),
+                idle: Level::default(),
+                requests: Default::default(),
+                tls: upstream.tls.as_ref().map(|_| HandshakeAccount::new(handshakes())),
+            }
         });
         UpstreamAccount {
             metrics: UpstreamMetrics::new(&upstream.name),
@@ -46,6 +54,9 @@ impl UpstreamAccount {
             server.connections.flush(&metrics.connections);
             server.idle.flush(&metrics.idle);
             flush_all(&mut server.requests, &metrics.requests);
+            if let Some(tls) = &mut server.tls {
+                tls.flush();
+            }
         }
     }
 }

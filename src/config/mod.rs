@@ -243,7 +243,7 @@ pub struct Timeouts {
     pub half_closed: Duration,
     /// `tls_handshake`: from accept, or from the end of the PROXY header, to the end of the TLS
     /// handshake; to the end of the ClientHello where a client is passed through. Within
-    /// `connect`, towards a server.
+    /// `connect`, towards a server. Clients get less while many of them shake hands.
     pub tls_handshake: Duration,
     /// `proxy_header`: from accept to the end of the PROXY header.
     pub proxy_header: Duration,

@@ -13,6 +13,7 @@ pub struct Body {
     rest: Rest,
     /// All that it has, where it has said so.
     length: u64,
+    is_chunked: bool,
     /// Used only for a body in chunks.
     scanner: ChunkScanner,
     limits: ChunkLimits,
@@ -50,7 +51,8 @@ impl Body {
             BodyLength::UntilEnd => Rest::UntilEnd,
         };
         let length = if let BodyLength::Length(length) = length { length } else { 0 };
-        Body { rest, length, limits, ..Body::default() }
+        let is_chunked = rest == Rest::Chunks;
+        Body { rest, length, is_chunked, limits, ..Body::default() }
     }
 
     /// The same body, refused if it turns out to have more than `size_max` bytes of data. Only
@@ -141,6 +143,11 @@ impl Body {
             Rest::Chunks => self.scanner.skip(bytes),
             Rest::Nothing | Rest::UntilEnd => {}
         }
+    }
+
+    /// Whether it comes in chunks.
+    pub fn is_chunked(&self) -> bool {
+        self.is_chunked
     }
 
     /// The largest part that came or is to come of which the length was said: all of it, or a

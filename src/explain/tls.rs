@@ -1,13 +1,14 @@
 //! What `check` and `explain` say of TLS.
 
-use std::fmt::Write as _;
-
 use serde_json::{Value, json};
 
+use super::way::{Clients, Way};
+use crate::capacity::RelayPlan;
 use crate::config::raw::Origin;
-use crate::config::tls::{ListenerTls, SniRoute, UnknownName, UpstreamTls, Verification};
+use crate::config::tls::{ListenerTls, Sni, SniRoute, UnknownName, UpstreamTls, Verification};
 use crate::config::{Config, ConfigError, Effective, Listener, Protocol};
 use crate::load::Loaded;
+use crate::route::sni::SniPattern;
 use crate::tls::finding::Finding;
 use crate::tls::inspect::time;
 use crate::tls::keeper::{InUse, Keeper};
@@ -26,10 +27,8 @@ pub fn as_errors(findings: &[Finding], loaded: &Loaded) -> Vec<ConfigError> {
 
 /// One warning a line, as [`super::errors`] shows errors.
 pub fn warnings(findings: &[Finding], loaded: &Loaded) -> String {
-    as_errors(findings, loaded).iter().fold(String::new(), |mut text, warning| {
-        writeln!(text, "warning: {warning}").expect("writing to a String never fails");
-        text
-    })
+    let lines = as_errors(findings, loaded).into_iter().map(|it| format!("warning: {it}\n"));
+    lines.collect()
 }
 
 /// Where a key was written; for a table, where the first value in it was.
@@ -96,23 +95,59 @@ fn clients(tls: &ListenerTls) -> Option<String> {
     ))
 }
 
-/// Where the clients of a listener with routes of `sni` go, a line for each route.
-pub(super) fn sni_lines(listener: &Listener, config: &Config) -> Vec<String> {
-    let Protocol::Sni(sni) = &listener.protocol else { return Vec::new() };
+/// A route of `sni`: whom it is for, where it leads, and which way its bytes take.
+struct SniWay<'a> {
+    pattern: &'a SniPattern,
+    upstream: &'a str,
+    terminates: bool,
+    way: Way<'a>,
+}
+
+fn sni_ways<'a>(sni: &'a Sni, plan: &'a RelayPlan, config: &'a Config) -> Vec<SniWay<'a>> {
     let routes = sni.router.patterns().iter().zip(&sni.routes);
-    let mut lines: Vec<String> = routes
-        .map(|(pattern, route)| {
-            let upstream = &config.upstreams[route.upstream().index()].name;
-            match route {
-                SniRoute::PassThrough(_) => format!("{pattern} -> {upstream}, passed through"),
-                SniRoute::Terminate(_) => format!("{pattern} -> {upstream}, its TLS ends here"),
-            }
-        })
-        .collect();
-    if !sni.router.patterns().iter().any(crate::route::sni::SniPattern::is_any) {
+    let ways = routes.map(|(pattern, route)| {
+        let upstream = &config.upstreams[route.upstream().index()];
+        let clients = match route {
+            SniRoute::PassThrough(_) => Clients::PassedThrough,
+            SniRoute::Terminate(_) => Clients::Terminated,
+        };
+        SniWay {
+            pattern,
+            upstream: &upstream.name,
+            terminates: matches!(route, SniRoute::Terminate(_)),
+            way: Way::new(plan, clients, Some(upstream)),
+        }
+    });
+    ways.collect()
+}
+
+/// Where the clients of a listener with routes of `sni` go, two lines for each route.
+pub(super) fn sni_lines(listener: &Listener, plan: &RelayPlan, config: &Config) -> Vec<String> {
+    let Protocol::Sni(sni) = &listener.protocol else { return Vec::new() };
+    let mut lines = Vec::new();
+    for SniWay { pattern, upstream, terminates, way } in sni_ways(sni, plan, config) {
+        let what = if terminates { "its TLS ends here" } else { "passed through" };
+        lines.push(format!("{pattern} -> {upstream}, {what}"));
+        lines.push(format!("    {}", way.as_text()));
+    }
+    if !sni.router.patterns().iter().any(SniPattern::is_any) {
         lines.push("everybody else is refused".to_owned());
     }
     lines
+}
+
+/// The same for programs.
+pub(super) fn sni_as_json(listener: &Listener, plan: &RelayPlan, config: &Config) -> Value {
+    let Protocol::Sni(sni) = &listener.protocol else { return Value::Null };
+    let route = |route: SniWay<'_>| {
+        json!({
+            "clients": route.pattern.to_string(),
+            "upstream": route.upstream,
+            "terminates": route.terminates,
+            "relay": route.way.as_json(),
+        })
+    };
+    sni_ways(sni, plan, config).into_iter().map(route).collect()
 }
 
 /// A line about sessions with an upstream's servers, if there are any.

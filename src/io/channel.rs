@@ -11,7 +11,8 @@
 //! close_notify, and bytes are delivered once the kernel has their records.
 //!
 //! A stream that ends without close_notify was cut, by whomever: it is a fault and not an end (RFC
-//! 8446, section 6.1).
+//! 8446, section 6.1), unless the relay knows that nothing can be missing. One that ends within a
+//! record is broken.
 
 use std::io::{self, IoSlice};
 use std::time::Instant;
@@ -19,7 +20,7 @@ use std::time::Instant;
 use crate::error::{FaultKind, Path};
 use crate::io::conduit::{Conduit, SealedBytes, Supplies};
 use crate::io::kernel::Kernel;
-use crate::io::record_buffers::Lent;
+use crate::io::record_buffers::{Lent, RECORD_BYTES_MAX};
 use crate::relay::lane::{Drained, Filled};
 use crate::tls::failure::TlsFailure;
 use crate::tls::session::{Progress, Session};
@@ -193,7 +194,7 @@ impl<K: Kernel> Channel<'_, K> {
                 Progress::Failed(failure) => return Handshake::Failed(failure),
             }
             let lent = supplies.records.lend();
-            match receive(kernel, self.socket, session, lent.incoming) {
+            match receive(kernel, self.socket, session, lent.incoming, usize::MAX) {
                 Ok(Received { bytes: 0, .. }) => return Handshake::Failed(TlsFailure::Closed),
                 Ok(Received { end, .. }) => {
                     // What it has to say of a failure is flushed before that is reported.
@@ -218,16 +219,19 @@ struct Received {
     end: usize,
 }
 
-/// Reads behind what is pending.
+/// Reads at most `max` bytes behind what is pending.
 fn receive<K: Kernel>(
     kernel: &mut K,
     socket: &K::Socket,
     session: &Session,
     incoming: &mut [u8],
+    max: usize,
 ) -> io::Result<Received> {
     let start = session.pending().len();
     incoming[..start].copy_from_slice(session.pending());
     let room = &mut incoming[start..];
+    let max = max.min(room.len());
+    let room = &mut room[..max];
     let bytes = kernel.recv(socket, room)?;
     Ok(Received { bytes, is_short: bytes < room.len(), end: start + bytes })
 }
@@ -241,6 +245,8 @@ fn open<K: Kernel>(
     plaintext: &mut [u8],
 ) -> Filled {
     let moved = |bytes, short| Filled::Moved { bytes, path: Path::Copy, short };
+    // What is read beyond that has to wait in the session, in memory that nobody counts.
+    let max = plaintext.len() + RECORD_BYTES_MAX;
     match session.take_unread(plaintext) {
         0 => {}
         bytes => return moved(bytes, false),
@@ -255,8 +261,11 @@ fn open<K: Kernel>(
                 incoming[..end].copy_from_slice(session.pending());
                 (end, false)
             }
-            false => match receive(kernel, socket, session, incoming) {
-                Ok(Received { bytes: 0, .. }) => return Filled::Failed(FaultKind::Truncated),
+            false => match receive(kernel, socket, session, incoming, max) {
+                Ok(Received { bytes: 0, end: 0, .. }) => {
+                    return Filled::Failed(FaultKind::Truncated);
+                }
+                Ok(Received { bytes: 0, .. }) => return Filled::Failed(FaultKind::Tls),
                 Ok(Received { end, is_short, .. }) => (end, is_short),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Filled::WouldBlock;
@@ -271,7 +280,12 @@ fn open<K: Kernel>(
                 let is_over = session.progress() == Progress::PeerClosed;
                 return moved(bytes, is_short && !is_over && !session.has_more());
             }
-            Err(_) => return Filled::Failed(FaultKind::Tls),
+            Err(_) => {
+                // The alert that tells why. Behind half a record of ours nobody understands it,
+                // which does no harm: the stream is cut.
+                let _is_told = flush(kernel, socket, session).is_ok();
+                return Filled::Failed(FaultKind::Tls);
+            }
         }
     }
 }

@@ -84,7 +84,8 @@ impl SealedBytes {
     pub fn took(&mut self, bytes: usize) -> usize {
         self.sent += bytes;
         let part = self.plaintext as u128 * self.sent as u128 / self.records.len().max(1) as u128;
-        let delivered = usize::try_from(part).unwrap_or(self.plaintext);
+        // Records that came behind others may carry less, which makes the part smaller than it was.
+        let delivered = usize::try_from(part).unwrap_or(self.plaintext).max(self.delivered);
         delivered - std::mem::replace(&mut self.delivered, delivered)
     }
 
@@ -250,5 +251,26 @@ impl<K: Kernel> Supplies<K> {
         if let Conduit::Pipe { pipe, size } = conduit {
             self.pipes.put_back(size, pipe);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_delivered_stays_so_when_small_records_follow() {
+        let mut sealed = SealedBytes::default();
+        sealed.append(&[0; 1022], 1000);
+        let mut delivered = sealed.took(1000);
+        // Records of a byte each are overhead for the most part.
+        for _ in 0..10 {
+            sealed.append(&[0; 23], 1);
+            delivered += sealed.took(1);
+            assert_eq!(sealed.held(), sealed.plaintext - delivered);
+            assert!(sealed.held() > 0, "something is left to be sent");
+        }
+        delivered += sealed.took(sealed.unsent().len());
+        assert_eq!((delivered, sealed.held()), (1010, 0));
     }
 }

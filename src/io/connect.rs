@@ -104,8 +104,11 @@ impl<K: Kernel> Worker<K> {
         let Some(connection) = self.connection(id) else { return AfterFailure::GiveUp };
         let (target, server) = (connection.target, connection.session.server());
         connection.upstream = None;
-        connection.upstream_tls = None;
+        let session = connection.upstream_tls.take();
         let next = connection.session.connect_failed(kind, now);
+        if let Some(failure) = session.and_then(|session| session.handshake_failure(kind)) {
+            self.account.server_tls_failed(target, server, failure);
+        }
         self.account.server_failed(target, server, kind);
         if next == AfterFailure::Retry {
             self.account.retried(target);
@@ -139,9 +142,10 @@ impl<K: Kernel> Worker<K> {
     /// The server's socket is connected; where a TLS session begins there, its handshake is part
     /// of the connect, and of its time.
     fn check_handshake(&mut self, id: ConnectionId, now: Instant) {
-        if let Err(kind) = self.announce(id) {
-            return self.retry_connect(id, kind, now);
-        }
+        let keeps_back = match self.announce(id) {
+            Ok(keeps_back) => keeps_back,
+            Err(kind) => return self.retry_connect(id, kind, now),
+        };
         let Some(connection) = lookup(&mut self.connections, id) else { return };
         let Some(socket) = &connection.upstream else { return };
         let mut server = Channel { socket, session: connection.upstream_tls.as_deref_mut() };
@@ -149,27 +153,44 @@ impl<K: Kernel> Worker<K> {
             Handshake::Waiting => self.settle(id, now),
             Handshake::Failed(_) => self.retry_connect(id, FaultKind::Tls, now),
             Handshake::Done => {
-                if connection.upstream_tls.is_some() {
+                if let Some(session) = &connection.upstream_tls {
+                    let (target, server) = (connection.target, connection.session.server());
+                    self.account.server_tls_established(target, server, &session.agreement());
                     // What the server has sent behind its handshake may be in the session already.
                     let relay = connection.session.relay_mut();
                     relay.lane_mut(Direction::Downstream).on_readable(false);
                 }
                 self.connected(id, now);
                 self.drive(id, now);
+                if keeps_back {
+                    self.push_header(id);
+                }
             }
         }
     }
 
+    /// Has a PROXY header leave for which no bytes of the client came, although some were
+    /// announced. What the lane holds it will write, and that takes the header along.
+    fn push_header(&mut self, id: ConnectionId) {
+        let Some(connection) = lookup(&mut self.connections, id) else { return };
+        let lane = connection.session.relay().lane(Direction::Upstream);
+        if let (Some(socket), 0, 0) = (&connection.upstream, lane.held(), lane.delivered()) {
+            // One that cannot be told is gone, or is of a family that keeps nothing back.
+            let _gone = self.kernel.push(socket).is_err();
+        }
+    }
+
     /// Tells a server who the client is, by a PROXY header before all other bytes. Where bytes of
-    /// the client wait to be spliced, the header shares a segment with the first of them.
-    fn announce(&mut self, id: ConnectionId) -> Result<(), FaultKind> {
-        let Some(connection) = lookup(&mut self.connections, id) else { return Ok(()) };
+    /// the client wait to be spliced, the header shares a segment with the first of them: it is
+    /// kept back for them then, which is what this returns.
+    fn announce(&mut self, id: ConnectionId) -> Result<bool, FaultKind> {
+        let Some(connection) = lookup(&mut self.connections, id) else { return Ok(false) };
         let upstream = &self.config.upstreams[connection.target.index()];
-        let Some(socket) = &connection.upstream else { return Ok(()) };
+        let Some(socket) = &connection.upstream else { return Ok(false) };
         if upstream.proxy_protocol.is_none()
             || std::mem::replace(&mut connection.is_announced, true)
         {
-            return Ok(());
+            return Ok(false);
         }
         let introduced = Introduced {
             socket: &connection.client,
@@ -179,20 +200,15 @@ impl<K: Kernel> Worker<K> {
         };
         let mut header = Vec::new();
         introduced.write_proxy_header(&mut self.kernel, upstream, &mut header);
-        let lane = connection.session.relay().lane(Direction::Upstream);
-        let sent = match &mut connection.upstream_tls {
-            Some(session) => {
-                session.precede(&header);
-                Ok(header.len())
-            }
-            None => {
-                let more = lane.source_is_readable();
-                self.kernel.send_vectored(socket, &[IoSlice::new(&header)], more)
-            }
-        };
+        if let Some(session) = &mut connection.upstream_tls {
+            session.precede(&header);
+            return Ok(false);
+        }
+        let more = connection.session.relay().lane(Direction::Upstream).source_is_readable();
+        let sent = self.kernel.send_vectored(socket, &[IoSlice::new(&header)], more);
         // A new socket has room for it, or is broken.
         match sent.map_err(|error| FaultKind::of(&error))? {
-            sent if sent == header.len() => Ok(()),
+            sent if sent == header.len() => Ok(more),
             _ => Err(FaultKind::Other),
         }
     }

@@ -63,7 +63,15 @@ impl<K: Kernel> Slot<K> {
         }
     }
 
-    /// The greeting, if it is one, to be changed.
+    /// The greeting, if it is one.
+    pub fn greeting(&self) -> Option<&Greeting<K>> {
+        match self {
+            Slot::Greeting(greeting) => Some(greeting),
+            Slot::Tcp(_) | Slot::Http(_) | Slot::Changing => None,
+        }
+    }
+
+    /// The same, to be changed.
     pub fn greeting_mut(&mut self) -> Option<&mut Greeting<K>> {
         match self {
             Slot::Greeting(greeting) => Some(greeting),

@@ -39,14 +39,6 @@ pub struct Ends<'a, K: Kernel> {
 }
 
 impl<'a, K: Kernel> Ends<'a, K> {
-    /// Has the socket of a side send what it keeps back for more. One that cannot be told is gone,
-    /// which its next read or write finds out, or is of a family that keeps nothing back.
-    pub fn push(&mut self, kernel: &mut K, side: Side) {
-        if let Some(channel) = self.channel(side) {
-            let _gone = kernel.push(channel.socket).is_err();
-        }
-    }
-
     fn channel(&mut self, side: Side) -> Option<&mut Channel<'a, K>> {
         match side {
             Side::Client => Some(&mut self.client),

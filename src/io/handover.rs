@@ -89,9 +89,12 @@ impl<S> Mailbox<S> {
     fn leave(&self, arrival: Arrival<S>) -> Result<(), Arrival<S>> {
         match &mut *self.arrivals() {
             Arrivals::Closed => return Err(arrival),
-            Arrivals::Open(arrivals) => arrivals.push(arrival),
+            Arrivals::Open(arrivals) => {
+                // Before the worker can take it, and count that it has ended.
+                self.connections.fetch_add(1, Ordering::Relaxed);
+                arrivals.push(arrival);
+            }
         }
-        self.connections.fetch_add(1, Ordering::Relaxed);
         // The first of several wakes for all of them.
         let was_marked = self.is_marked.swap(true, Ordering::AcqRel);
         if let Some(wake) = self.wake.get().filter(|_| !was_marked) {

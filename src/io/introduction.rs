@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::access_log::ClientTls;
 use crate::config::Upstream;
 use crate::io::kernel::Kernel;
 use crate::proxy_protocol::attributes::Attributes;
@@ -22,6 +23,22 @@ pub struct Introduction {
     pub identity: Option<PeerIdentity>,
     /// What else the PROXY header says.
     pub attributes: Attributes,
+}
+
+/// A client's TLS session, as the access log tells of it.
+pub fn client_tls<'a>(
+    session: Option<&Session>,
+    introduction: Option<&'a Introduction>,
+) -> ClientTls<'a> {
+    let agreement = session.map(Session::agreement);
+    let identity = introduction.and_then(|it| it.identity.as_ref());
+    ClientTls {
+        version: agreement.map(|it| it.version),
+        cipher: agreement.map(|it| it.cipher_suite),
+        is_resumed: agreement.map(|it| it.is_resumed),
+        server_name: introduction.and_then(|it| it.server_name.as_deref()),
+        client_subject: identity.map(|it| it.subject.as_str()),
+    }
 }
 
 /// A client, as a server may be told of it.

@@ -35,6 +35,7 @@ use crate::io::handover::Member;
 use crate::io::handshake_gate::HandshakeGate;
 use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
+use crate::io::introduction;
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::{GREETINGS_PER_TURN_MAX, RunQueue, Weight};
 use crate::io::timer::Timers;
@@ -446,6 +447,8 @@ impl<K: Kernel> Worker<K> {
             session,
             client,
             client_address,
+            client_tls,
+            introduction,
             upstream,
             conduits,
             mut upgraded_by,
@@ -467,6 +470,7 @@ impl<K: Kernel> Worker<K> {
             listener,
             upstream: target,
             client: client_address,
+            tls: introduction::client_tls(client_tls.as_deref(), introduction.as_deref()),
             session: &session,
             upgraded_by: upgraded_by.as_deref(),
             reason,

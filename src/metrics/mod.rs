@@ -20,7 +20,7 @@ use metrics::{Counter, Gauge, Histogram, Label};
 pub use histogram::bucket_of;
 pub use http::{HttpMetrics, Message, RequestMetrics};
 pub use recorder::{Exposition, Recorder, install};
-pub use tls::{TLS_VERSIONS, TlsMetrics};
+pub use tls::{HandshakeMetrics, TLS_VERSIONS, TlsMetrics};
 
 use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path};
 
@@ -139,6 +139,12 @@ families! {
     UPSTREAM_ERRORS = "spliceway_upstream_errors_total", Kind::Counter,
         ["upstream", "server", "reason"],
         "Failures of a server, while connecting and after it, by reason.";
+    UPSTREAM_TLS_HANDSHAKES = "spliceway_upstream_tls_handshakes_total", Kind::Counter,
+        ["upstream", "server", "version", "resumed"],
+        "TLS handshakes with a server that went well, as for clients.";
+    UPSTREAM_TLS_HANDSHAKE_FAILURES = "spliceway_upstream_tls_handshake_failures_total",
+        Kind::Counter, ["upstream", "server", "reason"],
+        "TLS handshakes with a server that came to nothing, by reason.";
     UPSTREAM_RETRIES = "spliceway_upstream_retries_total", Kind::Counter, ["upstream"],
         "Connects and requests that were tried again on another connection.";
     CERTIFICATE_NOT_AFTER = "spliceway_certificate_not_after_timestamp_seconds", Kind::Gauge,
@@ -411,6 +417,7 @@ mod tests {
     use super::*;
     use crate::http::method::Method;
     use crate::http::reject::RejectReason;
+    use crate::tls::failure::TlsFailure;
 
     /// Every handle that exists, for one listener and one server.
     fn rendered() -> String {
@@ -419,6 +426,7 @@ mod tests {
             ListenerMetrics::new("web");
             HttpMetrics::new("web");
             TlsMetrics::new("web");
+            HandshakeMetrics::of_server("app", "127.0.0.1:9001");
             RequestMetrics::new("web", Some("app"))
                 .requests(Method::Get, Code::of(Some(200)))
                 .absolute(0);
@@ -489,6 +497,13 @@ mod tests {
         check(&PIPES, 2);
         check(&UPSTREAM_REQUESTS, 2);
         check(&HTTP_REJECTED, 2 * RejectReason::ALL.len());
+        for (handshakes, failures) in [
+            (&TLS_HANDSHAKES, &TLS_HANDSHAKE_FAILURES),
+            (&UPSTREAM_TLS_HANDSHAKES, &UPSTREAM_TLS_HANDSHAKE_FAILURES),
+        ] {
+            check(handshakes, 2 * TLS_VERSIONS.len());
+            check(failures, TlsFailure::ALL.len());
+        }
     }
 
     #[test]

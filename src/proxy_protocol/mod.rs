@@ -3,7 +3,7 @@
 //! written by the crate `ppp`; here are the bounds, what is believed of it, and what is passed on.
 //!
 //! - [`header`]: a header, from the first bytes of a connection.
-//! - [`write`]: a header for a server.
+//! - [`mod@write`]: a header for a server.
 //! - [`attributes`]: what version 2 tells besides addresses (TLVs).
 
 pub mod attributes;

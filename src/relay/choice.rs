@@ -36,7 +36,9 @@ pub const SMALL_READS_MAX: u8 = 4;
 
 /// Which reasons a flow has met; one bit for each [`FallbackReason`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Fallbacks(u8);
+pub struct Fallbacks(u16);
+
+const _: () = assert!(FallbackReason::ALL.len() <= u16::BITS as usize, "a bit for each");
 
 impl Fallbacks {
     /// Adds a reason; says whether it is new.

@@ -71,12 +71,18 @@ pub enum Progress {
 pub struct Relay {
     lanes: [Lane; 2],
     fault: Option<(Side, FaultKind)>,
+    /// How much each lane had read when its source was told that nothing more comes to it.
+    read_when_told: [Option<u64>; 2],
 }
 
 impl Relay {
     /// A relay between two open sockets; see [`Lane::new`].
     pub fn new(mode: RelayMode, low_water: Option<u32>) -> Relay {
-        Relay { lanes: [Lane::new(mode, low_water), Lane::new(mode, low_water)], fault: None }
+        Relay {
+            lanes: [Lane::new(mode, low_water), Lane::new(mode, low_water)],
+            fault: None,
+            read_when_told: [None; 2],
+        }
     }
 
     /// The lane of one direction.
@@ -127,13 +133,26 @@ impl Relay {
     }
 
     /// What came of filling; see [`Lane::filled`].
+    ///
+    /// A TLS stream that ends without close_notify was cut, unless its peer had nothing left to
+    /// say: it was told that nothing more comes to it, has sent nothing since, and closes. Many
+    /// peers do so without a word, and none of their bytes can be missing that way.
     pub fn filled(&mut self, direction: Direction, outcome: Filled) -> Option<FallbackReason> {
+        let outcome = match outcome {
+            Filled::Failed(FaultKind::Truncated) if self.has_said_all(direction) => Filled::Eof,
+            outcome => outcome,
+        };
         let demoted = self.lane_mut(direction).filled(outcome);
         if let Filled::Moved { .. } = outcome {
             self.lane_mut(direction.opposite()).on_dialogue();
         }
         self.note_source_fault(direction);
         demoted
+    }
+
+    fn has_said_all(&self, direction: Direction) -> bool {
+        let read = self.lane(direction).totals().read;
+        self.read_when_told[direction.index()].is_some_and(|then| then == read)
     }
 
     /// A TLS session ends at the socket of `side`: what is read there has been decrypted, and what
@@ -177,6 +196,7 @@ impl Relay {
         for (lane, low_water) in self.lanes.iter_mut().zip(low_water) {
             lane.restart(mode, low_water);
         }
+        self.read_when_told = [None; 2];
     }
 
     /// What both lanes want to be done.
@@ -191,6 +211,8 @@ impl Relay {
 
     /// The sink of `direction` has been told that nothing more comes.
     pub fn shut_down(&mut self, direction: Direction) {
+        let answers = direction.opposite();
+        self.read_when_told[answers.index()] = Some(self.lane(answers).totals().read);
         self.lane_mut(direction).shut_down();
     }
 
@@ -299,6 +321,32 @@ mod tests {
         let expected = Progress::Faulted { side: Side::Upstream, kind: FaultKind::Reset };
         assert_eq!(relay.progress(), expected);
         assert_eq!(relay.lane(DOWN).totals().delivered, [0, 4]);
+    }
+
+    #[test]
+    fn a_stream_that_is_cut_is_an_end_only_for_who_has_said_all() {
+        let check = |is_told: bool, bytes_after: usize, expected: Progress| {
+            let mut relay = Relay::new(RelayMode::Copy, None);
+            relay.on_ready(Side::Client, READABLE);
+            relay.filled(UP, copied(3));
+            relay.drained(UP, Drained::Moved(3));
+            if is_told {
+                relay.on_ready(Side::Upstream, READABLE);
+                relay.filled(DOWN, Filled::Eof);
+                relay.shut_down(DOWN);
+            }
+            if bytes_after > 0 {
+                relay.filled(UP, copied(bytes_after));
+                relay.drained(UP, Drained::Moved(bytes_after));
+            }
+            relay.filled(UP, Filled::Failed(FaultKind::Truncated));
+            let _last = relay.next(UP);
+            assert_eq!(relay.progress(), expected, "{is_told} {bytes_after}");
+        };
+        let (side, kind) = (Side::Client, FaultKind::Truncated);
+        check(true, 0, Progress::Completed);
+        check(true, 1, Progress::Faulted { side, kind });
+        check(false, 0, Progress::Faulted { side, kind });
     }
 
     #[test]

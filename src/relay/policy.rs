@@ -17,8 +17,7 @@ pub const MOVE_BYTES_MIN: u64 = 32 * 1024;
 /// fits; what comes with it of the next chunk is copied, and should be little.
 pub const BETWEEN_CHUNKS_READ_BYTES: usize = 64;
 
-/// A body of so many bytes, or with a chunk of so many, is worth reading only a little with its
-/// head: with less, two system calls more cost as much as the copies that they save.
+/// A body of so many bytes is worth reading only a little with its head: with less, two system calls more cost as much as the copies that they save.
 pub const LARGE_BODY_BYTES_MIN: u64 = 48 * 1024;
 
 /// How much is read where a head is awaited and a large body is expected behind it. Most heads
@@ -33,9 +32,10 @@ pub struct Expectation(u8);
 impl Expectation {
     const MAX: u8 = 3;
 
-    /// The largest part of a body that could be moved unseen had so many bytes.
-    pub fn note(&mut self, largest_part: u64) {
-        self.0 = match largest_part >= LARGE_BODY_BYTES_MIN {
+    /// A body had so many bytes, or its largest chunk did.
+    pub fn note(&mut self, largest_part: u64, of_chunk: bool) {
+        let large = if of_chunk { MOVE_CHUNK_BYTES_MIN } else { LARGE_BODY_BYTES_MIN };
+        self.0 = match largest_part >= large {
             true => (self.0 + 1).min(Expectation::MAX),
             false => self.0.saturating_sub(1),
         };
@@ -58,11 +58,18 @@ pub fn body_read_bytes(were_moved: bool, left: u64) -> usize {
     }
 }
 
+/// The same for what is left of a chunk. Each chunk that is moved ends at a line that must be read,
+/// so that nothing larger than a chunk leaves at once: with chunks of 64 KiB the many small steps
+/// cost a quarter more than the copies that they save.
+pub const MOVE_CHUNK_BYTES_MIN: u64 = 96 * 1024;
+
 /// Whether the next `left` bytes of a body, all of which are certain to come, are moved unseen.
+/// They are all of the body, or `of_chunk`.
 ///
 /// `splice` and `auto` agree here: a length that is known needs no watching of the flow.
-pub fn moves_unseen(mode: RelayMode, left: u64) -> bool {
-    mode != RelayMode::Copy && left >= MOVE_BYTES_MIN
+pub fn moves_unseen(mode: RelayMode, left: u64, of_chunk: bool) -> bool {
+    let enough = if of_chunk { MOVE_CHUNK_BYTES_MIN } else { MOVE_BYTES_MIN };
+    mode != RelayMode::Copy && left >= enough
 }
 
 #[cfg(test)]
@@ -71,21 +78,25 @@ mod tests {
 
     #[test]
     fn only_what_is_worth_a_pipe_is_moved() {
-        let check = |mode, left, expected| assert_eq!(moves_unseen(mode, left), expected, "{left}");
+        let check = |mode, left, of_chunk, expected| {
+            assert_eq!(moves_unseen(mode, left, of_chunk), expected, "{left}");
+        };
         for mode in [RelayMode::Splice, RelayMode::Auto] {
-            check(mode, 0, false);
-            check(mode, MOVE_BYTES_MIN - 1, false);
-            check(mode, MOVE_BYTES_MIN, true);
-            check(mode, u64::MAX, true);
+            for (of_chunk, enough) in [(false, MOVE_BYTES_MIN), (true, MOVE_CHUNK_BYTES_MIN)] {
+                check(mode, 0, of_chunk, false);
+                check(mode, enough - 1, of_chunk, false);
+                check(mode, enough, of_chunk, true);
+                check(mode, u64::MAX, of_chunk, true);
+            }
         }
-        check(RelayMode::Copy, u64::MAX, false);
+        check(RelayMode::Copy, u64::MAX, false, false);
     }
 
     #[test]
     fn two_large_bodies_in_a_row_are_expected_to_be_followed_by_a_third() {
         let mut expectation = Expectation::default();
         let mut check = |part: u64, expected: usize| {
-            expectation.note(part);
+            expectation.note(part, false);
             assert_eq!(expectation.head_read_bytes(RelayMode::Auto), expected);
             assert_eq!(expectation.head_read_bytes(RelayMode::Copy), usize::MAX);
         };
@@ -98,6 +109,9 @@ mod tests {
         check(LARGE_BODY_BYTES_MIN, HEAD_READ_BYTES);
         check(0, HEAD_READ_BYTES);
         check(0, usize::MAX);
+        let mut expectation = Expectation::default();
+        (0..9).for_each(|_| expectation.note(MOVE_CHUNK_BYTES_MIN - 1, true));
+        assert_eq!(expectation.head_read_bytes(RelayMode::Auto), usize::MAX, "small chunks");
     }
 
     #[test]

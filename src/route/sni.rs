@@ -21,8 +21,8 @@ impl SniPattern {
     }
 
     fn speaks(&self, alpn: &[Box<[u8]>]) -> bool {
-        let is_offered = |it: &Box<str>| alpn.iter().any(|alpn| **alpn == *it.as_bytes());
-        self.alpn.is_empty() || self.alpn.iter().any(is_offered)
+        let is_offered = |name: &str| alpn.iter().any(|it| **it == *name.as_bytes());
+        self.alpn.is_empty() || self.alpn.iter().any(|name| is_offered(name))
     }
 }
 

@@ -12,10 +12,12 @@ const LIMIT: u64 = 1;
 /// Turns core dumps off.
 ///
 /// # Errors
-/// The system refuses, which it does not to a process that lowers a limit.
+/// The system refuses: a filter of system calls may, where limits are set from outside.
 pub fn forbid() -> io::Result<()> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_CORE)?;
-    setrlimit(Resource::RLIMIT_CORE, LIMIT.min(hard), hard)?;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_CORE)?;
+    if soft > LIMIT {
+        setrlimit(Resource::RLIMIT_CORE, LIMIT.min(hard), hard)?;
+    }
     Ok(())
 }
 

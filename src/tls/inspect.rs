@@ -190,7 +190,11 @@ fn names_served(listener: &Listener) -> Vec<HostPattern> {
 fn is_covered(name: &HostPattern, certificates: &[&Description]) -> bool {
     match name {
         HostPattern::Any => true,
-        HostPattern::Exact(name) => certificates.iter().any(|it| it.covers(name)),
+        HostPattern::Exact(name) => {
+            // As a URL has an address of IPv6, which a certificate has without brackets.
+            let name = name.trim_start_matches('[').trim_end_matches(']');
+            certificates.iter().any(|it| it.covers(name))
+        }
         HostPattern::Wildcard(suffix) => certificates
             .iter()
             .any(|it| it.names.iter().any(|name| name.strip_prefix('*') == Some(suffix))),

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::pki_types::CertificateRevocationListDer;
 use rustls::server::ProducesTickets;
 use rustls::{RootCertStore, ServerConfig};
 
@@ -84,8 +83,7 @@ struct CertificateKept {
 struct AuthoritiesKept {
     key: String,
     files: ClientAuthority,
-    roots: Held<Arc<RootCertStore>>,
-    lists: Vec<Held<Vec<CertificateRevocationListDer<'static>>>>,
+    held: Held<ClientTrust>,
 }
 
 #[derive(Debug)]
@@ -192,8 +190,7 @@ impl Keeper {
         for kept in &self.listeners {
             paths.extend(kept.certificates.iter().flat_map(CertificateKept::paths));
             if let Some(authorities) = &kept.authorities {
-                paths.push(&authorities.files.ca);
-                paths.extend(authorities.files.revocation_lists.iter().map(PathBuf::as_path));
+                paths.extend(paths_of(&authorities.files));
             }
         }
         for kept in &self.upstreams {
@@ -247,9 +244,9 @@ impl ListenerKept {
     fn build(&self, findings: &mut Vec<Finding>) -> Option<Arc<ServerConfig>> {
         let certificates: Vec<&Certificate> =
             self.certificates.iter().map(|kept| kept.held.value()).collect();
-        let trust = self.authorities.as_ref().map(AuthoritiesKept::trust);
+        let trust = self.authorities.as_ref().map(|it| it.held.value());
         let settings = &self.settings;
-        server_settings::server_config(settings, &certificates, trust.as_ref(), &self.tickets)
+        server_settings::server_config(settings, &certificates, trust, &self.tickets)
             .map_err(|words| {
                 findings.push(about_table(&format!("listeners.{}.tls", self.name), words));
             })
@@ -380,43 +377,34 @@ impl AuthoritiesKept {
         files: &ClientAuthority,
         findings: &mut Vec<Finding>,
     ) -> Option<AuthoritiesKept> {
-        let mut note = |(key, file): (String, PathBuf), words: String| {
-            findings.push(Finding { key, file, words });
-        };
-        let roots = Held::new(&[&files.ca], make_roots)
-            .map_err(|(_, words)| note((format!("{key}.ca"), files.ca.clone()), words));
-        let lists: Vec<Result<_, ()>> = files
-            .revocation_lists
-            .iter()
-            .enumerate()
-            .map(|(index, path)| {
-                let place = (format!("{key}.revocation_lists[{index}]"), path.clone());
-                Held::new(&[path], make_lists).map_err(|(_, words)| note(place, words))
-            })
-            .collect();
-        Some(AuthoritiesKept {
-            roots: roots.ok()?,
-            lists: lists.into_iter().collect::<Result<_, ()>>().ok()?,
-            files: files.clone(),
-            key,
-        })
-    }
-
-    fn trust(&self) -> ClientTrust {
-        let lists = self.lists.iter().flat_map(|held| held.value().iter().cloned());
-        ClientTrust { roots: Arc::clone(self.roots.value()), revocation_lists: lists.collect() }
+        match Held::new(&paths_of(files), make_trust) {
+            Ok(held) => Some(AuthoritiesKept { key, files: files.clone(), held }),
+            Err((index, words)) => {
+                let (key, file) = place_of_authority(&key, files, index);
+                findings.push(Finding { key, file, words });
+                None
+            }
+        }
     }
 
     fn refresh(&mut self, broken: &mut Vec<Finding>) -> bool {
-        let AuthoritiesKept { key, files, roots, lists } = self;
-        let refreshed = roots.refresh(&[&files.ca], make_roots);
-        let mut has_changed = noted(refreshed, broken, |_| (format!("{key}.ca"), files.ca.clone()));
-        for (index, (held, path)) in lists.iter_mut().zip(&files.revocation_lists).enumerate() {
-            let refreshed = held.refresh(&[path], make_lists);
-            let place = |_| (format!("{key}.revocation_lists[{index}]"), path.clone());
-            has_changed |= noted(refreshed, broken, place);
+        let AuthoritiesKept { key, files, held } = self;
+        let refreshed = held.refresh(&paths_of(files), make_trust);
+        noted(refreshed, broken, |index| place_of_authority(key, files, index))
+    }
+}
+
+fn paths_of(files: &ClientAuthority) -> Vec<&Path> {
+    let lists = files.revocation_lists.iter().map(PathBuf::as_path);
+    std::iter::once(files.ca.as_path()).chain(lists).collect()
+}
+
+fn place_of_authority(key: &str, files: &ClientAuthority, index: usize) -> (String, PathBuf) {
+    match index.checked_sub(1) {
+        None => (format!("{key}.ca"), files.ca.clone()),
+        Some(list) => {
+            (format!("{key}.revocation_lists[{list}]"), files.revocation_lists[list].clone())
         }
-        has_changed
     }
 }
 
@@ -455,8 +443,15 @@ fn make_roots(contents: &[Contents]) -> Result<Arc<RootCertStore>, (usize, Strin
     roots_from_pem(&contents[0]).map_err(|words| (0, words))
 }
 
-fn make_lists(
-    contents: &[Contents],
-) -> Result<Vec<CertificateRevocationListDer<'static>>, (usize, String)> {
-    revocation_lists_from_pem(&contents[0]).map_err(|words| (0, words))
+/// Roots, and behind them revocation lists.
+fn make_trust(contents: &[Contents]) -> Result<ClientTrust, (usize, String)> {
+    let roots = make_roots(&contents[..1])?;
+    let mut trust = ClientTrust { roots, revocation_lists: Vec::new() };
+    for (index, list) in contents.iter().enumerate().skip(1) {
+        let lists = revocation_lists_from_pem(list).map_err(|words| (index, words))?;
+        trust.revocation_lists.extend(lists);
+        // All that came before was right, so that it is this list that is not.
+        trust.check().map_err(|words| (index, words))?;
+    }
+    Ok(trust)
 }

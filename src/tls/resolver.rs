@@ -51,7 +51,9 @@ impl CertificateResolver {
 
     /// Those for a name, the best first: the name itself, then the wildcard for it.
     fn candidates(&self, name: Option<&str>) -> impl Iterator<Item = &Arc<CertifiedKey>> {
-        let lower = name.map(str::to_ascii_lowercase).unwrap_or_default();
+        // With a final dot or without one, it is the same name (RFC 1034, section 3.1).
+        let name = name.map(|name| name.strip_suffix('.').unwrap_or(name)).unwrap_or_default();
+        let lower = name.to_ascii_lowercase();
         let exact = self.by_name.get(&*lower);
         let wildcard = lower.find('.').and_then(|dot| self.by_name.get(&lower[dot..]));
         let named: Vec<usize> = exact.into_iter().chain(wildcard).flatten().copied().collect();

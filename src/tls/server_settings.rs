@@ -6,7 +6,9 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
+use rustls::server::{
+    ClientCertVerifierBuilder, NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier,
+};
 use rustls::{RootCertStore, ServerConfig};
 
 use super::algorithms;
@@ -25,6 +27,29 @@ pub struct ClientTrust {
     pub roots: Arc<RootCertStore>,
     /// What is good no longer.
     pub revocation_lists: Vec<CertificateRevocationListDer<'static>>,
+}
+
+impl ClientTrust {
+    /// Whether certificates can be judged by it.
+    ///
+    /// # Errors
+    /// What is wrong, in words that stand behind a file's name.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let built = self.verifier(&algorithms::provider(&[], &[])).build();
+        built.map(drop).map_err(|error| format!("cannot be used: {error}"))
+    }
+
+    fn verifier(&self, provider: &Arc<CryptoProvider>) -> ClientCertVerifierBuilder {
+        let (roots, provider) = (Arc::clone(&self.roots), Arc::clone(provider));
+        let builder = WebPkiClientVerifier::builder_with_provider(roots, provider);
+        match self.revocation_lists.is_empty() {
+            true => builder,
+            // An old list does not know what was revoked since.
+            false => {
+                builder.with_crls(self.revocation_lists.clone()).enforce_revocation_expiration()
+            }
+        }
+    }
 }
 
 /// The keys of a listener's tickets, which are made by themselves, turn over every six hours, and
@@ -75,12 +100,7 @@ fn client_verifier(
     let (Some(_), Some(trust)) = (settings.authority(), clients) else {
         return Ok(WebPkiClientVerifier::no_client_auth());
     };
-    let mut builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::clone(&trust.roots), Arc::clone(provider));
-    if !trust.revocation_lists.is_empty() {
-        // An old list does not know what was revoked since.
-        builder = builder.with_crls(trust.revocation_lists.clone()).enforce_revocation_expiration();
-    }
+    let mut builder = trust.verifier(provider);
     if matches!(settings, ClientCertificates::Optional(_)) {
         builder = builder.allow_unauthenticated();
     }

@@ -42,11 +42,12 @@ use rustls::unbuffered::{
 };
 use rustls::{ClientConfig, CommonState, HandshakeKind, ProtocolVersion, ServerConfig};
 
+use crate::error::FaultKind;
 use crate::tls::failure::TlsFailure;
 use crate::tls::record_size::RecordSize;
 
-/// What a peer may send before its handshake is whole, in bytes, of which nothing could be used
-/// yet: a chain of certificates fits.
+/// What a peer may send of a message of the protocol before that is whole, in bytes: a chain of
+/// certificates fits. The library would wait for twice as much, after the handshake too.
 pub const HANDSHAKE_PENDING_BYTES_MAX: usize = 32 * 1024;
 
 /// What a record adds to its plaintext at most: header, explicit nonce, content type, tag.
@@ -259,6 +260,19 @@ impl Session {
         }
     }
 
+    /// Why the handshake has come to nothing with the connection that failed by `fault`; `None`
+    /// where it has not begun, or is over.
+    pub fn handshake_failure(&self, fault: FaultKind) -> Option<TlsFailure> {
+        let has_begun = self.outgoing.is_empty();
+        match (self.progress, fault) {
+            (Progress::Failed(failure), _) => Some(failure),
+            (Progress::Handshaking, FaultKind::TimedOut) if has_begun => Some(TlsFailure::TimedOut),
+            (Progress::Handshaking, FaultKind::Tls) => Some(TlsFailure::Closed),
+            (Progress::Handshaking, _) if has_begun => Some(TlsFailure::Closed),
+            (Progress::Handshaking | Progress::Established | Progress::PeerClosed, _) => None,
+        }
+    }
+
     fn common(&self) -> &CommonState {
         match &self.connection {
             Connection::Server(connection) => connection,
@@ -301,8 +315,7 @@ impl Session {
         if written > 0 {
             self.record_size.on_dialogue();
         }
-        let limit = HANDSHAKE_PENDING_BYTES_MAX;
-        if self.progress == Progress::Handshaking && self.pending.len() > limit {
+        if !self.is_pending_whole && self.pending.len() > HANDSHAKE_PENDING_BYTES_MAX {
             return Err(self.fail(TlsFailure::Protocol));
         }
         Ok(written)
@@ -479,6 +492,14 @@ impl Look<'_> {
     }
 
     fn encode<D>(&mut self, data: &mut EncodeTlsData<'_, D>) -> Result<(), TlsFailure> {
+        if let Writing::Data { records, sealed, .. } = &mut self.writing {
+            // What announces new keys goes out before the records that are sealed with them.
+            if let Ok(length) = data.encode(&mut records[sealed.length..]) {
+                sealed.length += length;
+                return Ok(());
+            }
+            self.writing = Writing::Nothing;
+        }
         let start = self.outgoing.len();
         match data.encode(&mut []) {
             Ok(_) => return Ok(()),

@@ -70,8 +70,8 @@ fn unknown_keys() {
         "\"a.b\" = 1",
         &[
             "a.toml:@: listeners.web.\"a.b\": unknown key; expected one of bind, protocol, backlog, \
-         relay, keepalive, timeouts, upstream, routes, http, forwarded, host_header, \
-         request_headers, response_headers",
+         relay, keepalive, timeouts, proxy_protocol, tls, routes, http, forwarded, host_header, \
+         request_headers, response_headers, sni, upstream",
         ],
     );
     let text = format!("\"relay.mode\" = \"copy\"\n{VALID}");

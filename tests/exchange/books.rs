@@ -42,7 +42,7 @@ fn requests_are_counted_by_method_and_code() {
     assert!(metrics.sum(&format!("{duration}_sum"), &[]) > 0.0);
     assert_eq!(metrics.sum(&format!("{duration}_bucket"), &[("le", "+Inf")]), 6.0);
     let series = proxy.get("/metrics").unwrap().text();
-    assert!(!series.contains("BREW") && !series.contains("418"), "a client makes no labels");
+    assert!(!series.contains("BREW") && !series.contains("\"418\""), "a client makes no labels");
 }
 
 /// However many kinds of requests clients make up.

@@ -2,92 +2,47 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use sha2::{Digest, Sha256};
-use spliceway::address::Address;
-use tempfile::TempDir;
 
-use crate::support::eventually;
 use crate::support::http::HttpOrigin;
 use crate::support::in_each_mode;
+use crate::support::nginx::Nginx;
 use crate::support::pattern::write_pattern;
 use crate::support::proxy::{Launch, Proxy};
-use crate::support::stream::Stream;
-use crate::support::tools::{have, skip};
+use crate::support::tools::have;
 use crate::{await_none_in_flight, logged};
 
 /// Sizes of the files that are served: `/0`, `/1`, ...
 const SIZES: [u64; 6] = [0, 1, 5_000, 70_000, 1_000_000, 50_000_000];
 
-/// An nginx that serves files, and takes some under `/upload/`.
-struct Nginx {
-    child: Child,
-    directory: TempDir,
+/// Serves files, and takes some under `/upload/`.
+const SERVER: &str = "client_max_body_size 0;
+    server {
+        listen unix:{at}/socket;
+        root {at}/files;
+        location /upload/ { dav_methods PUT; }
+        location /small/ { client_max_body_size 1k; dav_methods PUT; }
+    }";
+
+/// An nginx that serves files; `None` where there is none, or no curl to ask it.
+fn nginx() -> Option<Nginx> {
+    if !have("curl", "--version") {
+        return None;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    fs::create_dir_all(at.join("files/upload")).unwrap();
+    for size in SIZES {
+        let mut file = fs::File::create(at.join(format!("files/{size}"))).unwrap();
+        write_pattern(&mut file, size, size).unwrap();
+    }
+    Nginx::start(directory, SERVER)
 }
 
-fn nginx_path() -> Option<PathBuf> {
-    let found = |path: &&str| Command::new(path).arg("-v").output().is_ok();
-    let path = ["nginx", "/usr/sbin/nginx"].into_iter().find(found).map(PathBuf::from);
-    if path.is_none() {
-        skip("nginx is not installed");
-    }
-    path
-}
-
-impl Nginx {
-    /// `None` where there is none, or no curl to ask it.
-    fn start() -> Option<Nginx> {
-        let program = nginx_path().filter(|_| have("curl", "--version"))?;
-        let directory = tempfile::tempdir().unwrap();
-        let at = directory.path();
-        fs::create_dir_all(at.join("files/upload")).unwrap();
-        for size in SIZES {
-            let mut file = fs::File::create(at.join(format!("files/{size}"))).unwrap();
-            write_pattern(&mut file, size, size).unwrap();
-        }
-        let shown = at.display();
-        let configuration = format!(
-            "daemon off;\nmaster_process off;\nerror_log stderr;\npid {shown}/pid;\n\
-             events {{}}\n\
-             http {{\n\
-               access_log off;\n\
-               client_body_temp_path {shown}/body;\nproxy_temp_path {shown}/proxy;\n\
-               fastcgi_temp_path {shown}/fastcgi;\nuwsgi_temp_path {shown}/uwsgi;\n\
-               scgi_temp_path {shown}/scgi;\n\
-               client_max_body_size 0;\n\
-               server {{\n\
-                 listen unix:{shown}/socket;\n\
-                 root {shown}/files;\n\
-                 location /upload/ {{ dav_methods PUT; }}\n\
-                 location /small/ {{ client_max_body_size 1k; dav_methods PUT; }}\n\
-               }}\n\
-             }}\n"
-        );
-        fs::write(at.join("conf"), configuration).unwrap();
-        let mut command = Command::new(program);
-        command.args(["-p".as_ref(), at, "-c".as_ref(), &at.join("conf")]);
-        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let nginx = Nginx { child, directory };
-        eventually("nginx listens", || Stream::connect(&nginx.address()).ok());
-        Some(nginx)
-    }
-
-    fn address(&self) -> Address {
-        Address::Unix(self.directory.path().join("socket"))
-    }
-
-    fn files(&self) -> PathBuf {
-        self.directory.path().join("files")
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // Both fail only for a child that has ended: what is wanted.
-        let _killed = self.child.kill();
-        let _status = self.child.wait();
-    }
+fn files(nginx: &Nginx) -> PathBuf {
+    nginx.folder().join("files")
 }
 
 fn hash(path: &Path) -> String {
@@ -110,9 +65,9 @@ fn curl(proxy: &Proxy, arguments: &[&str]) -> String {
 
 #[test]
 fn files_come_down_whole() {
-    let Some(nginx) = Nginx::start() else { return };
+    let Some(nginx) = nginx() else { return };
     in_each_mode(|mode| {
-        let proxy = Launch::http(mode, &[&nginx.address()]).start();
+        let proxy = Launch::http(mode, &[&nginx.address("socket")]).start();
         let target = tempfile::tempdir().unwrap();
         let at = |size: u64| target.path().join(size.to_string()).display().to_string();
         // All of them over one connection of curl.
@@ -128,7 +83,7 @@ fn files_come_down_whole() {
         assert!(lines[1..].iter().all(|line| *line == "200 0"), "{mode}: {printed}");
         for size in SIZES {
             let (got, sent) =
-                (hash(Path::new(&at(size))), hash(&nginx.files().join(size.to_string())));
+                (hash(Path::new(&at(size))), hash(&files(&nginx).join(size.to_string())));
             assert_eq!(got, sent, "{mode}: {size}");
         }
         await_none_in_flight(&proxy);
@@ -137,8 +92,8 @@ fn files_come_down_whole() {
 
 #[test]
 fn parts_heads_and_conditions_work() {
-    let Some(nginx) = Nginx::start() else { return };
-    let proxy = Launch::http("splice", &[&nginx.address()]).start();
+    let Some(nginx) = nginx() else { return };
+    let proxy = Launch::http("splice", &[&nginx.address("socket")]).start();
     let code = ["-o", "/dev/null", "--write-out", "%{http_code} %{size_download}"];
     let check = |arguments: &[&str], expected: &str| {
         assert_eq!(curl(&proxy, &[&code[..], arguments].concat()), expected, "{arguments:?}");
@@ -156,9 +111,9 @@ fn parts_heads_and_conditions_work() {
 
 #[test]
 fn files_go_up_whole() {
-    let Some(nginx) = Nginx::start() else { return };
+    let Some(nginx) = nginx() else { return };
     in_each_mode(|mode| {
-        let proxy = Launch::http(mode, &[&nginx.address()]).start();
+        let proxy = Launch::http(mode, &[&nginx.address("socket")]).start();
         for size in SIZES {
             for (kind, extra) in [
                 ("length", &[][..]),
@@ -169,7 +124,7 @@ fn files_go_up_whole() {
                 if (kind, size) == ("chunked", 0) {
                     continue;
                 }
-                let source = nginx.files().join(size.to_string()).display().to_string();
+                let source = files(&nginx).join(size.to_string()).display().to_string();
                 let url = format!("URL/upload/{mode}-{kind}-{size}");
                 let fixed = ["--write-out", "%{http_code}", "--upload-file", &source, &url];
                 assert_eq!(
@@ -177,7 +132,7 @@ fn files_go_up_whole() {
                     "201",
                     "{mode} {kind} {size}"
                 );
-                let stored = nginx.files().join(format!("upload/{mode}-{kind}-{size}"));
+                let stored = files(&nginx).join(format!("upload/{mode}-{kind}-{size}"));
                 assert_eq!(hash(&stored), hash(Path::new(&source)), "{mode} {kind} {size}");
                 fs::remove_file(stored).unwrap();
             }
@@ -189,9 +144,9 @@ fn files_go_up_whole() {
 /// nginx answers 413 before it has read the body, and curl is told.
 #[test]
 fn an_early_answer_of_nginx_reaches_curl() {
-    let Some(nginx) = Nginx::start() else { return };
-    let proxy = Launch::http("splice", &[&nginx.address()]).start();
-    let source = nginx.files().join("50000000").display().to_string();
+    let Some(nginx) = nginx() else { return };
+    let proxy = Launch::http("splice", &[&nginx.address("socket")]).start();
+    let source = files(&nginx).join("50000000").display().to_string();
     for extra in [&[][..], &["--header", "Expect:"]] {
         let fixed = [
             "-o",
@@ -210,9 +165,9 @@ fn an_early_answer_of_nginx_reaches_curl() {
 
 #[test]
 fn many_at_once_get_what_they_asked_for() {
-    let Some(nginx) = Nginx::start() else { return };
+    let Some(nginx) = nginx() else { return };
     in_each_mode(|mode| {
-        let proxy = Launch::http(mode, &[&nginx.address()]).start();
+        let proxy = Launch::http(mode, &[&nginx.address("socket")]).start();
         let target = tempfile::tempdir().unwrap();
         let mut arguments = ["--parallel", "--parallel-max", "20"].map(str::to_owned).to_vec();
         for index in 0..60 {
@@ -223,7 +178,7 @@ fn many_at_once_get_what_they_asked_for() {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         curl(&proxy, &arguments);
         for index in 0..60 {
-            let sent = nginx.files().join(SIZES[index % 5].to_string());
+            let sent = files(&nginx).join(SIZES[index % 5].to_string());
             let got = target.path().join(index.to_string());
             assert!(fs::read(&got).unwrap() == fs::read(&sent).unwrap(), "{mode}: {index}");
         }

@@ -24,19 +24,7 @@ mod streaming;
 mod timeouts;
 mod upgrade;
 
-use serde_json::Value;
-use support::eventually;
-use support::proxy::Proxy;
-
-/// The line of the access log that says of `key` that it is `value`.
-fn logged(proxy: &Proxy, key: &str, value: impl Into<Value>) -> Value {
-    let value = value.into();
-    eventually(&format!("a line with {key}={value}"), || {
-        let lines = proxy.stdout_lines();
-        let mut lines = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines.find(|line| line[key] == value)
-    })
-}
+use support::proxy::{Proxy, logged};
 
 /// Waits until no request is in flight: every exchange that began has ended.
 fn await_none_in_flight(proxy: &Proxy) {

@@ -7,11 +7,19 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod announced;
 mod client;
+mod identity;
+mod live;
+mod log;
+mod openssl;
 mod passthrough;
 mod peers;
 mod proxy_protocol;
+mod receiver;
 mod refused;
+mod servers;
+mod stubborn;
 mod termination;
 mod upstream;
 

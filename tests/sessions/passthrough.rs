@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use crate::Site;
-use crate::client::{ask, config, connect_with, shown};
+use crate::client::{ask, close, config, connect_with, shown};
 use crate::support::http::{HttpOrigin, ok};
 use crate::support::proxy::{Launch, Proxy};
 
@@ -53,6 +53,8 @@ fn some_are_passed_through_and_some_end_here() {
     let copied_by = |proxy: &Proxy| {
         proxy.metrics().sum("spliceway_relay_bytes_total", &[("path", "copy")]) as usize
     };
+    close(&mut ended);
+    ended.sock.end_writing().unwrap();
     edge.await_closed("completed", 1.0);
     let before = copied_by(&edge);
     assert!(before > BODY_BYTES);
@@ -60,6 +62,7 @@ fn some_are_passed_through_and_some_end_here() {
     let mut passed = connect_with(config.clone(), &edge.address(), "x.pass.example");
     assert!(ask(&mut passed, GET).unwrap().len() > BODY_BYTES);
     assert_ne!(shown(&ended), shown(&passed));
+    passed.sock.end_writing().unwrap();
     edge.await_closed("completed", 2.0);
     assert!(copied_by(&edge) - before < 64 * 1024, "nothing of it is copied");
     edge.await_metric("spliceway_relay_bytes_total", &[("path", "splice")], |n| {

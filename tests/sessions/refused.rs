@@ -5,20 +5,30 @@ use std::io::{Read, Write};
 use spliceway::tls::failure::TlsFailure;
 
 use crate::Site;
-use crate::client::{ask, config, connect, connect_with};
+use crate::client::{TlsStream, ask, config, connect, connect_with};
 use crate::support::http::HttpOrigin;
 use crate::support::proxy::{Launch, Proxy};
 
 const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n";
 
 fn start(site: &Site, more: &str, process: &str, origin: &HttpOrigin) -> Proxy {
+    start_with(site, more, process, "500ms", origin)
+}
+
+fn start_with(
+    site: &Site,
+    more: &str,
+    process: &str,
+    tls_handshake: &str,
+    origin: &HttpOrigin,
+) -> Proxy {
     let tls = site.tls("ecdsa", more);
     let server = origin.address();
     Launch::configured(&format!(
         "[process]\n{process}\n\
          [listeners.web]\nbind = \"127.0.0.1:0\"\nprotocol = \"http\"\nupstream = \"app\"\n\
          tls = {tls}\n\
-         [listeners.web.timeouts]\ntls_handshake = \"500ms\"\n\
+         [listeners.web.timeouts]\ntls_handshake = \"{tls_handshake}\"\n\
          [upstreams.app]\nservers = [\"{server}\"]\n"
     ))
     .start()
@@ -88,8 +98,39 @@ fn a_client_that_does_not_believe_says_so() {
     let origin = HttpOrigin::echo();
     let proxy = start(&site, "", "", &origin);
     let stranger = config(&Site::new(), rustls::ALL_VERSIONS);
-    ask(&mut connect_with(stranger, &proxy.address(), "a.example"), GET).unwrap_err();
+    let mut stream = connect_with(stranger, &proxy.address(), "a.example");
+    ask(&mut stream, GET).unwrap_err();
+    while stream.conn.wants_write() {
+        stream.conn.write_tls(&mut stream.sock).unwrap();
+    }
     await_failure(&proxy, "alert", 1.0);
+}
+
+/// Clients that send a whole ClientHello and nothing more: they take their places, or wait for
+/// them.
+fn fall_silent(site: &Site, proxy: &Proxy, count: usize) -> Vec<TlsStream> {
+    let config = config(site, rustls::ALL_VERSIONS);
+    let silent = (0..count).map(|_| {
+        let mut stream = connect_with(config.clone(), &proxy.address(), "a.example");
+        let mut hello = Vec::new();
+        stream.conn.write_tls(&mut hello).unwrap();
+        stream.sock.write_all(&hello).unwrap();
+        stream
+    });
+    silent.collect()
+}
+
+#[test]
+fn those_who_fall_silent_cannot_keep_every_place_for_long() {
+    let site = Site::new();
+    let origin = HttpOrigin::echo();
+    let places = "workers = 1\nhandshakes_max = 2";
+    let proxy = start_with(&site, "", places, "1h", &origin);
+    let silent = fall_silent(&site, &proxy, 2);
+    ask(&mut connect(&site, &proxy.address()), GET).unwrap();
+    let labels = [("reason", "timed_out")];
+    proxy.await_metric("spliceway_tls_handshake_failures_total", &labels, |n| n >= 1.0);
+    drop(silent);
 }
 
 #[test]
@@ -102,17 +143,7 @@ fn a_flood_of_handshakes_waits_for_its_turn() {
     let mut some = [0; 15];
     established.read_exact(&mut some).unwrap();
 
-    // A whole ClientHello, and then silence: they take their places, and wait for them.
-    let config = config(&site, rustls::ALL_VERSIONS);
-    let dumb: Vec<_> = (0..8)
-        .map(|_| {
-            let mut stream = connect_with(config.clone(), &proxy.address(), "a.example");
-            let mut hello = Vec::new();
-            stream.conn.write_tls(&mut hello).unwrap();
-            stream.sock.write_all(&hello).unwrap();
-            stream
-        })
-        .collect();
+    let dumb = fall_silent(&site, &proxy, 8);
     established.write_all(GET).unwrap();
     established.read_exact(&mut some).unwrap();
     let labels = [("reason", "timed_out")];

@@ -151,6 +151,25 @@ fn a_client_that_goes_without_a_word_is_passed_on_as_cut() {
 }
 
 #[test]
+fn a_client_that_has_said_all_may_go_without_a_word() {
+    let site = Site::new();
+    // The byte must have come before the end of the other direction is told.
+    let origin = Origin::start(|mut stream| {
+        stream.read_exact(&mut [0]).ok()?;
+        origin::half_close_first(3, 100_000)(stream)
+    });
+    let proxy = start(&site, "tcp", "ecdsa", origin.address());
+    let mut stream = connect(&site, &proxy.address());
+    stream.write_all(b"x").unwrap();
+    let (received, ending) = read_digest(&mut stream);
+    ending.unwrap();
+    assert!(received == digest(3, 100_000));
+    stream.sock.end_writing().unwrap();
+    origin.report().ending.unwrap();
+    proxy.await_closed("completed", 1.0);
+}
+
+#[test]
 fn a_client_that_reads_nothing_is_given_little() {
     let site = Site::new();
     let origin = Origin::start(origin::exchange(3, 256 << 20));

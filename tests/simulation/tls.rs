@@ -264,7 +264,8 @@ impl Pump {
             assert!(peer.saw_end || peer.session.is_none(), "{side:?} saw no end");
             let other = &self.peers[side.peer().index()];
             let is_proper = other.ending == Ending::Proper
-                || (other.ending == Ending::Truncated && other.session.is_none());
+                || (other.ending == Ending::Truncated
+                    && (other.session.is_none() || self.peers[side.index()].has_ended));
             assert!(is_proper, "{side:?} saw the end of a stream that was cut");
         }
     }

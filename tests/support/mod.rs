@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod certificates;
 pub mod http;
+pub mod nginx;
 pub mod origin;
 pub mod pattern;
 pub mod proxy;

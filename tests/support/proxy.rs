@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 use spliceway::address::Address;
 use tempfile::TempDir;
 
@@ -273,6 +274,16 @@ impl Drop for Proxy {
             eprintln!("the proxy printed:\n{}", self.stderr_lines().join("\n"));
         }
     }
+}
+
+/// The line of the access log that says of `key` that it is `value`.
+pub fn logged(proxy: &Proxy, key: &str, value: impl Into<Value>) -> Value {
+    let value = value.into();
+    eventually(&format!("a line with {key}={value}"), || {
+        let lines = proxy.stdout_lines();
+        let mut lines = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.find(|line| line[key] == value)
+    })
 }
 
 fn collect(output: Option<impl Read + Send + 'static>) -> Lines {

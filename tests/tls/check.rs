@@ -8,13 +8,29 @@ use nix::sys::signal::Signal;
 use crate::Case;
 use crate::support::certificates::{Authority, Wanted, write_named_certificates};
 use crate::support::eventually;
-use crate::support::proxy::Launch;
+use crate::support::proxy::{Launch, Proxy};
 
 const ONE: &str = "certificates = [{ chain = \"a.pem\", key = \"a.key\" }]";
 
 fn run(case: &Case, command: &str) -> (Option<i32>, String) {
     let path = case.folder().join("spliceway.toml");
     Launch::with_arguments(&[command, "--config", path.to_str().unwrap()]).run_to_end()
+}
+
+/// The proxy, once it is ready.
+fn start(case: &Case) -> Proxy {
+    let path = case.folder().join("spliceway.toml");
+    let launch = Launch::with_arguments(&["run", "--config", path.to_str().unwrap()]);
+    let proxy = launch.environment("SPLICEWAY__ADMIN__BIND", "127.0.0.1:0").start();
+    says(&proxy, "ready");
+    proxy
+}
+
+/// Waits until the process log has these words.
+fn says(proxy: &Proxy, words: &str) {
+    eventually(words, || {
+        proxy.stderr_lines().iter().any(|line| line.contains(words)).then_some(())
+    });
 }
 
 #[test]
@@ -42,6 +58,37 @@ fn check_finds_what_clients_would() {
     let future = Wanted { years: (2998, 2999), ..good };
     check(&future, &whole, 1, &["good only from 2998-01-01 00:00 UTC on"]);
     check(&Wanted::names(&[]), &whole, 0, &["it is for no name"]);
+}
+
+#[test]
+fn explain_says_which_way_bytes_take_where_sessions_end() {
+    let (case, root) = (Case::new(), Authority::root("Root"));
+    root.issue(&Wanted::names(&["a.example"])).write(case.folder(), "a", &root.pem());
+    let tls = "tls = { certificates = [{ chain = \"a.pem\", key = \"a.key\" }] }";
+    case.config_of(&format!(
+        "[listeners.edge]\nbind = \"127.0.0.1:0\"\n{tls}\n\
+         [[listeners.edge.sni]]\nnames = [\"a.example\"]\nterminate = true\nupstream = \"app\"\n\
+         [[listeners.edge.sni]]\ndefault = true\nupstream = \"app\"\n\
+         [listeners.web]\nbind = \"127.0.0.1:0\"\nprotocol = \"http\"\nupstream = \"safe\"\n{tls}\n\
+         [listeners.out]\nbind = \"127.0.0.1:0\"\nupstream = \"safe\"\n\
+         [upstreams.app]\nservers = [\"127.0.0.1:9001\"]\n\
+         [upstreams.safe]\nservers = [\"127.0.0.1:9002\"]\n\
+         [upstreams.safe.tls]\ndanger_skip_verification = true\n"
+    ));
+    let (code, printed) = run(&case, "explain");
+    assert_eq!(code, Some(0), "{printed}");
+    let lines: Vec<&str> = printed.lines().map(str::trim).collect();
+    let check = |route: &str, expected: &str| {
+        let at = lines.iter().position(|line| *line == route).unwrap();
+        assert_eq!(lines[at + 1], expected, "{printed}");
+    };
+    check(
+        "a.example -> app, its TLS ends here",
+        "copy: copied (tls): sessions of clients end here",
+    );
+    check("* -> app, passed through", "splice: all bytes are spliced, the ClientHello included");
+    check("every request -> safe", "copy: copied (tls): sessions of clients and servers end here");
+    check("out: 127.0.0.1:0 -> safe", "copy: copied (tls): sessions of servers end here");
 }
 
 #[test]
@@ -102,21 +149,12 @@ fn the_examples_are_right_once_their_files_are_there() {
 }
 
 #[test]
-fn files_that_change_are_read_within_a_second() {
+fn files_that_change_are_read_again() {
     let (case, root) = (Case::new(), Authority::root("Root"));
     let issue = || root.issue(&Wanted::names(&["a.example"]));
     issue().write(case.folder(), "a", &root.pem());
     case.config(ONE, "");
-    let path = case.folder().join("spliceway.toml");
-    let arguments = ["run", "--config", path.to_str().unwrap()];
-    let mut proxy = Launch::with_arguments(&arguments)
-        .environment("SPLICEWAY__ADMIN__BIND", "127.0.0.1:0")
-        .start();
-    let says = |proxy: &crate::support::proxy::Proxy, words: &str| {
-        eventually(words, || {
-            proxy.stderr_lines().iter().any(|line| line.contains(words)).then_some(())
-        });
-    };
+    let mut proxy = start(&case);
     // By renaming, as tools do that care; the key first, so that they do not fit for a while.
     let next = issue();
     next.write(case.folder(), "next", &root.pem());
@@ -129,6 +167,30 @@ fn files_that_change_are_read_within_a_second() {
     let ends = proxy.get("/metrics").unwrap().text();
     assert!(ends.contains("spliceway_certificate_not_after_timestamp_seconds{side=\"listener\""));
     assert!(ends.contains("spliceway_certificate_reloads_total{result=\"success\"} 1"), "{ends}");
+    proxy.signal(Signal::SIGTERM);
+    assert!(proxy.wait().success());
+}
+
+/// As Kubernetes mounts secrets: names that lead to a folder that a link leads to, and the link is
+/// what is replaced.
+#[test]
+fn a_link_that_leads_elsewhere_is_a_change() {
+    use std::os::unix::fs::symlink;
+    let (case, root) = (Case::new(), Authority::root("Root"));
+    for version in ["v1", "v2"] {
+        let folder = case.folder().join(version);
+        std::fs::create_dir(&folder).unwrap();
+        root.issue(&Wanted::names(&["a.example"])).write(&folder, "a", &root.pem());
+    }
+    symlink("v1", case.folder().join("data")).unwrap();
+    for file in ["a.pem", "a.key"] {
+        symlink(format!("data/{file}"), case.folder().join(file)).unwrap();
+    }
+    case.config(ONE, "");
+    let mut proxy = start(&case);
+    symlink("v2", case.folder().join("next")).unwrap();
+    std::fs::rename(case.folder().join("next"), case.folder().join("data")).unwrap();
+    says(&proxy, "listeners.web.tls: certificates were replaced");
     proxy.signal(Signal::SIGTERM);
     assert!(proxy.wait().success());
 }

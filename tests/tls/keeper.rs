@@ -105,9 +105,31 @@ fn all_that_is_wrong_at_the_start_is_said_with_its_key() {
             "listeners.web.tls.certificates[0].key",
             "listeners.web.tls.certificates[1].chain",
             "listeners.web.tls.client_certificates.ca",
-            "listeners.web.tls.client_certificates.revocation_lists[0]",
             "upstreams.app.tls.client_certificate.key",
             "upstreams.app.tls.ca",
         ]
     );
+}
+
+/// A list that is no list must not stand in the way of a certificate that is new.
+#[test]
+fn a_broken_revocation_list_keeps_the_judgement_of_clients() {
+    let (case, root) = (Case::new(), Authority::root("Root"));
+    let clients = Authority::root("Clients");
+    root.issue(&Wanted::names(&["a.example"])).write(case.folder(), "a", "");
+    case.write("clients.pem", &clients.pem());
+    case.write("revoked.pem", &clients.revocation_list(&[1]));
+    let listener = "certificates = [{ chain = \"a.pem\", key = \"a.key\" }]\n\
+                    client_certificates = { mode = \"optional\", ca = \"clients.pem\", \
+                    revocation_lists = [\"revoked.pem\"] }";
+    let mut keeper = Keeper::load(&case.config(listener, "")).unwrap();
+    case.write("revoked.pem", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n");
+    let next = root.issue(&Wanted::names(&["a.example"]));
+    next.write(case.folder(), "a", "");
+    let Refreshed { replaced, broken } = keeper.refresh();
+    assert_eq!(replaced, ["listeners.web.tls"]);
+    assert_eq!(broken[0].key, "listeners.web.tls.client_certificates.revocation_lists[0]");
+    let server = keeper.store().server(ListenerId(0)).unwrap();
+    let anybody = Arc::new(client(&[&TLS13], &[ECDSA]));
+    assert_eq!(meet(&server, &anybody, "a.example").unwrap().shown, der(&next.certificate));
 }

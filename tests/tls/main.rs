@@ -2,11 +2,14 @@
 //! said of them, and how they are replaced. Sessions run from memory to memory.
 
 // Helpers of tests may panic as tests do; clippy.toml lets only the tests themselves.
-#![allow(clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::panic, clippy::unwrap_used, unreachable_pub)]
 
 mod certificate;
 mod check;
+mod fuzzed;
 mod keeper;
+#[path = "../../fuzz/peek_targets.rs"]
+mod peek_targets;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;

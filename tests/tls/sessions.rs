@@ -49,6 +49,7 @@ fn a_client_is_shown_what_it_asks_for_and_can_verify() {
     };
     check("a.example", &[ECDSA, RSA], Some(&ecdsa));
     check("A.EXAMPLE", &[RSA, ECDSA], Some(&ecdsa));
+    check("a.example.", &[ECDSA], Some(&ecdsa));
     check("a.example", &[RSA], Some(&rsa));
     check("x.b.example", &[ECDSA], Some(&exact));
     check("y.b.example", &[ECDSA], Some(&wildcard));

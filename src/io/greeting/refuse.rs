@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use crate::account::Refused;
 use crate::error::CloseReason;
 use crate::id::ConnectionId;
 use crate::io::connection::Slot;
-use crate::io::greeting::Stage;
+use crate::io::introduction;
 use crate::io::kernel::Kernel;
 use crate::io::worker::Worker;
 use crate::tls::failure::TlsFailure;
@@ -47,6 +48,13 @@ impl Refusal {
         }
     }
 
+    fn failure(self) -> Option<TlsFailure> {
+        match self {
+            Refusal::Tls(failure) => Some(failure),
+            Refusal::ProxyHeader | Refusal::UnknownName | Refusal::Drain => None,
+        }
+    }
+
     /// What the client is told, if anything: a failed handshake has had its own alert.
     fn last_words(self) -> &'static [u8] {
         match self {
@@ -65,9 +73,7 @@ impl<K: Kernel> Worker<K> {
             return;
         };
         self.timers.disarm(id, &mut greeting.armed);
-        if let Stage::Handshaking(_) = greeting.stage {
-            self.handshakes.leave();
-        }
+        self.leave_handshakes(&greeting.stage);
         let accepted = greeting.accepted;
         let words = refusal.last_words();
         if !words.is_empty() {
@@ -82,10 +88,16 @@ impl<K: Kernel> Worker<K> {
             }
         }
         let total = now.saturating_duration_since(accepted.accepted_at);
-        if let Refusal::Tls(failure) = refusal {
-            self.account.tls_failed(accepted.listener, failure);
-        }
-        self.account.left(accepted.listener, refusal.close_reason(), total);
+        let refused = Refused {
+            listener: accepted.listener,
+            client: accepted.client_address,
+            upstream: greeting.target,
+            // Nothing was agreed on.
+            tls: introduction::client_tls(None, accepted.introduction.as_deref()),
+            failure: refusal.failure(),
+            reason: refusal.close_reason(),
+        };
+        self.account.refused(&refused, total);
         self.on_place_free(now);
         self.call_waiting(now);
     }

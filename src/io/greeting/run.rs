@@ -14,6 +14,7 @@ use crate::io::connection::{Accepted, Slot};
 use crate::io::greeting::look::{self, Look};
 use crate::io::greeting::refuse::Refusal;
 use crate::io::greeting::{Greeting, Stage};
+use crate::io::handshake_gate::CROWDED_HANDSHAKE_TIME;
 use crate::io::kernel::Kernel;
 use crate::io::worker::Worker;
 use crate::tls::certificate::PeerIdentity;
@@ -137,12 +138,25 @@ impl<K: Kernel> Worker<K> {
         self.settle_greeting(id);
     }
 
+    /// One that was greeted leaves: what it had of the bound on handshakes is free.
+    pub(super) fn leave_handshakes(&mut self, stage: &Stage) {
+        let Worker { handshakes, connections, .. } = self;
+        match stage {
+            Stage::Handshaking(_) => handshakes.leave(),
+            Stage::Waiting => handshakes.give_up(|id| {
+                let place = connections.get(id.index as usize).and_then(Slot::greeting);
+                place.is_some_and(|it| it.accepted.generation == id.generation)
+            }),
+            Stage::ProxyHeader { .. } | Stage::ClientHello { .. } => {}
+        }
+    }
+
     /// Those whose turn it is begin to shake hands.
     pub(super) fn call_waiting(&mut self, now: Instant) {
         while let Some(id) = self.handshakes.call() {
             match lookup(&mut self.connections, id) {
                 Some(Greeting { stage: Stage::Waiting, .. }) => self.begin_handshake(id, now),
-                _ => self.handshakes.leave(),
+                _ => self.handshakes.leave_uncalled(),
             }
         }
     }
@@ -152,6 +166,9 @@ impl<K: Kernel> Worker<K> {
         let Some(greeting) = lookup(&mut self.connections, id) else {
             return self.handshakes.leave();
         };
+        if self.handshakes.is_crowded() {
+            greeting.until = greeting.until.min(now + CROWDED_HANDSHAKE_TIME);
+        }
         let settings = self.tls.server(greeting.accepted.listener);
         match settings.ok_or(TlsFailure::Internal).and_then(Session::server) {
             Ok(session) => {

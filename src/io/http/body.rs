@@ -40,7 +40,7 @@ impl<K: Kernel> Turn<'_, K> {
             if body.is_until_end() {
                 return self.move_unseen(exchange, direction, Extent::UntilEnd, mode);
             }
-            if policy::moves_unseen(mode, left) {
+            if policy::moves_unseen(mode, left, body.is_chunked()) {
                 let extent = Extent::Message { left };
                 return self.move_unseen(exchange, direction, extent, RelayMode::Splice);
             }
@@ -56,8 +56,8 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// Whether more of a body is likely here, and will be moved unseen.
     pub(super) fn goes_on_unseen(&self, exchange: &Exchange, direction: Direction) -> bool {
-        let left = exchange.bodies[direction.index()].unseen();
-        policy::moves_unseen(self.relay_mode(exchange), left)
+        let body = &exchange.bodies[direction.index()];
+        policy::moves_unseen(self.relay_mode(exchange), body.unseen(), body.is_chunked())
             && self.connection.unread[direction.index()].is_empty()
             && self.connection.relay.lane(direction).source_is_readable()
     }
@@ -144,15 +144,16 @@ impl<K: Kernel> Turn<'_, K> {
 
     fn on_body_complete(&mut self, exchange: &mut Exchange, direction: Direction) {
         self.has_acted = true;
-        let largest_part = exchange.bodies[direction.index()].largest_part();
+        let body = &exchange.bodies[direction.index()];
+        let (largest_part, of_chunk) = (body.largest_part(), body.is_chunked());
         match direction {
             Direction::Upstream => {
-                self.connection.expectation.note(largest_part);
+                self.connection.expectation.note(largest_part, of_chunk);
                 exchange.progress.sent_all(self.now);
             }
             Direction::Downstream => {
                 if let Some(upstream) = exchange.upstream {
-                    self.desk.expectations[upstream.index()].note(largest_part);
+                    self.desk.expectations[upstream.index()].note(largest_part, of_chunk);
                 }
                 exchange.progress.delivered_all();
             }

@@ -8,6 +8,7 @@ use crate::exchange::phase::{End, LINGERING_BYTES_MAX, Phase};
 use crate::io::channel::ShutDown;
 use crate::io::http::connection::Unread;
 use crate::io::http::run::{Next, Received, Turn};
+use crate::io::introduction;
 use crate::io::kernel::Kernel;
 
 /// How much is read to see whether anything stands behind a response.
@@ -33,10 +34,12 @@ impl<K: Kernel> Turn<'_, K> {
     }
 
     fn log(&mut self, exchange: &Exchange) {
-        let relay = &self.connection.relay;
+        let (relay, session) = (&self.connection.relay, self.connection.client_tls.as_deref());
+        let introduction = self.connection.introduction.as_deref();
         self.account.exchanged(&Exchanged {
             listener: self.connection.listener,
             peer: self.connection.client_address,
+            tls: introduction::client_tls(session, introduction),
             exchange,
             bytes: Direction::ALL.map(|direction| relay.lane(direction).totals().delivered),
             fallbacks: relay.fallbacks(),

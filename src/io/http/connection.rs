@@ -7,7 +7,7 @@ use crate::config::{Http, RelayMode};
 use crate::error::{Direction, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::Phase;
-use crate::http::context::TlsSession as TlsContext;
+use crate::http::context::{Scheme, TlsSession as TlsContext};
 use crate::id::{Generation, ListenerId, UpstreamConnectionId};
 use crate::io::conduit::{Conduit, Supplies};
 use crate::io::connection::Accepted;
@@ -129,6 +129,11 @@ impl<K: Kernel> HttpConnection<K> {
         let memory = self.unread.iter().map(Unread::memory).sum::<usize>() as u64;
         supplies.stuck_bytes = supplies.stuck_bytes + memory - self.unread_counted;
         self.unread_counted = memory;
+    }
+
+    /// How the client has reached this proxy.
+    pub fn scheme(&self) -> Scheme {
+        if self.client_tls.is_some() { Scheme::Https } else { Scheme::Http }
     }
 
     /// What heads may tell of the client's TLS session.

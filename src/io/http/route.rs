@@ -20,7 +20,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let body = Body::new(length, limits.chunk).limited(limits.request_body_max);
         exchange.bodies[Direction::Upstream.index()] = body;
         let (request, peer) = (&exchange.request, self.connection.client_address);
-        let client = http.forwarded.client(request, peer, Scheme::Http);
+        let client = http.forwarded.client(request, peer, self.connection.scheme());
         // RFC 9110, section 7.4: what is asked for over TLS must not be had without.
         let is_misdirected = (request.scheme(), client.scheme) == (Scheme::Https, Scheme::Http);
         exchange.client = Some(client);

@@ -120,6 +120,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
             Phase::Ended(_) | Phase::Cutting { .. } => self.conclude(&mut slot),
             _ => self.hear_client(),
         }
+        self.push_kept_back();
         self.connection.exchange = slot;
         self.connection.count_unread(self.supplies);
         let awaits_tail = self.connection.relay.awaits_tail();
@@ -178,13 +179,11 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let delivered = Direction::ALL.map(|direction| relay.lane(direction).delivered());
         let more = drive(self.kernel, self.supplies, &mut ends, relay);
         for direction in Direction::ALL {
-            let index = direction.index();
-            let was_kept_back = std::mem::take(&mut self.keeps_back[index]);
             let lane = relay.lane(direction);
             // What a lane holds it will write, and that takes what was kept back along.
-            if was_kept_back && lane.held() == 0 && lane.delivered() == delivered[index] {
-                ends.push(self.kernel, direction.sink());
-            }
+            let brought_nothing =
+                lane.held() == 0 && lane.delivered() == delivered[direction.index()];
+            self.keeps_back[direction.index()] &= brought_nothing;
         }
         let read = usize::try_from(relay.read() - read).unwrap_or(usize::MAX);
         self.budget = self.budget.saturating_sub(read);
@@ -222,6 +221,19 @@ impl<'a, K: Kernel> Turn<'a, K> {
             let token = Token::Socket(self.id, Side::Client);
             // A socket that is watched can be watched otherwise: the kernel needs no memory for it.
             let _heard = self.kernel.rewatch(&self.connection.client, token, hears).is_err();
+        }
+    }
+
+    /// What was kept back for bytes that this turn has not brought leaves without them. A socket
+    /// that cannot be told is gone, which its next read or write finds out, or is of a family that
+    /// keeps nothing back.
+    fn push_kept_back(&mut self) {
+        for direction in Direction::ALL {
+            if std::mem::take(&mut self.keeps_back[direction.index()])
+                && let Some((sink, means)) = self.channel(direction.sink())
+            {
+                let _gone = means.kernel.push(sink.socket).is_err();
+            }
         }
     }
 

@@ -9,7 +9,8 @@ use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::{End, Phase};
 use crate::exchange::progress::{AfterLoss, Progress, RequestProgress, status_of_connect};
-use crate::http::context::{Context, Scheme};
+use crate::http::client::Client;
+use crate::http::context::Context;
 use crate::http::edits::HeaderEdits;
 use crate::http::rewrite::{self, RequestRewrite};
 use crate::id::{ServerId, Token, UpstreamId};
@@ -171,7 +172,11 @@ impl<K: Kernel> Turn<'_, K> {
         if !is_reused {
             connection.is_connected = true;
             let took = exchange.progress.attempts().and_then(Attempts::took).unwrap_or_default();
-            self.account.connected(connection.upstream, connection.server, took);
+            let (upstream, server) = (connection.upstream, connection.server);
+            self.account.connected(upstream, server, took);
+            if let Some(session) = &connection.session {
+                self.account.server_tls_established(upstream, server, &session.agreement());
+            }
         }
     }
 
@@ -214,6 +219,11 @@ impl<K: Kernel> Turn<'_, K> {
         self.has_acted = true;
         if let Some((upstream, server)) = Self::server(exchange) {
             self.account.server_failed(upstream, server, kind);
+            let connection = self.connection.upstream.and_then(|id| self.upstreams.connection(id));
+            let session = connection.and_then(|connection| connection.session.as_deref());
+            if let Some(failure) = session.and_then(|session| session.handshake_failure(kind)) {
+                self.account.server_tls_failed(upstream, server, failure);
+            }
         }
         self.drop_server(exchange);
         let next = exchange.progress.connect_failed(self.now);
@@ -284,14 +294,12 @@ impl<K: Kernel> Turn<'_, K> {
     pub(super) fn context<'s>(&'s self, exchange: &'s Exchange) -> Context<'s> {
         let server = Self::server(exchange);
         let name = |(upstream, server)| self.desk.server_name(upstream, server);
+        let (peer, scheme) = (self.connection.client_address, self.connection.scheme());
         Context {
-            peer: self.connection.client_address,
-            client: exchange.client_or(self.connection.client_address),
+            peer,
+            client: exchange.client.unwrap_or_else(|| Client::of_peer(peer, scheme)),
             local: exchange.local,
-            scheme: match self.connection.client_tls {
-                Some(_) => Scheme::Https,
-                None => Scheme::Http,
-            },
+            scheme,
             tls: self.connection.tls_context(),
             request_id: &exchange.request_id,
             listener: &self.config.listeners[self.connection.listener.index()].name,

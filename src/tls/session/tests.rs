@@ -191,6 +191,25 @@ fn a_close_is_told_from_a_cut() {
 }
 
 #[test]
+fn new_keys_are_announced_before_they_are_used() {
+    let (mut client, mut server) = pair(&[&rustls::version::TLS13], RECORDS);
+    let Connection::Client(connection) = &mut client.connection else { unreachable!() };
+    let ConnectionState::WriteTraffic(traffic) =
+        connection.process_tls_records(&mut []).state.unwrap()
+    else {
+        unreachable!()
+    };
+    traffic.refresh_traffic_keys().unwrap();
+    client.open(&mut [], &mut []).unwrap();
+    carry(&mut client, &mut server, RECORDS, 64);
+    // The server answers with new keys of its own, and at first there is room for neither.
+    let sealed = server.seal(b"hello", &mut [0; 20], Instant::now()).unwrap();
+    assert_eq!(sealed, Sealed::default());
+    let records = seal(&mut server, b"hello");
+    assert_eq!(receive(&mut client, &records, RECORDS, 64).unwrap(), b"hello");
+}
+
+#[test]
 fn a_record_that_was_tampered_with_ends_the_session() {
     for version in VERSIONS {
         let (mut client, mut server) = pair(&[version], RECORDS);
