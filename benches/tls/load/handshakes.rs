@@ -31,7 +31,7 @@ pub fn start(
     let mut load = Load::new();
     load.spawn(move |gauge| {
         let _origin = origin;
-        drive(Visitors { proxy, config, tickets }, clients, gauge)
+        drive(&Visitors { proxy, config, tickets }, clients, gauge)
     });
     Ok(load)
 }
@@ -51,7 +51,7 @@ struct Visit {
     returns: bool,
 }
 
-fn drive(visitors: Visitors, clients: usize, gauge: &Gauge) -> io::Result<Latencies> {
+fn drive(visitors: &Visitors, clients: usize, gauge: &Gauge) -> io::Result<Latencies> {
     let mut buffer = vec![0; FLIGHT_BYTES];
     let mut latencies = Latencies::new();
     let mut events = Events::new()?;
