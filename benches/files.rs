@@ -8,7 +8,7 @@
 //! cargo bench --bench files -- --svg FILE   # the curve as a picture as well
 //! ```
 //!
-//! The same rules as for HTTP (`benches/http.rs`), whose clients it has: the proxy under measurement
+//! The same rules as for HTTP (`benches/http.rs`), with the same clients: the proxy under measurement
 //! has one CPU for itself, the clients share another, and rounds are interleaved. The files have
 //! holes and no content, so that they take no room on the disk; they are read into the page cache
 //! before anything is measured.
@@ -18,12 +18,6 @@
 
 #[path = "files/mod.rs"]
 mod files;
-// Its clients are used here, and nothing else of it.
-#[allow(dead_code)]
-#[path = "http/mod.rs"]
-mod http;
-// What no file is loaded with is used by the others.
-#[allow(dead_code)]
 #[path = "rig/mod.rs"]
 mod rig;
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::contestant::Program;
 use super::kind::Kind;
 use super::site;
-use crate::http::load::clients;
-use crate::http::load::wire::{Exchange, Reuse, Units};
 use crate::rig::contestant;
 use crate::rig::load::bind_origin;
+use crate::rig::load::http::clients;
+use crate::rig::load::http::wire::{Exchange, Reuse, Units};
 use crate::rig::sample::{Conditions, Sample, watch};
 
 const GIB: f64 = (1 << 30) as f64;
@@ -36,7 +36,7 @@ pub fn take(program: Program, kind: Kind, conditions: &Conditions) -> io::Result
         units: Units::ResponseBytes,
         reuse: Reuse::KeepAlive,
     });
-    let load = clients::start(&origin, running.address, &exchange, kind.connections(), 1)?;
+    let load = clients::start(&origin, &running.address.into(), &exchange, kind.connections(), 1)?;
     let window = watch(&running, load, conditions.effort)?;
     let (cpu, bytes) = (window.cpu_seconds(), window.units as f64);
     let [p50, p99] = window.percentiles([0.5, 0.99]);
