@@ -642,7 +642,7 @@ fn the_metrics_table_has_every_family_with_its_labels() {
     assert_eq!(shown, expected);
 }
 
-const NO_TRAFFIC: Traffic<'static> = Traffic { bytes: [[0; 2]; 2], fallbacks: &[] };
+const NO_TRAFFIC: Traffic<'static> = Traffic { bytes: [[0; 3]; 2], fallbacks: &[] };
 
 fn log_line(reason: CloseReason, format: LogFormat) -> String {
     let record = ConnectionRecord {

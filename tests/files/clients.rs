@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use sha2::{Digest, Sha256};
 
 use crate::Root;
+use crate::support::certificates::{Authority, Wanted};
 use crate::support::pattern::{Pattern, digest};
 use crate::support::proxy::Proxy;
 use crate::support::python::python_with;
@@ -123,5 +124,36 @@ fn python_agrees_about_parts() {
         let output = command.output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && output.stdout == b"fine\n", "{transfer}: {errors}");
+    }
+}
+
+/// What is encrypted must be read: bytes are copied whatever the transfer, and it is said why.
+#[test]
+fn files_go_over_tls_by_copying() {
+    if !have("curl", "--version") {
+        return;
+    }
+    let root = Root::new();
+    root.write("file", pattern());
+    let certificates = tempfile::tempdir().unwrap();
+    let authority = Authority::root("Files");
+    authority.issue(&Wanted::names(&["localhost"])).write(certificates.path(), "web", "");
+    let at = certificates.path().display();
+    let tls = format!(
+        "tls = {{ certificates = [{{ chain = \"{at}/web.pem\", key = \"{at}/web.key\" }}] }}"
+    );
+    for transfer in crate::TRANSFERS {
+        let proxy = root.serve_as(&format!(", transfer = \"{transfer}\""), "", &tls);
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--fail", "--insecure", "--max-time", "50"]);
+        let output = command.arg(format!("https://{}/file", proxy.address())).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{transfer}: {errors}");
+        assert_eq!(hash(&output.stdout), digest(9, BYTES as u64).sha256);
+        let name = "spliceway_relay_bytes_total";
+        proxy.await_metric(name, &[("path", "copy")], |bytes| bytes >= BYTES as f64);
+        assert_eq!(proxy.metrics().sum(name, &[("path", "sendfile")]), 0.0);
+        let reasons = proxy.metrics().sum("spliceway_relay_fallbacks_total", &[("reason", "tls")]);
+        assert_eq!(reasons, if transfer == "copy" { 0.0 } else { 1.0 }, "{transfer}");
     }
 }
