@@ -76,6 +76,8 @@
 //! | [`http::request`], [`http::response`] | HTTP heads, parsed and checked; `http/framing.rs` and [`http::chunk`] say where bodies end |
 //! | [`http::client`] | who the client is, where trusted proxies are in front |
 //! | [`http::rewrite`], [`http::answer`] | heads as they go on, with [`http::edits`] and [`http::forwarded`]; answers of our own |
+//! | [`files`] | which file a request means, what the answer is, what of it is still to be sent; asked and sent by [`io::http`] |
+//! | [`io::file_threads`], [`io::errand`], [`io::roots`] | what may wait for a disk, done by threads that may; directories that are served |
 //! | [`relay::coalesce`] | fewer, fuller wake-ups for a lane that has proved to carry bulk |
 //! | [`io::channel`], [`io::record_buffers`] | a socket with the TLS session in front of it, so that lanes and exchanges know of plaintext only |
 //! | [`io::conduit`], [`io::pipe_pool`] | where a lane's bytes are meanwhile; pipes that are used again |
@@ -100,9 +102,9 @@
 //! | rank | files | |
 //! |---|---|---|
 //! | 0 | `error`, `id`, `address` | words |
-//! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
+//! | 1 | `balance`, `config`, `capacity`, `files`, `http`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
 //! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `snapshot`, the rest of `tls` | phases of a connection, and what touches the system |
-//! | 3 | `account`, `listen`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
+//! | 3 | `account`, `listen`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/errand`, `io/file_threads`, `io/roots`, `io/timer` | what a worker is made of |
 //! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
 //! | 5 | `cli`, `run`, `explain` | the program |
 //! | 6 | `main`, this file | |
@@ -136,8 +138,9 @@
 //!
 //! # What is not here
 //!
-//! - No locks, no async runtime, no name resolution and no file I/O in the data plane. Workers
-//!   share the connection limit (a counter), the listening sockets that exist only once, and the
+//! - No locks, no async runtime, no name resolution and no waiting for a disk in the data plane:
+//!   a worker opens and sends what the kernel has in memory, and leaves the rest to
+//!   [`io::file_threads`]. Workers share the connection limit (a counter), the listening sockets that exist only once, and the
 //!   handles of metrics and of the access log, which never make them wait.
 //! - No allocation for bytes that move: a spliced byte has no memory here, a copied one passes the
 //!   worker's scratch buffer, and only what a receiver does not take gets memory of its own.

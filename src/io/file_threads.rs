@@ -8,8 +8,9 @@
 //!
 //! A worker opens and sends itself whatever the kernel has in memory, and asks before each step
 //! whether it has ([`crate::sys::file`]). Only the rest comes here, a window of a file at a time.
-//! On the machine where this was written the question costs 0.4 µs for a window; to send one that
-//! was not in memory held up a worker, and all of its connections, for as long as its disk took.
+//! On the machine where this was written the question takes two calls and 2 µs for a window of 1
+//! MiB, which takes 40 µs to send. To send one that was not in memory took 0.6 ms in the median and
+//! 46 ms at worst, during which a worker, and all of its connections, would have stood still.
 //!
 //! Workers never wait for each other here, nor for a thread: both queues are lock-free for whoever
 //! puts something in, and only the threads share a lock, for taking something out.

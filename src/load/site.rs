@@ -1,6 +1,7 @@
 //! What of a site is looked at before anything runs: the directories that routes serve, and the
 //! pages for errors, which are read into memory.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -75,7 +76,7 @@ fn read_page(page: &ErrorPage, listener: &str) -> Result<Page, Finding> {
             let max = show_size(limits::ERROR_PAGE as u64);
             finding(format!("is too long; expected at most {max}"))
         })?;
-    let name = page.path.file_name().map(|name| name.as_encoded_bytes()).unwrap_or_default();
+    let name = page.path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
     Ok(Page { status: page.status, media_type: media_type::of_name(name), body: body.into() })
 }
 

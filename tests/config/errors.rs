@@ -71,7 +71,7 @@ fn unknown_keys() {
         &[
             "a.toml:@: listeners.web.\"a.b\": unknown key; expected one of bind, protocol, backlog, \
          relay, keepalive, timeouts, proxy_protocol, tls, routes, http, forwarded, host_header, \
-         request_headers, response_headers, sni, upstream",
+         request_headers, response_headers, error_pages, sni, upstream",
         ],
     );
     let text = format!("\"relay.mode\" = \"copy\"\n{VALID}");

@@ -128,7 +128,8 @@ fn routes_are_a_list_of_tables() {
 fn a_route_does_one_thing() {
     check_route(
         "host = \"a\"",
-        &[".upstream: missing; expected what to do with a request: upstream, redirect or respond"],
+        &[".upstream: missing; expected what to do with a request: upstream, files, redirect or \
+           respond"],
     );
     let problem = "a route does one thing, and this one has";
     let expected = "expected a route of its own for it";
@@ -150,11 +151,12 @@ fn a_route_does_one_thing() {
     check_upstream_route("hots = \"a\"", &[".hots: unknown key; did you mean \"host\"?"]);
     for key in ["strip_prefix = true", "replace_prefix = \"/\"", "host_header = \"upstream\""] {
         let name = key.split(' ').next().unwrap();
+        let or_files = if name == "host_header" { "" } else { " or files" };
         check_route(
             &format!("path = \"/a\", respond = {{}}, {key}"),
             &[&format!(
                 ".{name}: a route with respond sends nothing on; expected it in a route with \
-                 upstream"
+                 upstream{or_files}"
             )],
         );
     }

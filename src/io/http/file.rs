@@ -25,6 +25,7 @@ use crate::http::file_answer::FileAnswer;
 use crate::http::framing::BodyLength;
 use crate::http::method::Method;
 use crate::http::range::ByteRange;
+use crate::http::request_id::RequestId;
 use crate::io::errand::{Errand, Outcome, Ticket};
 use crate::io::http::file_body::Sending;
 use crate::io::http::run::Turn;
@@ -136,7 +137,7 @@ impl<K: Kernel> Turn<'_, K> {
         match (outcome, &mut serving.stage) {
             (Outcome::LookedUp(found), stage @ Stage::LookingUp) => *stage = Stage::Found(found),
             (Outcome::ReadAhead { file, result }, Stage::Sending(sending)) => {
-                sending.came_back(file, result);
+                sending.came_back(file, result.is_err());
             }
             (Outcome::LookedUp(_) | Outcome::ReadAhead { .. }, _) => return false,
         }
@@ -238,7 +239,7 @@ impl<K: Kernel> Turn<'_, K> {
             status: code,
             edits: edits.unwrap_or(&self.desk.no_edits),
             media_type,
-            boundary: boundary.as_ref().map(|boundary| boundary.as_str()),
+            boundary: boundary.as_ref().map(RequestId::as_str),
             length,
             tag: &tag,
             modified: HttpDate::from_unix(status.modified.min(self.desk.seconds())),

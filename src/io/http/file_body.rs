@@ -56,10 +56,10 @@ impl<F> Sending<F> {
         self.file.is_none()
     }
 
-    /// A thread has read ahead.
-    pub(super) fn came_back(&mut self, file: F, result: io::Result<()>) {
+    /// A thread has read ahead, or its disk has failed.
+    pub(super) fn came_back(&mut self, file: F, is_broken: bool) {
         self.file = Some(file);
-        self.is_broken = result.is_err();
+        self.is_broken = is_broken;
     }
 }
 
