@@ -161,6 +161,7 @@ pub mod explain;
 pub mod http;
 pub mod id;
 pub mod io;
+pub mod limits;
 pub mod listen;
 pub mod load;
 pub mod logging;

@@ -11,7 +11,7 @@ use std::process::Command;
 
 /// The rank of each file, by the longest prefix of its path below `src/` that stands here. A file
 /// may use only what stands in a lower rank, and its siblings of the same rank and folder.
-const RANKS: [(&str, u8); 42] = [
+const RANKS: [(&str, u8); 43] = [
     ("error", 0),
     ("id", 0),
     ("address", 0),
@@ -19,6 +19,7 @@ const RANKS: [(&str, u8); 42] = [
     ("config", 1),
     ("capacity", 1),
     ("http", 1),
+    ("limits", 1),
     ("relay", 1),
     ("route", 1),
     ("proxy_protocol", 1),
@@ -57,13 +58,14 @@ const RANKS: [(&str, u8); 42] = [
 ];
 
 /// Uses within one rank that are meant: user, used, why.
-const EXCEPTIONS: [(&str, &str, &str); 9] = [
+const EXCEPTIONS: [(&str, &str, &str); 10] = [
     ("id", "error", "a token names the side of a connection"),
     ("capacity", "config", "decides from a Config what the process may use"),
     ("relay", "config", "is built from the settings of a listener"),
     ("route", "http", "compares its patterns with a request's head"),
     ("config", "http", "says what is done with heads in types that are checked there"),
     ("config", "route", "has the router of a listener"),
+    ("config", "limits", "has the limits of a listener"),
     ("config", "tls", "names versions, cipher suites and groups"),
     ("config", "proxy_protocol", "names the form of a header"),
     ("tls", "route", "a client asks for the name of a host"),

@@ -143,6 +143,8 @@ pub(super) fn status(reason: CloseReason) -> u16 {
         | CloseReason::TlsHandshake
         | CloseReason::ProxyHeader
         | CloseReason::UnknownName => 400,
+        CloseReason::Denied => 403,
+        CloseReason::ConnectionLimit | CloseReason::RateLimit => 429,
         CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout | CloseReason::RequestTimeout => {
             408
         }

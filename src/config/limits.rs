@@ -80,6 +80,30 @@ pub const KEEPALIVE: RangeInclusive<Duration> =
 /// `keepalive.probes`: `MAX_TCP_KEEPCNT` of the kernel's `include/net/tcp.h`.
 pub const KEEPALIVE_PROBES: RangeInclusive<u64> = 1..=127;
 
+/// `process.limited_clients_max`: each takes a cache line of 64 bytes; 16 million are a gibibyte.
+pub const LIMITED_CLIENTS: RangeInclusive<u64> = 1024..=1 << 24;
+
+/// `connection_rate`, `request_rate` and those of clients, with their bursts: past a million in a
+/// second nothing is held back.
+pub const RATE: RangeInclusive<u64> = 1..=1_000_000;
+
+/// `bandwidth` and those of clients, with their bursts, in bytes in a second. With less than
+/// 4 KiB a response would take longer than any timeout.
+pub const BANDWIDTH: RangeInclusive<u64> = 4 * KIB..=TIB;
+
+/// The least burst of a bandwidth, as a part of a second's worth: whoever waits is woken a few
+/// times for each burst.
+pub const BANDWIDTH_BURST_PART: u64 = 100;
+
+/// `client_prefix_v4`, in bits.
+pub const PREFIX_V4: RangeInclusive<u64> = 8..=32;
+
+/// `client_prefix_v6`, in bits.
+pub const PREFIX_V6: RangeInclusive<u64> = 16..=128;
+
+/// `allow` and `deny`, networks in each: an address is compared with all of them.
+pub const NETWORKS: usize = 1000;
+
 /// `listeners.NAME.backlog`: the kernel lowers it to `net.core.somaxconn` (listen(2)).
 pub const BACKLOG: RangeInclusive<u64> = 1..=65_535;
 

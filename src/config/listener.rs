@@ -4,6 +4,7 @@ use super::http_listener::HttpListenerSettings;
 use super::http_settings::HttpTimeoutSettings;
 use super::inherited::{KeepaliveSettings, RelaySettings, Shared, TimeoutSettings};
 use super::kinds::{Choice, Count, UpstreamName};
+use super::limit_settings;
 use super::proxy_protocol;
 use super::reader::{Fallback, Report, Section, Setting};
 use super::sni::SniSettings;
@@ -14,6 +15,7 @@ use super::valid::{check_name, narrow};
 use super::{Listener, Protocol, limits};
 use crate::address::Address;
 use crate::http::forwarded::TrustedPeers;
+use crate::limits::ListenerLimits;
 
 const BACKLOG_DEFAULT: u64 = 4096;
 const PROTOCOL: Choice<Spoken> = Choice(&[("tcp", Spoken::Tcp), ("http", Spoken::Http)]);
@@ -33,6 +35,7 @@ pub(super) struct ListenerSettings {
     protocol: ProtocolSettings,
     tls: Option<ListenerTls>,
     proxy_protocol: Option<TrustedPeers>,
+    limits: ListenerLimits,
     relay: RelaySettings,
     timeouts: TimeoutSettings,
     keepalive: KeepaliveSettings,
@@ -75,6 +78,7 @@ impl ListenerSettings {
             "it in [timeouts], or idle_timeout in [upstreams.NAME.pool]",
         );
         let proxy_protocol = proxy_protocol::read_accept(&mut section, report);
+        let limits = limit_settings::read(&mut section, report, spoken == Spoken::Http);
         let tls = tls_listener::read(&mut section, report, spoken == Spoken::Http);
         let protocol = match spoken {
             Spoken::Tcp => {
@@ -104,6 +108,7 @@ impl ListenerSettings {
             protocol,
             tls,
             proxy_protocol,
+            limits,
             relay,
             timeouts,
             keepalive,
@@ -141,6 +146,7 @@ impl ListenerSettings {
             protocol,
             tls: self.tls,
             proxy_protocol: self.proxy_protocol,
+            limits: self.limits,
             relay: self.relay.relay(),
             timeouts: self.timeouts.timeouts(),
             keepalive: self.keepalive.keepalive(),

@@ -12,6 +12,8 @@ mod http_listener;
 mod http_settings;
 mod inherited;
 mod kinds;
+mod limit_kinds;
+mod limit_settings;
 pub mod limits;
 mod listener;
 mod proxy_protocol;
@@ -35,6 +37,7 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::http::forwarded::TrustedPeers;
 use crate::id::UpstreamId;
+use crate::limits::ListenerLimits;
 use crate::proxy_protocol::ProxyVersion;
 
 pub use error::ConfigError;
@@ -70,6 +73,9 @@ pub struct Process {
     /// `process.handshakes_max`: TLS handshakes that one worker carries on at once; further
     /// clients wait for their turn.
     pub handshakes_max: NonZeroUsize,
+    /// `process.limited_clients_max`: how many clients are remembered where limits are set for each
+    /// of them, all listeners together.
+    pub limited_clients_max: NonZeroUsize,
     /// `process.drain_grace`: how long listening goes on after readiness turned 503.
     pub drain_grace: Duration,
     /// `process.drain_timeout`: how long connections may go on after listening ended.
@@ -144,6 +150,8 @@ pub struct Listener {
     /// `proxy_protocol`: whose PROXY header is believed. A client must send one then, and whoever
     /// is none of these is refused. `None` where no header is expected.
     pub proxy_protocol: Option<TrustedPeers>,
+    /// `[listeners.NAME.limits]`
+    pub limits: ListenerLimits,
     /// `[relay]`, with what `[listeners.NAME.relay]` overrides.
     pub relay: Relay,
     /// `[timeouts]`, with what `[listeners.NAME.timeouts]` overrides.

@@ -26,6 +26,10 @@ const RELAY_MEMORY_DEFAULT: u64 = 256 << 20;
 /// At some 40 KiB each, a flood of them holds 20 MiB in each worker.
 const HANDSHAKES_DEFAULT: NonZeroUsize = NonZeroUsize::new(512).expect("512 is not zero");
 
+/// At 64 bytes each, 4 MiB, where limits are set for each client.
+const LIMITED_CLIENTS_DEFAULT: NonZeroUsize =
+    NonZeroUsize::new(64 << 10).expect("64 Ki is not zero");
+
 /// Below the 5 seconds after which Node.js closes a connection: a request on one that has just
 /// died is the commonest reason for a 502.
 const UPSTREAM_IDLE_DEFAULT: Duration = seconds(4);
@@ -120,6 +124,9 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
     let handshakes = Fallback::Default(HANDSHAKES_DEFAULT.get() as u64);
     let handshakes =
         section.read(report, "handshakes_max", &Count(limits::HANDSHAKES), handshakes).value;
+    let clients = Count(limits::LIMITED_CLIENTS);
+    let fallback = Fallback::Default(LIMITED_CLIENTS_DEFAULT.get() as u64);
+    let clients = section.read(report, "limited_clients_max", &clients, fallback).value;
     let drain = Span(limits::DRAIN);
     let grace = Fallback::Default(Duration::ZERO);
     let drain_grace = section.read(report, "drain_grace", &drain, grace).value;
@@ -130,6 +137,7 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
         workers: workers.and_then(count).map_or(Workers::Auto, Workers::Count),
         connections_max: connections.and_then(count),
         handshakes_max: count(handshakes).unwrap_or(HANDSHAKES_DEFAULT),
+        limited_clients_max: count(clients).unwrap_or(LIMITED_CLIENTS_DEFAULT),
         drain_grace,
         drain_timeout,
     }
