@@ -5,10 +5,12 @@
 //! ```
 
 use std::fmt;
+use std::hash::RandomState;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tracing::{error, info, warn};
@@ -25,6 +27,7 @@ use crate::io::event_loop;
 use crate::io::handover::{Crew, Member};
 use crate::io::linux::Linux;
 use crate::io::worker::{Setup, Worker};
+use crate::limits::Limits;
 use crate::listen::{self, BindError, Bound, WorkerSocket};
 use crate::metrics;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
@@ -89,6 +92,13 @@ pub fn run(
     let snapshot = Snapshot { config: Arc::clone(&config), stage: Stage::Serving };
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
+    let limits = Limits::new(
+        config.listeners.iter().map(|listener| &listener.limits),
+        config.process.limited_clients_max.get(),
+        RandomState::new(),
+        Instant::now(),
+    );
+    let limits = Arc::new(limits);
     let plan = Arc::new(plan);
     let crew = Arc::new(Crew::new(plan.workers));
     let store = tls.store();
@@ -99,6 +109,7 @@ pub fn run(
             config: Arc::clone(&config),
             plan: Arc::clone(&plan),
             limit: Arc::clone(&limit),
+            limits: Arc::clone(&limits),
             access_log: access_log.clone(),
             report: Arc::new(WorkerReport::default()),
             tls: Arc::clone(&store),

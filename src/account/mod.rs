@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 
 use crate::access_log::AccessLogSink;
 use crate::config::Config;
-use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path, Side};
+use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, LimitReason, Path, Side};
 use crate::id::{ListenerId, ServerId, UpstreamId};
+use crate::limits::TableMiss;
 use crate::metrics::AcceptPause;
 use crate::relay::choice::Fallbacks;
 use crate::tls::failure::TlsFailure;
@@ -81,6 +82,41 @@ impl Account {
     /// Accepting paused.
     pub fn accept_paused(&mut self, listener: ListenerId, reason: AcceptPause) {
         self.listener(listener).accept_paused[reason.index()].add(1);
+    }
+
+    /// A connection or a request was refused at a limit.
+    pub fn limit_refused(&mut self, listener: ListenerId, reason: LimitReason) {
+        self.listener(listener).limit_refusals[reason.index()].add(1);
+    }
+
+    /// A client's place in the table of clients was missed.
+    pub fn client_missed(&mut self, listener: ListenerId, miss: TableMiss) {
+        self.listener(listener).client_misses[miss.index()].add(1);
+    }
+
+    /// A direction of a connection pauses for want of bandwidth.
+    pub fn paused(&mut self, listener: ListenerId, direction: Direction) {
+        self.listener(listener).bandwidth_pauses[direction.index()].add(1);
+    }
+
+    /// The directions of a connection pause until `now`, which did until `before`.
+    pub fn paused_since(
+        &mut self,
+        listener: ListenerId,
+        before: [Option<Instant>; 2],
+        now: [Option<Instant>; 2],
+    ) {
+        for direction in Direction::ALL {
+            let (before, now) = (before[direction.index()], now[direction.index()]);
+            if now.is_some() && now != before {
+                self.paused(listener, direction);
+            }
+        }
+    }
+
+    /// How often somebody was refused for `reason`, over all listeners.
+    pub fn limit_refusals(&self, reason: LimitReason) -> u64 {
+        self.listeners.iter().map(|listener| listener.limit_refusals[reason.index()].total).sum()
     }
 
     /// Bytes were delivered, by [`Path::index`].

@@ -82,12 +82,7 @@ fn read_quota(
     let bandwidth = keys
         .bandwidth_each
         .map(|key| section.read(report, key, &kind, Fallback::Inherit(&both)).value);
-    Quota {
-        connections: connections.value.map(narrow),
-        connection_rate,
-        request_rate,
-        bandwidth,
-    }
+    Quota { connections: connections.value.map(narrow), connection_rate, request_rate, bandwidth }
 }
 
 fn read_prefix(section: &mut Section<'_>, report: &mut Report) -> ClientPrefix {

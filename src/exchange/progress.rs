@@ -350,23 +350,35 @@ impl Progress {
             Look::Again => None,
             Look::Silent => Some(timeout),
             Look::Alive => {
-                match (direction, &mut self.request, &mut self.response) {
-                    (
-                        Direction::Upstream,
-                        RequestProgress::Sending { moved_at: since }
-                        | RequestProgress::Sent { at: since }
-                        | RequestProgress::Abandoned { at: since },
-                        _,
-                    )
-                    | (
-                        Direction::Downstream,
-                        _,
-                        ResponseProgress::Delivering { moved_at: since },
-                    ) => *since = now,
-                    _ => {}
-                }
+                self.begin_silence(direction, now);
                 None
             }
+        }
+    }
+
+    /// What there may be to read is not read, because there is no bandwidth left for it: nobody is
+    /// silent meanwhile.
+    pub fn held_up(&mut self, now: Instant) {
+        for direction in Direction::ALL {
+            self.looks[direction.index()].clear();
+            self.begin_silence(direction, now);
+        }
+    }
+
+    /// If there is silence in a direction, it has begun just now.
+    fn begin_silence(&mut self, direction: Direction, now: Instant) {
+        match (direction, &mut self.request, &mut self.response) {
+            (
+                Direction::Upstream,
+                RequestProgress::Sending { moved_at: since }
+                | RequestProgress::Sent { at: since }
+                | RequestProgress::Abandoned { at: since },
+                _,
+            )
+            | (Direction::Downstream, _, ResponseProgress::Delivering { moved_at: since }) => {
+                *since = now;
+            }
+            _ => {}
         }
     }
 }

@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 use crate::config::{Protocol, RelayMode};
 use crate::error::{CloseReason, Direction, FallbackReason, Side, is_exhaustion};
 use crate::id::{ConnectionId, ListenerId, Token, UpstreamId};
+use crate::io::admission::{Gate, TURNED_AWAY_MAX};
 use crate::io::connection::{Accepted, Connection, Slot};
 use crate::io::handover::Arrival;
 use crate::io::http::connection::HttpConnection;
 use crate::io::kernel::Kernel;
 use crate::io::worker::Worker;
+use crate::limits::Admission;
 use crate::metrics::AcceptPause;
 use crate::relay::Relay;
 use crate::session::Session;
@@ -191,24 +193,40 @@ impl<K: Kernel> Worker<K> {
         self.account.opened(listener);
         self.generation = self.generation.next();
         let generation = self.generation;
-        let index = u32::try_from(self.connections.insert(Slot::Changing)).unwrap_or(u32::MAX);
-        let id = ConnectionId { index, generation };
-        if self.kernel.watch(&client, Token::Socket(id, Side::Client)).is_err() {
-            self.connections.remove(index as usize);
-            self.kernel.reset(client);
-            self.account.left(listener, CloseReason::ConnectFailed, Duration::ZERO);
-            return self.on_place_free(now);
-        }
-        let accepted = Accepted {
+        let mut accepted = Accepted {
             generation,
             listener,
             client,
             client_address,
             is_unix,
             accepted_at: now,
+            admission: Admission::NONE,
+            refusal: None,
             session: None,
             introduction: None,
         };
+        let settings = &self.config.listeners[listener.index()];
+        // Who comes through a proxy is not known before its header.
+        if settings.proxy_protocol.is_none() {
+            let gate = Gate {
+                limits: &self.limits,
+                account: &mut self.account,
+                listener: settings,
+                may_answer: self.turned_away < TURNED_AWAY_MAX,
+                now,
+            };
+            if let Err(reason) = gate.admit(&mut accepted) {
+                return self.turn_away(accepted, reason, now);
+            }
+        }
+        let index = u32::try_from(self.connections.insert(Slot::Changing)).unwrap_or(u32::MAX);
+        let id = ConnectionId { index, generation };
+        if self.kernel.watch(&accepted.client, Token::Socket(id, Side::Client)).is_err() {
+            self.connections.remove(index as usize);
+            self.kernel.reset(accepted.client);
+            self.account.left(listener, CloseReason::ConnectFailed, Duration::ZERO);
+            return self.on_place_free(listener, accepted.admission, now);
+        }
         self.welcome(id, accepted, now);
     }
 
@@ -231,6 +249,7 @@ impl<K: Kernel> Worker<K> {
                 self.begin_tcp(id, accepted, target, now);
             }
             Protocol::Http(http) => {
+                self.turned_away += usize::from(accepted.refusal.is_some());
                 let connection = HttpConnection::new(accepted, http, now);
                 self.connections[place] = Slot::Http(connection);
                 self.settle_http(id, now);

@@ -13,6 +13,7 @@ use crate::io::http::connection::HttpConnection;
 use crate::io::introduction::Introduction;
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
+use crate::limits::{Admission, Refusal};
 use crate::relay::Readiness;
 use crate::session::Session;
 use crate::tls::session::Session as TlsSession;
@@ -135,6 +136,10 @@ pub struct Accepted<S> {
     pub is_unix: bool,
     /// When.
     pub accepted_at: Instant,
+    /// What it has of the limits.
+    pub admission: Admission,
+    /// It is only let in to be told why it is sent away.
+    pub refusal: Option<Refusal>,
     /// Its TLS session, if one ends here. The handshake is over.
     pub session: Option<Box<TlsSession>>,
     /// What else was learnt of it.
@@ -156,6 +161,8 @@ pub struct Connection<K: Kernel> {
     pub client: K::Socket,
     /// The client's IP address, if it has one.
     pub client_address: Option<SocketAddr>,
+    /// What it has of the limits.
+    pub admission: Admission,
     /// The TLS session in front of the client's socket.
     pub client_tls: Option<Box<TlsSession>>,
     /// What was learnt of the client before.
@@ -189,7 +196,9 @@ impl<K: Kernel> Connection<K> {
         target: UpstreamId,
         session: Session,
     ) -> Connection<K> {
-        let Accepted { generation, listener, client, client_address, introduction, .. } = accepted;
+        let Accepted {
+            generation, listener, client, client_address, admission, introduction, ..
+        } = accepted;
         let client_tls = accepted.session;
         Connection {
             generation,
@@ -198,6 +207,7 @@ impl<K: Kernel> Connection<K> {
             session,
             client,
             client_address,
+            admission,
             client_tls,
             introduction,
             upstream: None,

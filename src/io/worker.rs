@@ -9,9 +9,9 @@
 //!        connect or drive a connection, or http ──▶ settle ──▶ finish (account)
 //! ```
 //!
-//! A worker shares nothing with the others but the connection limit and a mailbox for connections
-//! that the others hand over. It does not wait: that is
-//! left to the event loop, and to the simulation, which plays one.
+//! A worker shares nothing with the others but the connection limit, what is used up of other
+//! limits, and a mailbox for connections that the others hand over. It does not wait: that is left
+//! to the event loop, and to the simulation, which plays one.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -40,6 +40,7 @@ use crate::io::kernel::Kernel;
 use crate::io::run_queue::{GREETINGS_PER_TURN_MAX, RunQueue, Weight};
 use crate::io::timer::Timers;
 use crate::io::upstream_pool::UpstreamPool;
+use crate::limits::Limits;
 use crate::relay::Readiness;
 use crate::session::{Expiry, Phase, Session};
 use crate::snapshot::WorkerReport;
@@ -59,6 +60,8 @@ pub struct Setup {
     pub plan: Arc<Plan>,
     /// The bound that all workers share.
     pub limit: Arc<ConnectionLimit>,
+    /// What is used up of the limits of listeners and clients, which all workers share.
+    pub limits: Arc<Limits>,
     /// Where finished connections are logged.
     pub access_log: AccessLogSink,
     /// What the control plane reads.
@@ -87,6 +90,9 @@ pub struct Worker<K: Kernel> {
     pub(super) config: Arc<Config>,
     pub(super) plan: Arc<Plan>,
     pub(super) limit: Arc<ConnectionLimit>,
+    pub(super) limits: Arc<Limits>,
+    /// Open connections that are only told why they are sent away.
+    pub(super) turned_away: usize,
     pub(super) member: Member<K::Socket>,
     pub(super) report: Arc<WorkerReport>,
     pub(super) account: Account,
@@ -115,7 +121,8 @@ pub struct Worker<K: Kernel> {
 impl<K: Kernel> Worker<K> {
     /// A worker without listeners and connections.
     pub fn new(setup: Setup, kernel: K) -> Worker<K> {
-        let Setup { index, config, plan, limit, access_log, report, tls, turn_bytes_max } = setup;
+        let Setup { index, config, plan, limit, limits, access_log, report, tls, turn_bytes_max } =
+            setup;
         let turn = RoundRobin::new(u32::try_from(index).unwrap_or(0));
         Worker {
             kernel,
@@ -141,6 +148,8 @@ impl<K: Kernel> Worker<K> {
             config,
             plan,
             limit,
+            limits,
+            turned_away: 0,
             member: Member::alone(),
             report,
         }
@@ -330,7 +339,10 @@ impl<K: Kernel> Worker<K> {
         let Some(connection) = lookup(&mut self.connections, id) else { return };
         let Some(upstream) = &connection.upstream else { return };
         let listener = connection.listener;
+        let limits = &self.config.listeners[listener.index()].limits;
+        let throttle = self.limits.throttle(listener, limits, &connection.admission, now);
         let relay = connection.session.relay_mut();
+        let pauses = relay.pauses();
         let before = Direction::ALL.map(|direction| *relay.lane(direction).totals());
         let fallbacks = relay.fallbacks();
         let mut ends = Ends {
@@ -346,6 +358,7 @@ impl<K: Kernel> Worker<K> {
             conduits: &mut connection.conduits,
             pipe_size: self.plan.listeners[listener.index()].relay.pipe_size,
             turn_bytes_max: self.turn_bytes_max,
+            throttle,
         };
         let more = drive(&mut self.kernel, &mut self.supplies, &mut ends, relay);
 
@@ -359,6 +372,7 @@ impl<K: Kernel> Worker<K> {
                 self.account.delivered(listener, direction, delivered);
             }
         }
+        self.account.paused_since(listener, pauses, relay.pauses());
         let met = relay.fallbacks().without(fallbacks);
         self.account.fell_back(listener, met.iter());
         connection.weight = Weight::of(bytes_moved);
@@ -447,6 +461,7 @@ impl<K: Kernel> Worker<K> {
             session,
             client,
             client_address,
+            admission,
             client_tls,
             introduction,
             upstream,
@@ -476,16 +491,7 @@ impl<K: Kernel> Worker<K> {
             reason,
         };
         self.account.closed(closed, now);
-        self.on_place_free(now);
-    }
-
-    /// A connection has ended: another may be accepted.
-    pub(super) fn on_place_free(&mut self, now: Instant) {
-        self.limit.give_back();
-        self.member.on_closed();
-        if let Some(pause) = &mut self.pause {
-            pause.until = now;
-        }
+        self.on_place_free(listener, admission, now);
     }
 
     pub(super) fn connection_ids(&self) -> Vec<ConnectionId> {

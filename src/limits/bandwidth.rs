@@ -36,9 +36,9 @@ pub const GRANT_BYTES_MAX: u64 = 256 << 10;
 /// Nobody is asked to come back sooner.
 pub const PAUSE_MIN: Nanos = 1_000_000;
 
-/// So far ahead turns are given out, each for one. Where more wait, the others come back at some
-/// time between one and two of these later, and take their chance.
-const TURNS_AHEAD_MAX: Nanos = SECOND;
+/// So far ahead turns are given out: a turn of somebody who is gone is lost time for whoever comes
+/// behind it. Where more wait than that, the others come back at some time and take their chance.
+const TURNS_AHEAD_MAX: Nanos = 2 * SECOND;
 
 /// So many bytes in a second, and so many at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,15 +122,22 @@ impl BandwidthBucket {
 
     /// A time from `ready` on that nobody else was told.
     fn take_turn(&self, ready: Nanos, quantum: Nanos) -> Nanos {
-        let latest = ready.saturating_add(TURNS_AHEAD_MAX);
-        let follow = |next: Nanos| {
-            let turn = next.max(ready);
-            (turn <= latest).then(|| turn.saturating_add(quantum))
+        // Past the half it is left to chance: whoever had a turn could else have every further one,
+        // and who has none never get any.
+        let has_room = |next: Nanos| match next.saturating_sub(ready) {
+            ahead if ahead <= TURNS_AHEAD_MAX / 2 => true,
+            ahead => ahead <= TURNS_AHEAD_MAX && scatter(ready ^ next).is_multiple_of(2),
         };
-        let taken = self.next_turn.fetch_update(Ordering::Relaxed, Ordering::Relaxed, follow);
-        match taken {
-            Ok(next) => next.max(ready),
-            Err(_) => latest + scatter(ready) % TURNS_AHEAD_MAX,
+        let follow = |next: Nanos| match has_room(next) {
+            true => Some(next.max(ready).saturating_add(quantum)),
+            // So that the next one throws other dice.
+            false => Some(next.saturating_add(1)),
+        };
+        let next = self.next_turn.fetch_update(Ordering::Relaxed, Ordering::Relaxed, follow);
+        let next = next.unwrap_or_else(|next| next);
+        match has_room(next) {
+            true => next.max(ready),
+            false => ready + TURNS_AHEAD_MAX / 2 + scatter(next ^ !ready) % TURNS_AHEAD_MAX,
         }
     }
 
@@ -196,11 +203,15 @@ mod tests {
                 let sum: u64 = moved.iter().sum();
                 let most = bandwidth.burst + rate * 20;
                 assert!(sum <= most && sum >= most / 10 * 9, "{sum} of {most}");
-                let (least, greatest) = (*moved.iter().min().unwrap(), *moved.iter().max().unwrap());
+                let (least, greatest) =
+                    (*moved.iter().min().unwrap(), *moved.iter().max().unwrap());
                 let quantum = bandwidth.quantum();
                 let slack = bandwidth.burst + 4 * quantum;
-                assert!(greatest <= least * 5 / 4 + slack, "{least} and {greatest} at {rate}");
-                assert!(wakes <= lanes as u64 + 20 * QUANTUM_PART * 5 / 4, "{wakes} wake-ups");
+                // Where there are more of them than turns, chance has its part in it.
+                let is_crowd = bandwidth.cost(quantum) * lanes as u64 > TURNS_AHEAD_MAX / 2;
+                let most = least * if is_crowd { 4 } else { 1 } * 5 / 4 + slack;
+                assert!(greatest <= most, "{least} and {greatest} of {lanes} at {rate}");
+                assert!(wakes <= 20 * (lanes as u64 + QUANTUM_PART * 5 / 4), "{wakes} wake-ups");
             }
         }
     }

@@ -98,6 +98,13 @@ pub struct Admission {
     place: Option<PlaceId>,
 }
 
+impl ListenerLimits {
+    /// Whether anything is limited.
+    pub fn is_limited(&self) -> bool {
+        self.all.is_limited() || self.client.is_limited() || !self.access.is_open()
+    }
+}
+
 impl Admission {
     /// Of a connection that no limit was asked for.
     pub const NONE: Admission = Admission { is_counted: false, place: None };
@@ -181,8 +188,11 @@ impl Limits {
         seed: RandomState,
         now: Instant,
     ) -> Limits {
-        let nothing =
-            Limits { epoch: now, listeners: Box::default(), clients: ClientTable::new(0, seed).into() };
+        let nothing = Limits {
+            epoch: now,
+            listeners: Box::default(),
+            clients: ClientTable::new(0, seed).into(),
+        };
         nothing.succeeded(listeners, clients_max)
     }
 
@@ -241,8 +251,7 @@ impl Limits {
             }
             if let Some(ip) = ip.filter(|_| client.is_limited()) {
                 let found = self.clients.enter(listener, prefix.of(ip), client.connections, now);
-                let found =
-                    found.map_err(|_| Refusal::now(LimitReason::ClientConnections))?;
+                let found = found.map_err(|_| Refusal::now(LimitReason::ClientConnections))?;
                 if let Some(miss) = TableMiss::of(found) {
                     missed(miss);
                 }

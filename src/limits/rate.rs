@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn a_burst_and_then_the_rate() {
-        let (rate, bucket) = (Rate { count: 2, period: Period::Second, burst: 5 }, Bucket::default());
+        let (rate, bucket) =
+            (Rate { count: 2, period: Period::Second, burst: 5 }, Bucket::default());
         let come = |now| (0..100).filter(|_| rate.take(&bucket, now).is_ok()).count();
         assert_eq!(come(SECOND), 5);
         assert_eq!(rate.take(&bucket, SECOND), Err(Duration::from_millis(500)));
@@ -95,7 +96,10 @@ mod tests {
     fn the_slowest_and_the_fastest() {
         let slow = Rate { count: 1, period: Period::Hour, burst: u32::MAX };
         let bucket = Bucket::default();
-        assert!((0..1000).all(|_| slow.take(&bucket, 5).is_ok()), "a great burst does not overflow");
+        assert!(
+            (0..1000).all(|_| slow.take(&bucket, 5).is_ok()),
+            "a great burst does not overflow"
+        );
         let fast = Rate::new(u32::MAX, Period::Second);
         assert!(fast.take(&Bucket::default(), 5).is_ok());
     }

@@ -215,7 +215,10 @@ enum CountedIn {
 }
 
 enum Claimed {
-    Yes { way: usize, has_evicted: bool },
+    Yes {
+        way: usize,
+        has_evicted: bool,
+    },
     /// All are taken by clients with connections.
     Full,
     /// Another worker was faster.
@@ -320,7 +323,8 @@ mod tests {
     #[test]
     fn connections_are_counted_for_each_client_and_listener() {
         let table = table(1000);
-        let enter = |listener, number| table.enter(ListenerId(listener), client(number), Some(2), 5);
+        let enter =
+            |listener, number| table.enter(ListenerId(listener), client(number), Some(2), 5);
         let one = place(enter(0, 1).unwrap());
         assert_eq!(place(enter(0, 1).unwrap()), one);
         assert_eq!(enter(0, 1), Err(AtLimit));
@@ -342,7 +346,8 @@ mod tests {
     fn whoever_has_a_connection_is_never_forgotten() {
         let table = table(64);
         assert_eq!(table.capacity(), 64);
-        let kept: Vec<_> = (0..16).map(|number| table.enter(LISTENER, client(number), None, 5)).collect();
+        let kept: Vec<_> =
+            (0..16).map(|number| table.enter(LISTENER, client(number), None, 5)).collect();
         let tracked = |found: &Result<Found, AtLimit>| matches!(found, Ok(Found::Place { .. }));
         assert!(kept.iter().all(tracked), "sixteen clients in eight sets of eight");
         for number in 1000..100_000 {
@@ -385,7 +390,10 @@ mod tests {
         let found = table.visit(LISTENER, client(101), 350);
         assert_eq!(
             found,
-            Found::Place { place: place(table.visit(LISTENER, client(101), 350)), has_evicted: false },
+            Found::Place {
+                place: place(table.visit(LISTENER, client(101), 350)),
+                has_evicted: false
+            },
             "the one before has used nothing"
         );
         let first = place(table.visit(LISTENER, client(0), 350));

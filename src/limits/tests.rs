@@ -82,7 +82,8 @@ fn connections_at_once_of_each_client_and_of_all() {
 #[test]
 fn whoever_is_over_his_own_limit_takes_nothing_from_the_others() {
     let all = Quota { connection_rate: rate(1, 4), request_rate: rate(1, 4), ..Quota::default() };
-    let client = Quota { connection_rate: rate(1, 1), request_rate: rate(1, 1), ..Quota::default() };
+    let client =
+        Quota { connection_rate: rate(1, 1), request_rate: rate(1, 1), ..Quota::default() };
     let it = Fixture::new(all, client);
     let admission = it.connect(1, 0.0).unwrap();
     for _ in 0..100 {

@@ -30,8 +30,7 @@ pub struct Allowance {
 
 impl<'a> Throttle<'a> {
     /// Holds up nothing.
-    pub const NONE: Throttle<'static> =
-        Throttle { limits: None, buckets: [[None; 2]; 2], now: 0 };
+    pub const NONE: Throttle<'static> = Throttle { limits: None, buckets: [[None; 2]; 2], now: 0 };
 
     pub(super) fn new(
         limits: &'a Limits,

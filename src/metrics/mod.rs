@@ -22,7 +22,8 @@ pub use http::{HttpMetrics, Message, RequestMetrics};
 pub use recorder::{Exposition, Recorder, install};
 pub use tls::{HandshakeMetrics, TLS_VERSIONS, TlsMetrics};
 
-use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path};
+use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, LimitReason, Path};
+use crate::limits::TableMiss;
 
 /// A metric with all its series.
 #[derive(Debug, Clone, Copy)]
@@ -124,6 +125,14 @@ families! {
         "Time from accepting a client connection to the end of its TLS handshake.";
     ACCEPT_PAUSED = "spliceway_accept_paused_total", Kind::Counter, ["listener", "reason"],
         "Times that accepting paused, by reason.";
+    LIMIT_REFUSALS = "spliceway_limit_refusals_total", Kind::Counter, ["listener", "reason"],
+        "Connections and requests that were refused at a limit, by the limit.";
+    BANDWIDTH_PAUSES = "spliceway_bandwidth_pauses_total", Kind::Counter,
+        ["listener", "direction"],
+        "Times that a direction of a connection waited for its bandwidth.";
+    LIMITED_CLIENT_MISSES = "spliceway_limited_client_misses_total", Kind::Counter,
+        ["listener", "outcome"],
+        "Clients for whom another one was forgotten too early, or who were not tracked.";
     UPSTREAM_CONNECT_DURATION = "spliceway_upstream_connect_duration_seconds",
         Kind::Histogram(CONNECT_BUCKETS), ["upstream", "server"],
         "Time that successful connects to a server took.";
@@ -247,6 +256,12 @@ pub struct ListenerMetrics {
     pub duration: Histogram,
     /// [`ACCEPT_PAUSED`], indexed by [`AcceptPause::index`].
     pub accept_paused: [Counter; AcceptPause::ALL.len()],
+    /// [`LIMIT_REFUSALS`], indexed by [`LimitReason::index`].
+    pub limit_refusals: [Counter; LimitReason::ALL.len()],
+    /// [`BANDWIDTH_PAUSES`], indexed by [`Direction::index`].
+    pub bandwidth_pauses: [Counter; 2],
+    /// [`LIMITED_CLIENT_MISSES`], indexed by [`TableMiss::index`].
+    pub client_misses: [Counter; TableMiss::ALL.len()],
 }
 
 impl ListenerMetrics {
@@ -266,6 +281,12 @@ impl ListenerMetrics {
             duration: CONNECTION_DURATION.histogram(&[listener]),
             accept_paused: AcceptPause::ALL
                 .map(|reason| ACCEPT_PAUSED.counter(&[listener, reason.label()])),
+            limit_refusals: LimitReason::ALL
+                .map(|reason| LIMIT_REFUSALS.counter(&[listener, reason.label()])),
+            bandwidth_pauses: Direction::ALL
+                .map(|direction| BANDWIDTH_PAUSES.counter(&[listener, direction.label()])),
+            client_misses: TableMiss::ALL
+                .map(|miss| LIMITED_CLIENT_MISSES.counter(&[listener, miss.label()])),
         }
     }
 }
@@ -493,6 +514,9 @@ mod tests {
         check(&RELAY_FALLBACKS, FallbackReason::ALL.len());
         check(&CONNECTIONS_CLOSED, CloseReason::ALL.len());
         check(&ACCEPT_PAUSED, AcceptPause::ALL.len());
+        check(&LIMIT_REFUSALS, LimitReason::ALL.len());
+        check(&BANDWIDTH_PAUSES, 2);
+        check(&LIMITED_CLIENT_MISSES, TableMiss::ALL.len());
         check(&UPSTREAM_ERRORS, FAULT_KINDS.len());
         check(&PIPES, 2);
         check(&UPSTREAM_REQUESTS, 2);

@@ -202,12 +202,13 @@ impl Session {
         next
     }
 
-    /// The lanes were run; `moved` says whether any byte did.
+    /// The lanes were run; `moved` says whether any byte did. Nobody is silent whom this proxy
+    /// does not hear, because there is no bandwidth left for him.
     pub fn on_turn(&mut self, moved: bool, now: Instant) {
         debug_assert_eq!(self.phase, Phase::Relaying);
         // The end of one direction begins a time of its own: it may come after a long silence.
         let is_open = self.relay.progress() == Progress::Open;
-        if moved || is_open != self.is_open {
+        if moved || is_open != self.is_open || self.relay.paused_until().is_some() {
             self.is_open = is_open;
             self.active_at = now;
             self.look.clear();
@@ -250,8 +251,8 @@ impl Session {
         match self.phase {
             Phase::Connecting { until } => Some(until),
             Phase::Relaying => {
-                let silent = self.silent_at();
-                Some(self.tail.deadline().map_or(silent, |tail| tail.min(silent)))
+                let early = [self.tail.deadline(), self.relay.paused_until()];
+                early.into_iter().flatten().chain([self.silent_at()]).min()
             }
             Phase::Resetting { watch, .. } => Some(watch.deadline()),
             Phase::Ended(_) => None,
@@ -285,6 +286,7 @@ impl Session {
         }
         match self.phase {
             Phase::Connecting { .. } => Expiry::ConnectTimedOut,
+            Phase::Relaying if self.relay.resume(now) => Expiry::Run,
             Phase::Relaying if now < self.silent_at() && self.tail.take_due(now) => {
                 self.relay.on_tail();
                 Expiry::Run

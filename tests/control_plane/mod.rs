@@ -18,6 +18,7 @@ use spliceway::config::{
 };
 use spliceway::control::{self, ControlError, ControlPlane, WorkerHandle};
 use spliceway::id::UpstreamId;
+use spliceway::limits::ListenerLimits;
 use spliceway::metrics::{ListenerMetrics, Recorder};
 use spliceway::snapshot::{Snapshot, Stage, WorkerReport};
 use spliceway::tls::keeper::Keeper;
@@ -53,6 +54,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             workers: Workers::Count(NonZeroUsize::new(2).unwrap()),
             connections_max: None,
             handshakes_max: NonZeroUsize::new(512).unwrap(),
+            limited_clients_max: NonZeroUsize::new(1024).unwrap(),
             drain_grace,
             drain_timeout,
         },
@@ -66,6 +68,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             protocol: Protocol::Tcp(UpstreamId(0)),
             tls: None,
             proxy_protocol: None,
+            limits: ListenerLimits::default(),
             relay: Relay { mode: RelayMode::Splice, pipe_size: 256 * 1024, low_water: None },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),

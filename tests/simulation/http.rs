@@ -41,6 +41,7 @@ use spliceway::io::conduit::Conduit;
 use spliceway::io::http::connection::{HttpConnection, Unread};
 use spliceway::io::kernel::PipeState;
 use spliceway::io::worker::{Setup, Wake, Worker};
+use spliceway::limits::ListenerLimits;
 use spliceway::relay::lane::Step;
 use spliceway::route::{Pattern, Router};
 use spliceway::snapshot::WorkerReport;
@@ -49,6 +50,7 @@ use spliceway::tls::store::TlsStore;
 use crate::fake_kernel::{FakeKernel, FakeListener};
 use crate::http_peers::{Client, Outcome};
 use crate::http_plan::{Break, Flaw, Framing, Manners, Plan};
+use crate::limited::Bounds;
 use crate::world::{Faults, Sabotage, Shared, Socket, World};
 use crate::{LOW_WATER, MODES, for_seeds};
 
@@ -62,7 +64,7 @@ const TURN_BYTES_MAX: [usize; 4] = [20_000, 500, 4_000, 150_000];
 const IDLE_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// For peers that go on: nothing comes as late as this.
-const PATIENT: Duration = Duration::from_secs(3600);
+pub const PATIENT: Duration = Duration::from_secs(3600);
 /// For peers that fall silent.
 const IMPATIENT: Duration = Duration::from_secs(2);
 /// After so long nobody who is silent is waited for: attempts to connect, an answer that tells of
@@ -127,13 +129,14 @@ fn machine_plan(mode: RelayMode) -> MachinePlan {
 }
 
 /// For each client, what it got, and whether its connection ended in order.
-type Seen = Vec<(u64, Vec<Outcome>, bool)>;
+pub type Seen = Vec<(u64, Vec<Outcome>, bool)>;
 
-struct Simulation {
+pub struct Simulation {
     world: Shared,
     worker: Worker<FakeKernel>,
     now: Instant,
     manners: Manners,
+    bounds: Bounds,
     /// Faults may have hit anybody: less can be demanded.
     is_loose: bool,
 }
@@ -146,7 +149,8 @@ impl Simulation {
         manners: Manners,
         sabotage: Sabotage,
     ) -> Simulation {
-        Simulation::with_timeout(seed, mode, faults, manners, sabotage, PATIENT)
+        let limits = ListenerLimits::default();
+        Simulation::limited(seed, mode, faults, manners, sabotage, PATIENT, limits)
     }
 
     fn with_timeout(
@@ -157,16 +161,32 @@ impl Simulation {
         sabotage: Sabotage,
         timeout: Duration,
     ) -> Simulation {
+        let limits = ListenerLimits::default();
+        Simulation::limited(seed, mode, faults, manners, sabotage, timeout, limits)
+    }
+
+    pub fn limited(
+        seed: u64,
+        mode: RelayMode,
+        faults: Faults,
+        manners: Manners,
+        sabotage: Sabotage,
+        timeout: Duration,
+        limits: ListenerLimits,
+    ) -> Simulation {
         let mut world = World::new(seed, faults, sabotage);
         world.registry.manners = manners;
         world.registry.seed = seed;
         world.speaks_http = true;
+        let mut config = config(mode, timeout);
+        let bounds = Bounds::new(limits, &mut config, &mut world);
         let world = Rc::new(RefCell::new(world));
         let setup = Setup {
             index: 0,
-            config: Arc::new(config(mode, timeout)),
+            config: Arc::new(config),
             plan: Arc::new(machine_plan(mode)),
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
+            limits: Arc::clone(&bounds.used),
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),
             report: Arc::new(WorkerReport::default()),
             tls: Arc::new(TlsStore::empty()),
@@ -175,7 +195,8 @@ impl Simulation {
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
         worker.add_listener(FakeListener, ListenerId(0), false).unwrap();
         let is_loose = faults.reset > 0 || faults.connect_refused > 0 || faults.connect_never > 0;
-        Simulation { world, worker, now: Instant::now(), manners, is_loose }
+        let now = bounds.began;
+        Simulation { world, worker, now, manners, bounds, is_loose }
     }
 
     fn pump(&mut self) {
@@ -186,6 +207,7 @@ impl Simulation {
             }
             self.worker.turn(self.now);
             self.check_books();
+            self.bounds.check(&self.world.borrow(), self.now);
             if !self.world.borrow().has_edges() && self.worker.next_wake() != Wake::Now {
                 return self.check_that_nothing_stalls();
             }
@@ -281,10 +303,16 @@ impl Simulation {
                 }
                 let wants = match lane.next() {
                     Step::Wait { readable, .. } => readable,
-                    Step::Boundary => wants_at_boundary(connection, direction),
+                    Step::Boundary => {
+                        lane.paused_until().is_none() && wants_at_boundary(connection, direction)
+                    }
+                    Step::Pause { .. } => false,
                     Step::Done => false,
                     step => panic!("a lane sleeps before {step:?}"),
                 };
+                if let Some(until) = lane.paused_until() {
+                    crate::limited::check_pause(until, self.now, self.worker.next_wake());
+                }
                 let is_worth = source.is_some_and(Socket::is_worth_reading);
                 assert!(
                     !wants || !(is_worth || lane.source_has_ended()),
@@ -294,7 +322,7 @@ impl Simulation {
         }
     }
 
-    fn run(mut self) -> Seen {
+    pub fn run(mut self) -> Seen {
         for step in 0..STEPS_WITH_FAULTS {
             if step % 15 == 0 && step / 15 < CLIENTS {
                 self.world.borrow_mut().client_connects();
@@ -451,7 +479,7 @@ fn run_all_modes(seed: u64, faults: Faults, manners: Manners) {
     }
 }
 
-const SHORT: Faults = Faults {
+pub const SHORT: Faults = Faults {
     short_splice: 200,
     short_write: 200,
     interrupted_splice: 200,

@@ -30,6 +30,7 @@ mod http;
 mod http_peers;
 mod http_plan;
 mod http_wire;
+mod limited;
 mod tls;
 mod world;
 
@@ -52,12 +53,14 @@ use spliceway::io::accept::ConnectionLimit;
 use spliceway::io::conduit::Conduit;
 use spliceway::io::kernel::PipeState;
 use spliceway::io::worker::{Setup, Wake, Worker};
+use spliceway::limits::ListenerLimits;
 use spliceway::relay::coalesce::PATIENCE;
 use spliceway::session::Phase;
 use spliceway::snapshot::WorkerReport;
 use spliceway::tls::store::TlsStore;
 
 use fake_kernel::{FakeKernel, FakeListener};
+use limited::Bounds;
 use world::{Faults, Sabotage, Shared, Socket, World};
 
 const CLIENTS: usize = 12;
@@ -76,6 +79,7 @@ fn config(mode: RelayMode) -> Config {
             workers: Workers::Auto,
             connections_max: None,
             handshakes_max: NonZeroUsize::new(512).unwrap(),
+            limited_clients_max: NonZeroUsize::new(64).unwrap(),
             drain_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
         },
@@ -89,6 +93,7 @@ fn config(mode: RelayMode) -> Config {
             protocol: Protocol::Tcp(UpstreamId(0)),
             tls: None,
             proxy_protocol: None,
+            limits: ListenerLimits::default(),
             relay: Relay { mode, pipe_size: 1 << 18, low_water: Some(LOW_WATER) },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
@@ -138,16 +143,31 @@ struct Simulation {
     world: Shared,
     worker: Worker<FakeKernel>,
     now: Instant,
+    bounds: Bounds,
 }
 
 impl Simulation {
     fn new(seed: u64, mode: RelayMode, faults: Faults, sabotage: Sabotage) -> Simulation {
-        let world = Rc::new(RefCell::new(World::new(seed, faults, sabotage)));
+        Simulation::limited(seed, mode, faults, sabotage, ListenerLimits::default())
+    }
+
+    fn limited(
+        seed: u64,
+        mode: RelayMode,
+        faults: Faults,
+        sabotage: Sabotage,
+        limits: ListenerLimits,
+    ) -> Simulation {
+        let mut world = World::new(seed, faults, sabotage);
+        let mut config = config(mode);
+        let bounds = Bounds::new(limits, &mut config, &mut world);
+        let world = Rc::new(RefCell::new(world));
         let setup = Setup {
             index: 0,
-            config: Arc::new(config(mode)),
+            config: Arc::new(config),
             plan: Arc::new(plan(mode)),
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
+            limits: Arc::clone(&bounds.used),
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),
             report: Arc::new(WorkerReport::default()),
             tls: Arc::new(TlsStore::empty()),
@@ -155,7 +175,8 @@ impl Simulation {
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
         worker.add_listener(FakeListener, ListenerId(0), false).unwrap();
-        Simulation { world, worker, now: Instant::now() }
+        let now = bounds.began;
+        Simulation { world, worker, now, bounds }
     }
 
     /// Gives the worker its turns until it would sleep, and checks after each.
@@ -167,6 +188,7 @@ impl Simulation {
             }
             self.worker.turn(self.now);
             self.check_books();
+            self.bounds.check(&self.world.borrow(), self.now);
             if !self.world.borrow().has_edges() && self.worker.next_wake() != Wake::Now {
                 return self.check_that_nothing_stalls();
             }
@@ -243,6 +265,8 @@ impl Simulation {
                 let is_free = sink.outgoing.len() * 3 <= sink.send_buffer * 2;
                 if lane.held() > 0 {
                     assert!(!is_free, "a lane sleeps although its sink is writable");
+                } else if let Some(until) = lane.paused_until() {
+                    limited::check_pause(until, self.now, self.worker.next_wake());
                 } else if lane.awaits_tail() {
                     let tail = Wake::At(self.now + PATIENCE);
                     let is_armed = matches!(

@@ -406,6 +406,8 @@ pub struct World {
     pub calls: usize,
     next_id: u32,
     pub speaks_http: bool,
+    /// Clients have addresses of the internet: so many different ones, or none.
+    pub addresses: u8,
     pub registry: Registry,
 }
 
@@ -433,8 +435,24 @@ impl World {
             calls: 0,
             next_id: 0,
             speaks_http: false,
+            addresses: 0,
             registry: Registry::default(),
         }
+    }
+
+    /// The address of the client with this socket.
+    pub fn address_of(&self, id: u32) -> Option<SocketAddr> {
+        let last = id.checked_rem(self.addresses.into())?;
+        Some(SocketAddr::from(([192, 0, 2, last as u8], 5000)))
+    }
+
+    /// What the proxy has read from clients and from servers, by client's address if `of` is one.
+    pub fn taken(&self, of: Option<SocketAddr>) -> [u64; 2] {
+        let its = |client: &u32| of.is_none() || self.address_of(*client) == of;
+        let taken = |id: &u32| self.sockets[id].taken as u64;
+        let clients = self.clients.values().filter(|id| its(id)).map(taken).sum();
+        let servers = self.pairs.iter().filter(|(client, _)| its(client));
+        [clients, servers.map(|(_, server)| taken(server)).sum()]
     }
 
     pub fn chance(&mut self, of_1000: u32) -> bool {

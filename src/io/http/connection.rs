@@ -14,6 +14,7 @@ use crate::io::connection::Accepted;
 use crate::io::introduction::Introduction;
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
+use crate::limits::{Admission, Refusal};
 use crate::relay::coalesce::TailWatch;
 use crate::relay::lane::Totals;
 use crate::relay::policy::Expectation;
@@ -35,6 +36,10 @@ pub struct HttpConnection<K: Kernel> {
     pub introduction: Option<Box<Introduction>>,
     /// The client's IP address, if it has one.
     pub client_address: Option<SocketAddr>,
+    /// What it has of the limits.
+    pub admission: Admission,
+    /// It is only here to be told why it is sent away.
+    pub refusal: Option<Refusal>,
     /// The client came over a unix socket.
     pub is_unix: bool,
     /// The client's socket has failed.
@@ -83,6 +88,8 @@ impl<K: Kernel> HttpConnection<K> {
             client_address,
             is_unix,
             accepted_at,
+            admission,
+            refusal,
             session,
             introduction,
         } = accepted;
@@ -102,6 +109,8 @@ impl<K: Kernel> HttpConnection<K> {
             client_tls: session,
             introduction,
             client_address,
+            admission,
+            refusal,
             is_unix,
             is_broken: false,
             accepted_at,

@@ -42,7 +42,7 @@ impl<K: Kernel> Turn<'_, K> {
             if lane.source_has_ended() {
                 return self.on_server_lost(exchange, FaultKind::Other);
             }
-            if !lane.source_is_readable() || self.budget == 0 {
+            if !lane.may_read() || self.budget == 0 {
                 return;
             }
             let max = self.response_read_bytes(exchange);

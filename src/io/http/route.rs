@@ -32,6 +32,9 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 self.kernel.local_address(&self.connection.client).map(|local| local.ip());
         }
         exchange.keeps_client = exchange.request.keeps_alive() && !self.is_draining;
+        if let Some(used) = self.refuse_over_limit(http, exchange, rest) {
+            return used;
+        }
         if let (BodyLength::Length(length), Some(max)) = (length, limits.request_body_max)
             && length > max
         {

@@ -18,6 +18,7 @@ use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
 use crate::io::kernel::Kernel;
 use crate::io::upstream_pool::{UpstreamConnection, UpstreamPool};
+use crate::limits::Limits;
 use crate::relay::lane::{Drained, Filled};
 use crate::tls::store::TlsStore;
 
@@ -37,6 +38,7 @@ pub(in crate::io) struct Turn<'a, K: Kernel> {
     pub(in crate::io) account: &'a mut Account,
     pub(in crate::io) desk: &'a mut Desk,
     pub(in crate::io) tls: &'a TlsStore,
+    pub(in crate::io) limits: &'a Limits,
     pub(in crate::io) config: &'a Config,
     pub(in crate::io) plan: &'a Plan,
     pub(in crate::io) now: Instant,
@@ -76,6 +78,16 @@ pub(super) enum Received {
     Bytes(usize),
     /// Nothing: the source is dry, has ended or has failed, as its lane says now.
     Nothing,
+}
+
+impl Received {
+    /// How many.
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Received::Bytes(bytes) => bytes,
+            Received::Nothing => 0,
+        }
+    }
 }
 
 impl<'a, K: Kernel> Turn<'a, K> {
@@ -121,6 +133,9 @@ impl<'a, K: Kernel> Turn<'a, K> {
             _ => self.hear_client(),
         }
         self.push_kept_back();
+        if let (Some(exchange), Some(_)) = (&mut slot, self.connection.relay.paused_until()) {
+            exchange.progress.held_up(self.now);
+        }
         self.connection.exchange = slot;
         self.connection.count_unread(self.supplies);
         let awaits_tail = self.connection.relay.awaits_tail();
@@ -160,8 +175,10 @@ impl<'a, K: Kernel> Turn<'a, K> {
 
     /// Runs both lanes. Returns whether the turn's budget was spent.
     fn drive_lanes(&mut self) -> bool {
+        let throttle = self.throttle();
         let connection = &mut *self.connection;
         let relay = &mut connection.relay;
+        let pauses = relay.pauses();
         let (fallbacks, read, steps) = (relay.fallbacks(), relay.read(), relay.steps());
         let upstream = connection.upstream.and_then(|id| self.upstreams.connection_mut(id));
         let upstream_token = connection.upstream.map_or(Token::Waker, Token::Upstream);
@@ -175,6 +192,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
             conduits: &mut connection.conduits,
             pipe_size: connection.pipe_size,
             turn_bytes_max: self.budget,
+            throttle,
         };
         let delivered = Direction::ALL.map(|direction| relay.lane(direction).delivered());
         let more = drive(self.kernel, self.supplies, &mut ends, relay);
@@ -189,6 +207,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
         self.budget = self.budget.saturating_sub(read);
         // A lane may have found the end of its source, and moved nothing.
         self.has_acted |= relay.steps() != steps;
+        self.account.paused_since(connection.listener, pauses, relay.pauses());
         let met = relay.fallbacks().without(fallbacks);
         self.account.fell_back(connection.listener, met.iter());
         more

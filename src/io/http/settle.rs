@@ -19,6 +19,9 @@ use crate::session::Session;
 impl<K: Kernel> Turn<'_, K> {
     /// Time has passed: what was waited for too long is given up. Returns whether anything was.
     fn expire(&mut self) -> bool {
+        if self.connection.relay.resume(self.now) {
+            return true;
+        }
         if self.connection.tail.take_due(self.now) {
             self.connection.relay.on_tail();
             return true;
@@ -101,6 +104,7 @@ impl<K: Kernel> Worker<K> {
             account: &mut self.account,
             desk: &mut self.desk,
             tls: &self.tls,
+            limits: &self.limits,
             config: &self.config,
             plan: &self.plan,
             now,
@@ -171,6 +175,7 @@ impl<K: Kernel> Worker<K> {
             }
             phase => phase.deadline(),
         };
+        let deadline = [deadline, connection.relay.paused_until()].into_iter().flatten().min();
         if let Some(deadline) = deadline
             && connection.armed.is_none_or(|armed| deadline < armed)
         {
@@ -198,7 +203,8 @@ impl<K: Kernel> Worker<K> {
         }
         let total = now.saturating_duration_since(connection.accepted_at);
         self.account.left(connection.listener, end.reason, total);
-        self.on_place_free(now);
+        self.turned_away -= usize::from(connection.refusal.is_some());
+        self.on_place_free(connection.listener, connection.admission, now);
     }
 
     /// Makes an HTTP connection that was upgraded one of TCP, in the same place.
@@ -231,6 +237,7 @@ impl<K: Kernel> Worker<K> {
             client_tls: http.client_tls,
             introduction: http.introduction,
             client_address: http.client_address,
+            admission: http.admission,
             upstream: Some(upstream.socket),
             upstream_tls: upstream.session,
             connect_events: Readiness::default(),
