@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use fastrand::Rng;
@@ -446,13 +447,23 @@ impl World {
         Some(SocketAddr::from(([192, 0, 2, last as u8], 5000)))
     }
 
-    /// What the proxy has read from clients and from servers, by client's address if `of` is one.
+    /// What the proxy has read from clients and from servers: all of them, or those of a client's
+    /// address. Whose a server of HTTP is changes with each request, so it is nobody's.
     pub fn taken(&self, of: Option<SocketAddr>) -> [u64; 2] {
-        let its = |client: &u32| of.is_none() || self.address_of(*client) == of;
-        let taken = |id: &u32| self.sockets[id].taken as u64;
-        let clients = self.clients.values().filter(|id| its(id)).map(taken).sum();
-        let servers = self.pairs.iter().filter(|(client, _)| its(client));
-        [clients, servers.map(|(_, server)| taken(server)).sum()]
+        let (mut clients, mut servers) = (0, 0);
+        for client in self.clients.values() {
+            if of.is_none() || self.address_of(*client) == of {
+                clients += self.sockets[client].taken as u64;
+                let server = self.pairs.get(client).map(|server| self.sockets[server].taken);
+                servers += server.unwrap_or(0) as u64;
+            }
+        }
+        if of.is_none() && self.speaks_http {
+            let is_server = |socket: &&Socket| matches!(socket.http, Some(Peer::Server(_)));
+            let of_servers = self.sockets.values().filter(is_server);
+            servers = of_servers.map(|socket| socket.taken as u64).sum();
+        }
+        [clients, servers]
     }
 
     pub fn chance(&mut self, of_1000: u32) -> bool {
