@@ -56,6 +56,8 @@
 //! | [`io::event_loop`] | waits for events, tells the worker, gives it a turn |
 //! | [`io::worker`] | all connections of a worker: run queue, deadlines, settling |
 //! | [`io::accept`], `io/connect.rs` | in, with pauses at the limits; out, with retries |
+//! | [`io::admission`] | whether a connection may begin, as far as limits say |
+//! | [`limits`] | what is used up of limits, by listener and by client: token buckets, bandwidth in turns, the table of clients |
 //! | [`io::handover`] | new connections go to the worker that has the fewest |
 //! | [`io::greeting`], [`io::handshake_gate`] | between accept and the connection, where a listener asks for it: PROXY header, ClientHello, TLS handshake |
 //! | [`io::introduction`] | what was learnt of a client there, and the PROXY header that a server gets |
@@ -100,7 +102,7 @@
 //! | rank | files | |
 //! |---|---|---|
 //! | 0 | `error`, `id`, `address` | words |
-//! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
+//! | 1 | `balance`, `config`, `capacity`, `http`, `limits`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
 //! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `snapshot`, the rest of `tls` | phases of a connection, and what touches the system |
 //! | 3 | `account`, `listen`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
 //! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
@@ -123,7 +125,7 @@
 //!    towards whoever is still there, after what was sent before has arrived.
 //! 6. Everything that grows has a bound with a name: connections, pipes and their memory, buffers,
 //!    heads, chunk extensions and trailers, bytes, exchanges and accepts in a turn, attempts to
-//!    connect, connections that wait in a pool, time in every phase, log lines in the queue, and all
+//!    connect, connections that wait in a pool, clients that are remembered, time in every phase, log lines in the queue, and all
 //!    of the admin endpoint. At a bound the proxy copies instead of splicing,
 //!    then lets clients wait in the backlog.
 //! 7. No panic can be caused from the network, and no `unsafe` stands outside of [`sys`].
@@ -137,7 +139,7 @@
 //! # What is not here
 //!
 //! - No locks, no async runtime, no name resolution and no file I/O in the data plane. Workers
-//!   share the connection limit (a counter), the listening sockets that exist only once, and the
+//!   share the connection limit (a counter), what is used up of other limits (atomics), the listening sockets that exist only once, and the
 //!   handles of metrics and of the access log, which never make them wait.
 //! - No allocation for bytes that move: a spliced byte has no memory here, a copied one passes the
 //!   worker's scratch buffer, and only what a receiver does not take gets memory of its own.

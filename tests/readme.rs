@@ -31,7 +31,7 @@ use spliceway::access_log::{
 };
 use spliceway::balance::attempts;
 use spliceway::config::Effective;
-use spliceway::config::units::{parse_duration, parse_size};
+use spliceway::config::units::{parse_duration, parse_size, show_size};
 use spliceway::config::{LogFormat, limits};
 use spliceway::error::{CloseReason, FallbackReason};
 use spliceway::http::reject::{RejectReason, Rejection};
@@ -503,6 +503,7 @@ fn limits_of(key: &str) -> Option<[Amount; 2]> {
         "process.workers" => both(&limits::WORKERS, Amount::Number),
         "process.connections_max" => both(&limits::CONNECTIONS, Amount::Number),
         "process.handshakes_max" => both(&limits::HANDSHAKES, Amount::Number),
+        "process.limited_clients_max" => both(&limits::LIMITED_CLIENTS, Amount::Number),
         "process.drain_grace" | "process.drain_timeout" => both(&limits::DRAIN, Amount::Time),
         "relay.pipe_size" => both(&limits::PIPE_SIZE, Amount::Bytes),
         "relay.low_water" => both(&limits::LOW_WATER, Amount::Bytes),
@@ -591,6 +592,52 @@ fn the_tls_table_has_every_key() {
     expected.dedup();
     shown.sort();
     assert_eq!(shown, expected);
+}
+
+/// Those of limits.toml, with what holds where they are not written, and the bounds of the source.
+#[test]
+fn the_limits_table_has_every_key_with_its_default_and_its_range() {
+    let explain_limits = |toml: &str| {
+        let (folder, name) = (tempfile::tempdir().unwrap(), "limits.toml");
+        fs::write(folder.path().join(name), toml).unwrap();
+        let explained = explain(&folder.path().join(name)).into_iter();
+        explained
+            .filter_map(|it| {
+                let key = it.key.strip_prefix("listeners.NAME.limits.")?.to_owned();
+                Some((key, it.value))
+            })
+            .collect::<Vec<_>>()
+    };
+    let written = explain_limits(&fs::read_to_string(root().join("config/limits.toml")).unwrap());
+    let none = "[upstreams.app]\nservers = [\"127.0.0.1:9\"]\n[listeners.web]\n\
+                protocol = \"http\"\nbind = \"127.0.0.1:0\"\nupstream = \"app\"\nlimits = {}\n";
+    let defaults = explain_limits(none);
+    let mut shown = Vec::new();
+    for row in table("limits") {
+        let [key, default, range, _meaning] = row.try_into().unwrap();
+        let key = code(&key).join(" ");
+        if let [default] = code(&default).as_slice()
+            && !defaults.iter().any(|(it, _)| it == default)
+        {
+            assert!(defaults.contains(&(key.clone(), (*default).to_owned())), "{key}: {default}");
+        }
+        let expected = match key.trim_start_matches("client_") {
+            "connections" => both_of(&limits::CONNECTIONS, |it| it.to_string()),
+            "connection_rate" | "request_rate" => both_of(&limits::RATE, |it| format!("{it}/s")),
+            "prefix_v4" => both_of(&limits::PREFIX_V4, |it| it.to_string()),
+            "prefix_v6" => both_of(&limits::PREFIX_V6, |it| it.to_string()),
+            "allow" | "deny" => vec![],
+            _ => both_of(&limits::BANDWIDTH, |it| format!("{}/s", show_size(it))),
+        };
+        assert_eq!(code(&range), expected, "the range of {key}");
+        shown.push(key);
+    }
+    let expected: Vec<String> = written.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(shown, expected);
+}
+
+fn both_of(range: &RangeInclusive<u64>, show: impl Fn(u64) -> String) -> Vec<String> {
+    vec![show(*range.start()), show(*range.end())]
 }
 
 /// Those of example.toml, which has every key; its own test sees to that.
@@ -779,6 +826,9 @@ fn figures_in_sentences_are_those_of_the_source() {
         format!("One buffer of {} for each worker", kib(io::conduit::SCRATCH_BYTES)),
         format!("reads shrink to {}", kib(io::conduit::READ_BYTES_WHEN_SPENT)),
         format!("up to {}. |", kib(limits::RESPOND_BODY)),
+        format!("for {} such clients of each worker", io::admission::TURNED_AWAY_MAX),
+        format!("| {} networks |", limits::NETWORKS),
+        format!("places of {} bytes", spliceway::limits::table::PLACE_BYTES),
         format!("a pipe of less than {}", kib(io::pipe_pool::PIPE_BYTES_MIN as usize)),
         format!(
             "{} reads in a row of {} or more, or one of {}, turn it to splice; {} reads in a row of \

@@ -357,6 +357,22 @@ mod tests {
     }
 
     #[test]
+    fn who_is_to_try_again_is_told_when() {
+        let head = request(&["GET / HTTP/1.1", "Host: a"]);
+        let check = |after: u64, expected: &str| {
+            let content = Content::TryAgain { after: Duration::from_millis(after) };
+            let answer = answered(&head, 429, content, true);
+            assert!(answer.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{answer}");
+            assert!(answer.contains(&format!("\r\nRetry-After: {expected}\r\n")), "{answer}");
+            assert!(answer.contains("\r\n\r\n429 Too Many Requests\n"), "{answer}");
+        };
+        check(0, "1");
+        check(1000, "1");
+        check(1001, "2");
+        check(3_600_000, "3600");
+    }
+
+    #[test]
     fn routes_respond_with_what_they_are_given() {
         let head = request(&["GET /a HTTP/1.1", "Host: a"]);
         let fields = [

@@ -6,6 +6,7 @@
 mod errors;
 mod http;
 mod layers;
+mod limits;
 mod properties;
 mod shipped;
 mod tls;
