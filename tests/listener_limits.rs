@@ -313,11 +313,9 @@ fn the_bandwidth_is_the_client_s_and_not_the_connection_s() {
     (0..4).for_each(|_| assert_eq!(origin.report().received, digest(3, BYTES / 3)));
 }
 
-/// Bodies of HTTP, with a length and in chunks, in either direction.
-#[test]
-fn bodies_of_http_are_held_back_too() {
-    let length = usize::try_from(BYTES).unwrap();
-    let origin = HttpOrigin::start(move |request, connection| {
+/// Answers with a body of so many bytes, with a length or in chunks, and takes as many.
+fn bodies(length: usize) -> HttpOrigin {
+    HttpOrigin::start(move |request, connection| {
         assert!(request.body.is_empty() || request.body == vec![b'u'; length]);
         if request.target() == "/chunks" {
             let chunk =
@@ -330,8 +328,15 @@ fn bodies_of_http_are_held_back_too() {
         }
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
         connection.try_send(head).is_ok() && connection.try_send(vec![b'd'; length]).is_ok()
-    });
+    })
+}
+
+/// Bodies of HTTP, with a length and in chunks, in either direction.
+#[test]
+fn bodies_of_http_are_held_back_too() {
+    let length = usize::try_from(BYTES).unwrap();
     in_each_mode(|mode| {
+        let origin = bodies(length);
         let proxy = Launch::configured(&format!(
             "[listeners.web]\nbind = \"127.0.0.1:0\"\nprotocol = \"http\"\nupstream = \"app\"\n\
              relay.mode = \"{mode}\"\n[listeners.web.limits]\n\

@@ -70,7 +70,7 @@ fn unknown_keys() {
         "\"a.b\" = 1",
         &[
             "a.toml:@: listeners.web.\"a.b\": unknown key; expected one of bind, protocol, backlog, \
-         relay, keepalive, timeouts, proxy_protocol, tls, routes, http, forwarded, host_header, \
+         relay, keepalive, timeouts, proxy_protocol, limits, tls, routes, http, forwarded, host_header, \
          request_headers, response_headers, sni, upstream",
         ],
     );
