@@ -6,6 +6,14 @@
 //!
 //! | planted | found by |
 //! |---|---|
+//! | what was read is given back with the rest | no more bytes than are allowed |
+//! | the deadline of a pause is not among those of a session | a lane pauses and nobody wakes it |
+//! | the same, of a connection of HTTP | the same |
+//!
+//! Bugs that were planted in the proxy by hand, and which check found each:
+//!
+//! | planted | found by |
+//! |---|---|
 //! | PLANTED |
 
 use std::net::SocketAddr;
