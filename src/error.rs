@@ -232,8 +232,18 @@ pub enum CloseReason {
     TlsHandshake,
     /// The TLS session with no server of the upstream could be established.
     ConnectTls,
-    /// No PROXY header came, or none that could be believed.
-    ProxyHeader,
+    /// What the client sent did not begin with a PROXY header.
+    ProxyHeaderMissing,
+    /// The PROXY header was longer than is allowed.
+    ProxyHeaderTooLong,
+    /// The PROXY header broke the rules of its protocol.
+    ProxyHeaderMalformed,
+    /// The connection ended or failed before its PROXY header was whole.
+    ProxyHeaderCut,
+    /// The PROXY header was not whole in time.
+    ProxyHeaderTimeout,
+    /// A PROXY header is required, and whoever connected is not among those whose is believed.
+    ProxyUntrusted,
     /// Nothing is there for the name that the client asks for.
     UnknownName,
     /// The client's address is none that may come.
@@ -246,7 +256,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in the order in which arrays indexed by reason hold them.
-    pub const ALL: [CloseReason; 23] = [
+    pub const ALL: [CloseReason; 28] = [
         CloseReason::Completed,
         CloseReason::ClientReset,
         CloseReason::UpstreamReset,
@@ -265,7 +275,12 @@ impl CloseReason {
         CloseReason::KeepAliveTimeout,
         CloseReason::TlsHandshake,
         CloseReason::ConnectTls,
-        CloseReason::ProxyHeader,
+        CloseReason::ProxyHeaderMissing,
+        CloseReason::ProxyHeaderTooLong,
+        CloseReason::ProxyHeaderMalformed,
+        CloseReason::ProxyHeaderCut,
+        CloseReason::ProxyHeaderTimeout,
+        CloseReason::ProxyUntrusted,
         CloseReason::UnknownName,
         CloseReason::Denied,
         CloseReason::ConnectionLimit,
@@ -299,7 +314,12 @@ impl CloseReason {
             CloseReason::KeepAliveTimeout => "keep_alive_timeout",
             CloseReason::TlsHandshake => "tls_handshake",
             CloseReason::ConnectTls => "connect_tls",
-            CloseReason::ProxyHeader => "proxy_header",
+            CloseReason::ProxyHeaderMissing => "proxy_header_missing",
+            CloseReason::ProxyHeaderTooLong => "proxy_header_too_long",
+            CloseReason::ProxyHeaderMalformed => "proxy_header_malformed",
+            CloseReason::ProxyHeaderCut => "proxy_header_cut",
+            CloseReason::ProxyHeaderTimeout => "proxy_header_timeout",
+            CloseReason::ProxyUntrusted => "proxy_untrusted",
             CloseReason::UnknownName => "unknown_name",
             CloseReason::Denied => "denied",
             CloseReason::ConnectionLimit => "connection_limit",

@@ -46,7 +46,7 @@ use tempfile::TempDir;
 
 /// Commands that are not run here, and why. They are still read by `bash -n`, and tests/tidy.rs
 /// looks whether the files that they name exist.
-const NOT_RUN: [(&str, &str); 26] = [
+const NOT_RUN: [(&str, &str); 27] = [
     ("cargo test", "is what runs this"),
     ("cargo build --release", "the tests run what is built already"),
     (
@@ -89,6 +89,7 @@ const NOT_RUN: [(&str, &str); 26] = [
     ("sudo systemctl kill --signal=USR1 spliceway.service", "needs root and a running systemd"),
     ("cargo bench --bench relay", "takes minutes; .ci/run runs it with --quick"),
     ("cargo bench --bench http", "takes minutes; .ci/run runs it with --quick"),
+    ("cargo bench --bench tls", "takes minutes; .ci/run runs it with --quick"),
     (
         "sudo apt-get install haproxy nginx-light libnginx-mod-stream",
         "needs root and a network, and changes the machine",

@@ -141,7 +141,12 @@ pub(super) fn status(reason: CloseReason) -> u16 {
         CloseReason::ClientReset | CloseReason::ClientError => 499,
         CloseReason::Rejected
         | CloseReason::TlsHandshake
-        | CloseReason::ProxyHeader
+        | CloseReason::ProxyHeaderMissing
+        | CloseReason::ProxyHeaderTooLong
+        | CloseReason::ProxyHeaderMalformed
+        | CloseReason::ProxyHeaderCut
+        | CloseReason::ProxyHeaderTimeout
+        | CloseReason::ProxyUntrusted
         | CloseReason::UnknownName => 400,
         CloseReason::Denied => 403,
         CloseReason::ConnectionLimit | CloseReason::RateLimit => 429,

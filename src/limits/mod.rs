@@ -92,7 +92,8 @@ pub enum Visitor {
 #[derive(Debug, Default, PartialEq, Eq)]
 #[must_use = "what was taken must be given back"]
 pub struct Admission {
-    /// It is one of its listener's connections at once.
+    /// It is one of its listener's connections at once. One that began before those were limited
+    /// is not.
     is_counted: bool,
     /// Its client's place in the table.
     place: Option<PlaceId>,

@@ -76,17 +76,12 @@ pub enum HeaderProblem {
     TooLong,
     /// It breaks the rules of the protocol, or is for something else than a stream.
     Malformed,
-}
-
-impl HeaderProblem {
-    /// As it stands in metrics and logs.
-    pub fn label(self) -> &'static str {
-        match self {
-            HeaderProblem::Missing => "proxy_header_missing",
-            HeaderProblem::TooLong => "proxy_header_too_long",
-            HeaderProblem::Malformed => "proxy_header_malformed",
-        }
-    }
+    /// The stream ended or failed before it was whole.
+    Cut,
+    /// It was not whole in time.
+    TimedOut,
+    /// Whoever sends it is not to be believed.
+    Untrusted,
 }
 
 /// Reads the header at the start of `bytes`.

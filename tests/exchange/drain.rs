@@ -67,8 +67,9 @@ fn what_outlives_the_drain_is_cut_and_logged() {
     proxy.signal(Signal::SIGTERM);
     assert!(client.try_read_response("GET").is_err());
     assert_eq!(proxy.wait().code(), Some(0));
-    let lines = proxy.stdout_lines();
-    let line = eventually("its line", || lines.iter().find(|line| line.contains("/stuck")));
+    let line = eventually("its line", || {
+        proxy.stdout_lines().into_iter().find(|line| line.contains("/stuck"))
+    });
     assert!(
         line.contains("\"reason\":\"drain_timeout\"") && line.contains("\"status\":null"),
         "{line}"

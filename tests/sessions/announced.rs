@@ -1,6 +1,7 @@
 //! What servers are told of a client by PROXY headers, read by a server that shares nothing with
 //! the proxy; and clients that say nonsense of themselves.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -228,7 +229,7 @@ fn an_address_outlives_passing_through() {
     assert_eq!(requests[0].field("x-forwarded-proto"), Some("https"));
 }
 
-/// Each is sent away for the same reason, and the next client is served.
+/// Each is sent away for a reason that says what is wrong, and the next client is served.
 #[test]
 fn headers_that_are_wrong_harm_nobody() {
     let origin = HttpOrigin::echo();
@@ -244,19 +245,20 @@ fn headers_that_are_wrong_harm_nobody() {
     let too_long = [&whole[..14], &[0xff, 0xff], &[0; 60_000]].concat();
     let datagram = [&whole[..13], &[0x12], &whole[14..]].concat();
     let cut_attribute = header_in("v2", &[AUTHORITY, 0, 9, b'x']);
-    let mut refused = 0.0;
-    for header in [
-        &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..],
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
-        &whole[..15],
-        &whole[..whole.len() - 1],
-        &too_long,
-        &datagram,
-        &cut_attribute,
-        b"PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n",
-        b"PROXY TCP6 1.2.3.4 1.2.3.4 1 2\r\n",
+    let mut refused = BTreeMap::new();
+    for (header, reason) in [
+        (&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], "missing"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", "missing"),
+        (&whole[..15], "timeout"),
+        (&whole[..whole.len() - 1], "timeout"),
+        (&too_long, "too_long"),
+        (&datagram, "malformed"),
+        (&cut_attribute, "malformed"),
+        (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n", "malformed"),
+        (b"PROXY TCP6 1.2.3.4 1.2.3.4 1 2\r\n", "malformed"),
     ] {
         for ends in [false, true] {
+            let reason = if ends && reason == "timeout" { "cut" } else { reason };
             let mut stream = proxy.connect();
             // The proxy may be gone before it has all.
             let _written = stream.write_all(header).is_ok();
@@ -267,8 +269,9 @@ fn headers_that_are_wrong_harm_nobody() {
             // A reset in place of an end says the same.
             let _ending = stream.read_to_end(&mut answer).is_err();
             assert!(answer.is_empty(), "{header:?}: {answer:?}");
-            refused += 1.0;
-            proxy.await_closed("proxy_header", refused);
+            let count = refused.entry(reason).or_insert(0.0);
+            *count += 1.0;
+            proxy.await_closed(&format!("proxy_header_{reason}"), *count);
             let mut next = Connection::open(&proxy.address());
             next.send(header_in("v2", &[]));
             assert_eq!(next.exchange(get("/next")).text(), "GET /next ");

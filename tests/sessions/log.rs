@@ -91,7 +91,7 @@ fn whoever_is_refused_has_a_line_with_the_reason() {
         check(protocol, &tls, b"SSH-2.0\r\n", "tls_handshake", "not_tls".into());
         check(protocol, &tls, GET, "tls_handshake", "plain_http".into());
         check(protocol, &tls, b"", "tls_handshake", "timed_out".into());
-        check(protocol, &proxy, GET, "proxy_header", Value::Null);
+        check(protocol, &proxy, GET, "proxy_header_missing", Value::Null);
     }
     let proxy = listen("http", &tls, origin.address());
     let any = config(&site, rustls::ALL_VERSIONS);

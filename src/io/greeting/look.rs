@@ -6,7 +6,7 @@ use crate::config::Listener;
 use crate::io::connection::Accepted;
 use crate::io::greeting::refuse::Refusal;
 use crate::io::kernel::Kernel;
-use crate::proxy_protocol::header::{self, HEADER_BYTES_MAX, Header, ProxiedClient};
+use crate::proxy_protocol::header::{self, HEADER_BYTES_MAX, Header, HeaderProblem, ProxiedClient};
 use crate::tls::client_hello::{self, ClientHello, HELLO_BYTES_MAX, HelloProblem};
 use crate::tls::failure::TlsFailure;
 
@@ -27,19 +27,20 @@ pub(super) fn proxy_header<K: Kernel>(
     has_ended: bool,
     buffer: &mut [u8],
 ) -> Result<Look<Header>, Refusal> {
-    let seen = peek(kernel, socket, &mut buffer[..HEADER_BYTES_MAX]);
-    let seen = seen.map_err(|_| Refusal::ProxyHeader)?;
+    let cut = Refusal::ProxyHeader(HeaderProblem::Cut);
+    let seen = peek(kernel, socket, &mut buffer[..HEADER_BYTES_MAX]).map_err(|_| cut)?;
     if seen < needed && !has_ended {
         return Ok(Look::Needs(needed));
     }
     match header::parse(&buffer[..seen]) {
         header::Peeked::Partial { needed } if !has_ended => Ok(Look::Needs(needed)),
-        header::Peeked::Partial { .. } | header::Peeked::Refused(_) => Err(Refusal::ProxyHeader),
+        header::Peeked::Partial { .. } => Err(cut),
+        header::Peeked::Refused(problem) => Err(Refusal::ProxyHeader(problem)),
         header::Peeked::Complete(header) => {
             let taken = kernel.recv(socket, &mut buffer[..header.length]);
             match taken.is_ok_and(|taken| taken == header.length) {
                 true => Ok(Look::Found(header)),
-                false => Err(Refusal::ProxyHeader),
+                false => Err(cut),
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::io::connection::Slot;
 use crate::io::introduction;
 use crate::io::kernel::Kernel;
 use crate::io::worker::Worker;
+use crate::proxy_protocol::header::HeaderProblem;
 use crate::tls::failure::TlsFailure;
 
 /// For a client that speaks HTTP where TLS is spoken.
@@ -29,7 +30,7 @@ const DISCARDED_READS_MAX: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// No PROXY header that could be believed.
-    ProxyHeader,
+    ProxyHeader(HeaderProblem),
     /// The handshake.
     Tls(TlsFailure),
     /// A limit of its listener.
@@ -43,7 +44,14 @@ pub(super) enum Refusal {
 impl Refusal {
     fn close_reason(self) -> CloseReason {
         match self {
-            Refusal::ProxyHeader => CloseReason::ProxyHeader,
+            Refusal::ProxyHeader(problem) => match problem {
+                HeaderProblem::Missing => CloseReason::ProxyHeaderMissing,
+                HeaderProblem::TooLong => CloseReason::ProxyHeaderTooLong,
+                HeaderProblem::Malformed => CloseReason::ProxyHeaderMalformed,
+                HeaderProblem::Cut => CloseReason::ProxyHeaderCut,
+                HeaderProblem::TimedOut => CloseReason::ProxyHeaderTimeout,
+                HeaderProblem::Untrusted => CloseReason::ProxyUntrusted,
+            },
             Refusal::Tls(_) => CloseReason::TlsHandshake,
             Refusal::Limit(reason) => reason.close_reason(),
             Refusal::UnknownName => CloseReason::UnknownName,
@@ -54,7 +62,7 @@ impl Refusal {
     fn failure(self) -> Option<TlsFailure> {
         match self {
             Refusal::Tls(failure) => Some(failure),
-            Refusal::ProxyHeader | Refusal::Limit(_) | Refusal::UnknownName | Refusal::Drain => {
+            Refusal::ProxyHeader(_) | Refusal::Limit(_) | Refusal::UnknownName | Refusal::Drain => {
                 None
             }
         }
@@ -65,7 +73,7 @@ impl Refusal {
         match self {
             Refusal::Tls(TlsFailure::PlainHttp) => PLAIN_HTTP_ANSWER,
             Refusal::UnknownName => UNKNOWN_NAME_ALERT,
-            Refusal::ProxyHeader | Refusal::Limit(_) | Refusal::Tls(_) | Refusal::Drain => &[],
+            Refusal::ProxyHeader(_) | Refusal::Limit(_) | Refusal::Tls(_) | Refusal::Drain => &[],
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::io::greeting::{Greeting, Stage};
 use crate::io::handshake_gate::CROWDED_HANDSHAKE_TIME;
 use crate::io::kernel::Kernel;
 use crate::io::worker::Worker;
+use crate::proxy_protocol::header::HeaderProblem;
 use crate::tls::certificate::PeerIdentity;
 use crate::tls::client_hello::ClientHello;
 use crate::tls::failure::TlsFailure;
@@ -53,7 +54,7 @@ impl<K: Kernel> Worker<K> {
         match is_trusted {
             // Its first event is on its way: the socket is watched.
             true => self.settle_greeting(id),
-            false => self.refuse(id, Refusal::ProxyHeader, now),
+            false => self.refuse(id, Refusal::ProxyHeader(HeaderProblem::Untrusted), now),
         }
     }
 
@@ -230,7 +231,9 @@ impl<K: Kernel> Worker<K> {
         greeting.armed = None;
         match (now < greeting.until, &greeting.stage) {
             (true, _) => self.settle_greeting(id),
-            (false, Stage::ProxyHeader { .. }) => self.refuse(id, Refusal::ProxyHeader, now),
+            (false, Stage::ProxyHeader { .. }) => {
+                self.refuse(id, Refusal::ProxyHeader(HeaderProblem::TimedOut), now);
+            }
             (false, _) => self.refuse(id, Refusal::Tls(TlsFailure::TimedOut), now),
         }
     }
