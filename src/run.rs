@@ -30,6 +30,7 @@ use crate::io::worker::{Setup, Worker};
 use crate::limits::Limits;
 use crate::listen::{self, BindError, Bound, WorkerSocket};
 use crate::metrics;
+use crate::roster::Roster;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
 use crate::sys::core_dump;
 use crate::tls::keeper::Keeper;
@@ -100,6 +101,7 @@ pub fn run(
     );
     let limits = Arc::new(limits);
     let plan = Arc::new(plan);
+    let roster = Arc::new(Roster::new(&config));
     let crew = Arc::new(Crew::new(plan.workers));
     let store = tls.store();
     let mut workers = Vec::new();
@@ -108,6 +110,7 @@ pub fn run(
             index,
             config: Arc::clone(&config),
             plan: Arc::clone(&plan),
+            roster: Arc::clone(&roster),
             limit: Arc::clone(&limit),
             limits: Arc::clone(&limits),
             access_log: access_log.clone(),

@@ -43,6 +43,7 @@ use spliceway::io::kernel::PipeState;
 use spliceway::io::worker::{Setup, Wake, Worker};
 use spliceway::limits::ListenerLimits;
 use spliceway::relay::lane::Step;
+use spliceway::roster::Roster;
 use spliceway::route::{Pattern, Router};
 use spliceway::snapshot::WorkerReport;
 use spliceway::tls::store::TlsStore;
@@ -181,9 +182,11 @@ impl Simulation {
         let mut config = config(mode, timeout);
         let bounds = Bounds::new(limits, &mut config, &mut world);
         let world = Rc::new(RefCell::new(world));
+        let config = Arc::new(config);
         let setup = Setup {
             index: 0,
-            config: Arc::new(config),
+            roster: Arc::new(Roster::new(&config)),
+            config,
             plan: Arc::new(machine_plan(mode)),
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
             limits: Arc::clone(&bounds.used),

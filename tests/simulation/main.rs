@@ -45,7 +45,7 @@ use spliceway::address::Address;
 use spliceway::capacity::{ListenerPlan, Plan, RelayPlan};
 use spliceway::config::{
     AccessLog, Balance, Config, Keepalive, Listener, LogFormat, LogTarget, Pool, Process, Protocol,
-    Relay, RelayMemory, RelayMode, Timeouts, Upstream, Workers,
+    Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
 use spliceway::error::{CloseReason, Direction, FaultKind, Side};
 use spliceway::id::{ListenerId, UpstreamId};
@@ -55,6 +55,7 @@ use spliceway::io::kernel::PipeState;
 use spliceway::io::worker::{Setup, Wake, Worker};
 use spliceway::limits::ListenerLimits;
 use spliceway::relay::coalesce::PATIENCE;
+use spliceway::roster::Roster;
 use spliceway::session::Phase;
 use spliceway::snapshot::WorkerReport;
 use spliceway::tls::store::TlsStore;
@@ -112,7 +113,7 @@ fn config(mode: RelayMode) -> Config {
             name: "up".into(),
             balance: Balance::RoundRobin,
             source: None,
-            servers: vec![server(2), server(3)],
+            servers: [server(2), server(3)].map(ServerSettings::new).to_vec(),
             pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
             tls: None,
             proxy_protocol: None,
@@ -162,9 +163,11 @@ impl Simulation {
         let mut config = config(mode);
         let bounds = Bounds::new(limits, &mut config, &mut world);
         let world = Rc::new(RefCell::new(world));
+        let config = Arc::new(config);
         let setup = Setup {
             index: 0,
-            config: Arc::new(config),
+            roster: Arc::new(Roster::new(&config)),
+            config,
             plan: Arc::new(plan(mode)),
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
             limits: Arc::clone(&bounds.used),

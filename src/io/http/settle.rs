@@ -107,6 +107,7 @@ impl<K: Kernel> Worker<K> {
             limits: &self.limits,
             config: &self.config,
             plan: &self.plan,
+            roster: &self.roster,
             now,
             is_draining: self.drain_until.is_some(),
             budget: self.turn_bytes_max,
