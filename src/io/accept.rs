@@ -216,7 +216,7 @@ impl<K: Kernel> Worker<K> {
                 now,
             };
             if let Err(reason) = gate.admit(&mut accepted) {
-                return self.turn_away(accepted, reason, now);
+                return self.refuse_at_accept(accepted, reason, now);
             }
         }
         let index = u32::try_from(self.connections.insert(Slot::Changing)).unwrap_or(u32::MAX);
@@ -276,12 +276,12 @@ impl<K: Kernel> Worker<K> {
 
     /// There is nobody to connect a client to.
     fn turn_away(&mut self, id: ConnectionId, accepted: Accepted<K::Socket>, now: Instant) {
-        let Accepted { listener, accepted_at, client, .. } = accepted;
+        let Accepted { listener, accepted_at, client, admission, .. } = accepted;
         self.connections.remove(id.index as usize);
         self.kernel.reset(client);
         let total = now.saturating_duration_since(accepted_at);
         self.account.left(listener, CloseReason::ConnectFailed, total);
-        self.on_place_free(now);
+        self.on_place_free(listener, admission, now);
     }
 
     /// The session of a client that is about to be connected to a server of `target`, first to

@@ -66,7 +66,7 @@ impl Gate<'_> {
 
 impl<K: Kernel> Worker<K> {
     /// A client that nothing is known of yet but its address is sent away.
-    pub(super) fn turn_away(
+    pub(super) fn refuse_at_accept(
         &mut self,
         accepted: Accepted<K::Socket>,
         reason: LimitReason,
