@@ -4,23 +4,23 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::error::{alternatives, nearest};
-use super::kinds::{Choice, Count, Mismatch, SourceAddress, Span};
+use super::balancing::Balancing;
+use super::kinds::{Count, Mismatch, SourceAddress, Span};
 use super::proxy_protocol;
 use super::reader::{Fallback, Report, Section, Setting};
 use super::tls::UpstreamTls;
 use super::tls_upstream;
 use super::valid::{check_name, narrow};
-use super::{Balance, Pool, Upstream, limits};
+use super::{Pool, Upstream, limits, upstream_balancing};
 use crate::address::Address;
 use crate::id::UpstreamId;
 use crate::proxy_protocol::ProxyVersion;
 
-const BALANCE: Choice<Balance> = Choice(&[("round_robin", Balance::RoundRobin)]);
 const POOL_IDLE_DEFAULT: u64 = 64;
 
 pub(super) struct UpstreamSettings {
     name: String,
-    balance: Balance,
+    balancing: Balancing,
     source: Option<IpAddr>,
     pub(super) servers: Vec<Setting<Address>>,
     pool: Pool,
@@ -42,8 +42,7 @@ impl UpstreamSettings {
             "servers",
             "a list of addresses, such as [\"127.0.0.1:9001\"]",
         );
-        let balance = Fallback::Default(Balance::RoundRobin);
-        let balance = section.read(report, "balance", &BALANCE, balance).value;
+        let balancing = upstream_balancing::read(&mut section, report);
         let source = section.read(report, "source", &SourceAddress, Fallback::Default(None)).value;
         check_servers(report, &servers, source);
         let proxy_protocol = proxy_protocol::read_send(&mut section, report);
@@ -52,13 +51,13 @@ impl UpstreamSettings {
         let tls = tls_upstream::read(&mut section, report, &servers);
         section.finish(report);
         let name = name.to_owned();
-        UpstreamSettings { name, balance, source, servers, pool, tls, proxy_protocol }
+        UpstreamSettings { name, balancing, source, servers, pool, tls, proxy_protocol }
     }
 
     pub(super) fn into_upstream(self) -> Upstream {
         Upstream {
             name: self.name,
-            balance: self.balance,
+            balancing: self.balancing,
             source: self.source,
             servers: self.servers.into_iter().map(|server| server.value).collect(),
             pool: self.pool,
