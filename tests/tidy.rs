@@ -34,6 +34,7 @@ const RANKS: [(&str, u8); 43] = [
     ("metrics", 2),
     ("access_log", 2),
     ("logging", 2),
+    ("roster", 2),
     ("snapshot", 2),
     ("tls", 2),
     ("account", 3),

@@ -60,6 +60,8 @@ pub struct Attempts {
     server: Option<ServerId>,
     /// It counts as one of that server's connections.
     holds_place: bool,
+    /// It waits for a server that has room.
+    is_queued: bool,
     tried: Tried,
     /// Attempts begun, and how many there may be.
     begun: u32,
@@ -76,6 +78,7 @@ impl Attempts {
         Attempts {
             server: None,
             holds_place: false,
+            is_queued: false,
             tried: Tried::default(),
             begun: 0,
             max: retries.min(RETRIES_MAX as u32) + 1,
@@ -118,6 +121,22 @@ impl Attempts {
     /// once for each attempt.
     pub fn take_place(&mut self) -> Option<ServerId> {
         self.server.filter(|_| std::mem::take(&mut self.holds_place))
+    }
+
+    /// No server has room: it waits in a queue.
+    pub fn queue(&mut self) {
+        self.is_queued = true;
+    }
+
+    /// Whether it waits in a queue.
+    pub fn is_queued(&self) -> bool {
+        self.is_queued
+    }
+
+    /// Whether it waited in a queue, which whoever asks is to tell that it does no more. Answers
+    /// once.
+    pub fn take_queued(&mut self) -> bool {
+        std::mem::take(&mut self.is_queued)
     }
 
     /// The attempt has succeeded.

@@ -1,5 +1,5 @@
-//! Who waits for a server when all of them are at their limit of connections: in the order of
-//! arrival, for each worker, and never more than the bound of all workers together.
+//! Who waits for a server when all of them have as many connections as they may have: in the order
+//! of arrival, for each worker, and never more than the bound of all workers together.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +15,8 @@ impl Waiting {
     #[must_use]
     pub fn enter(&self, max: u32) -> bool {
         let next = |count: u32| (count < max).then_some(count + 1);
-        self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+        // Sequentially consistent with the places of servers: see where those are taken.
+        self.count.fetch_update(Ordering::SeqCst, Ordering::Relaxed, next).is_ok()
     }
 
     /// Gives a place back.
@@ -25,51 +26,62 @@ impl Waiting {
 
     /// How many wait.
     pub fn count(&self) -> u32 {
-        self.count.load(Ordering::Relaxed)
+        self.count.load(Ordering::SeqCst)
     }
 }
 
-/// Those of one worker that wait for one upstream, bounded by [`Waiting`].
+/// Those of one worker that wait for one upstream. Whoever leaves before it is served stays in the
+/// list until it comes to the front, or until half of the list has left.
 #[derive(Debug)]
 pub struct Queue<T> {
-    waiting: VecDeque<T>,
+    list: VecDeque<T>,
+    left: usize,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Queue<T> {
-        Queue { waiting: VecDeque::new() }
+        Queue { list: VecDeque::new(), left: 0 }
     }
 }
 
-impl<T: Copy + PartialEq> Queue<T> {
+impl<T> Queue<T> {
     /// Puts one at the end.
     pub fn push(&mut self, one: T) {
-        self.waiting.push_back(one);
+        self.list.push_back(one);
     }
 
-    /// Who has waited longest.
-    pub fn pop(&mut self) -> Option<T> {
-        self.waiting.pop_front()
+    /// Who has waited longest, `waits` being what tells those that still do.
+    pub fn pop(&mut self, waits: impl Fn(&T) -> bool) -> Option<T> {
+        if self.left > 0 && self.left * 2 >= self.list.len() {
+            self.list.retain(&waits);
+            self.left = 0;
+        }
+        while let Some(one) = self.list.pop_front() {
+            if waits(&one) {
+                return Some(one);
+            }
+            self.left = self.left.saturating_sub(1);
+        }
+        None
     }
 
-    /// Puts one back who had waited longest.
+    /// Puts one back that had waited longest.
     pub fn put_back(&mut self, one: T) {
-        self.waiting.push_front(one);
+        self.list.push_front(one);
     }
 
-    /// Takes one out, wherever it stands. Says whether it was there.
-    pub fn remove(&mut self, one: T) -> bool {
-        let place = self.waiting.iter().position(|other| *other == one);
-        place.and_then(|place| self.waiting.remove(place)).is_some()
+    /// One waits no more, for it is served or has gone.
+    pub fn left_one(&mut self) {
+        self.left += 1;
     }
 
-    /// How many wait here.
+    /// How many are in the list, at most twice those that wait.
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.list.len()
     }
 
-    /// Whether nobody waits here.
+    /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.list.is_empty()
     }
 }

@@ -197,21 +197,40 @@ proptest! {
     }
 
     #[test]
-    fn a_queue_never_exceeds_its_bound(max in 0..20u32, steps in prop::collection::vec(any::<bool>(), 0..200)) {
+    fn a_queue_never_exceeds_its_bound_and_keeps_its_order(
+        max in 0..20u32,
+        steps in prop::collection::vec((0..3u8, any::<prop::sample::Index>()), 0..300),
+    ) {
         let waiting = Waiting::default();
         let mut queue = Queue::default();
-        for (id, enters) in steps.into_iter().enumerate() {
-            match enters {
-                true if waiting.enter(max) => queue.push(id),
-                true => prop_assert_eq!(queue.len(), max as usize),
-                false => {
-                    if queue.pop().is_some() {
+        let mut waits: Vec<usize> = Vec::new();
+        for (id, (step, which)) in steps.into_iter().enumerate() {
+            match step {
+                0 => {
+                    let has_room = waiting.enter(max);
+                    prop_assert_eq!(has_room, waits.len() < max as usize);
+                    if has_room {
+                        queue.push(id);
+                        waits.push(id);
+                    }
+                }
+                1 => {
+                    let expected = waits.first().copied();
+                    prop_assert_eq!(queue.pop(|id| waits.contains(id)), expected);
+                    if expected.is_some() {
+                        waits.remove(0);
                         waiting.leave();
                     }
                 }
+                _ if waits.is_empty() => {}
+                _ => {
+                    waits.remove(which.index(waits.len()));
+                    waiting.leave();
+                    queue.left_one();
+                }
             }
+            prop_assert_eq!(waiting.count() as usize, waits.len());
             prop_assert!(waiting.count() <= max);
-            prop_assert_eq!(waiting.count() as usize, queue.len());
         }
     }
 

@@ -8,10 +8,11 @@ use super::balancing::Balancing;
 use super::kinds::{Count, Mismatch, SourceAddress, Span};
 use super::proxy_protocol;
 use super::reader::{Fallback, Report, Section, Setting};
+use super::server;
 use super::tls::UpstreamTls;
 use super::tls_upstream;
 use super::valid::{check_name, narrow};
-use super::{Pool, Upstream, limits, upstream_balancing};
+use super::{Pool, ServerSettings, Upstream, limits, upstream_balancing};
 use crate::address::Address;
 use crate::id::UpstreamId;
 use crate::proxy_protocol::ProxyVersion;
@@ -22,7 +23,7 @@ pub(super) struct UpstreamSettings {
     name: String,
     balancing: Balancing,
     source: Option<IpAddr>,
-    pub(super) servers: Vec<Setting<Address>>,
+    pub(super) servers: Vec<Setting<ServerSettings>>,
     pool: Pool,
     tls: Option<UpstreamTls>,
     proxy_protocol: Option<ProxyVersion>,
@@ -37,18 +38,15 @@ impl UpstreamSettings {
         idle_timeout: &Setting<Duration>,
     ) -> UpstreamSettings {
         check_name(report, section.key(), section.origin(), name);
-        let servers = section.addresses(
-            report,
-            "servers",
-            "a list of addresses, such as [\"127.0.0.1:9001\"]",
-        );
+        let servers = server::read(&mut section, report);
+        let addresses = server::addresses(&servers);
         let balancing = upstream_balancing::read(&mut section, report);
         let source = section.read(report, "source", &SourceAddress, Fallback::Default(None)).value;
-        check_servers(report, &servers, source);
+        check_servers(report, &addresses, source);
         let proxy_protocol = proxy_protocol::read_send(&mut section, report);
         let is_shared = proxy_protocol.is_none();
         let pool = read_pool(section.section(report, "pool"), report, idle_timeout, is_shared);
-        let tls = tls_upstream::read(&mut section, report, &servers);
+        let tls = tls_upstream::read(&mut section, report, &addresses);
         section.finish(report);
         let name = name.to_owned();
         UpstreamSettings { name, balancing, source, servers, pool, tls, proxy_protocol }

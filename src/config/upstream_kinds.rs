@@ -1,6 +1,6 @@
 //! What a single value of balancing and of health checks may be.
 
-use super::balancing::{HashKey, Statuses};
+use super::balancing::HashKey;
 use super::error::nearest;
 use super::kinds::{Count, Kind, Mismatch, text};
 use super::raw::{Node, Value};
@@ -169,12 +169,6 @@ pub(super) struct StatusRange;
 impl StatusRange {
     pub(super) const EXPECTED: &str =
         "a status such as 204, or a range such as \"200-299\", from 100 to 599";
-
-    /// As they were written.
-    pub(super) fn show_all(statuses: &Statuses) -> String {
-        let shown: Vec<String> = statuses.0.iter().map(|range| StatusRange.show(range)).collect();
-        shown.join(", ")
-    }
 }
 
 impl Kind for StatusRange {

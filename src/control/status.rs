@@ -167,7 +167,7 @@ fn upstreams(config: &Config) -> Vec<UpstreamStatus<'_>> {
         .map(|upstream| UpstreamStatus {
             name: &upstream.name,
             balance: upstream.balance(),
-            servers: upstream.servers.iter().map(ToString::to_string).collect(),
+            servers: upstream.servers.iter().map(|server| server.address.to_string()).collect(),
         })
         .collect()
 }

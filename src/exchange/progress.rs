@@ -190,6 +190,12 @@ impl Progress {
         self.attempts.as_mut()?.take_place()
     }
 
+    /// Whether the request waited in a queue, which is to be told that it does no more. Answers
+    /// once.
+    pub fn take_queued(&mut self) -> bool {
+        self.attempts.as_mut().is_some_and(Attempts::take_queued)
+    }
+
     /// Whether the request went over a connection that had served another one before.
     pub fn is_reused(&self) -> bool {
         self.is_reused
@@ -228,9 +234,9 @@ impl Progress {
         self.response == ResponseProgress::Delivered
     }
 
-    /// Whether every server was full when one was looked for, and none was found since.
+    /// Whether the request waits in a queue.
     pub fn is_queued(&self) -> bool {
-        matches!(self.request, RequestProgress::Queued { .. })
+        self.attempts.is_some_and(|attempts| attempts.is_queued())
     }
 
     // What happens.
@@ -245,6 +251,9 @@ impl Progress {
 
     /// Every server has as much to do as it may have.
     pub fn queued(&mut self, until: Instant) {
+        if let Some(attempts) = &mut self.attempts {
+            attempts.queue();
+        }
         self.request = RequestProgress::Queued { until };
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::balance::attempts::Attempts;
 use crate::config::{Protocol, RelayMode};
 use crate::error::{CloseReason, Direction, FallbackReason, Side, is_exhaustion};
 use crate::id::{ConnectionId, ListenerId, Token, UpstreamId};
@@ -248,7 +249,13 @@ impl<K: Kernel> Worker<K> {
         let session = self.new_session(&accepted, target, now);
         let connection = Connection::new(accepted, target, session);
         self.connections[id.index as usize] = Slot::Tcp(connection);
-        self.begin_connect(id, now);
+        self.roster.upstream(target).state.retries.deposit(self.retry_share(target));
+        self.begin_connect(id, None, now);
+    }
+
+    /// What each client or request earns of a retry, in thousandths.
+    fn retry_share(&self, target: UpstreamId) -> u32 {
+        self.config.upstreams[target.index()].balancing.retries.budget
     }
 
     /// The session of a client that is about to be connected to a server of `target`.
@@ -260,9 +267,6 @@ impl<K: Kernel> Worker<K> {
     ) -> Session {
         let Accepted { listener, is_unix, accepted_at, .. } = *accepted;
         let settings = &self.config.listeners[listener.index()];
-        let servers = self.config.upstreams[target.index()].servers.len();
-        let servers = u32::try_from(servers).unwrap_or(1);
-        let first = self.turns[target.index()].pick(servers);
         let plan = &self.plan.listeners[listener.index()].relay;
         let is_passed_through =
             accepted.session.is_none() && matches!(settings.protocol, Protocol::Sni(_));
@@ -288,7 +292,9 @@ impl<K: Kernel> Worker<K> {
         if is_unix {
             relay.lane_mut(Direction::Upstream).source_is_unix();
         }
-        Session::new(relay, settings.timeouts, servers, first, accepted_at, now)
+        let retries = self.config.upstreams[target.index()].balancing.retries.max;
+        let attempts = Attempts::new(retries, now);
+        Session::new(relay, settings.timeouts, attempts, accepted_at, now)
     }
 
     /// Takes what is in the backlogs already, and closes the listeners.

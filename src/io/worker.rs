@@ -21,12 +21,12 @@ use slab::Slab;
 
 use crate::access_log::AccessLogSink;
 use crate::account::{Account, Closed, FLUSH_INTERVAL};
-use crate::balance::round_robin::RoundRobin;
 use crate::capacity::Plan;
 use crate::config::Config;
 use crate::error::{CloseReason, Direction, FaultKind, Side};
 use crate::id::{ConnectionId, Generation, ListenerId, Token};
 use crate::io::accept::{Acceptor, ConnectionLimit, Pause};
+use crate::io::balancer::Balancer;
 use crate::io::channel::Channel;
 use crate::io::conduit::Supplies;
 use crate::io::connection::{Connection, Slot};
@@ -41,6 +41,7 @@ use crate::io::run_queue::{GREETINGS_PER_TURN_MAX, RunQueue, Weight};
 use crate::io::timer::Timers;
 use crate::io::upstream_pool::UpstreamPool;
 use crate::relay::Readiness;
+use crate::roster::Roster;
 use crate::session::{Expiry, Phase, Session};
 use crate::snapshot::WorkerReport;
 use crate::tls::store::TlsStore;
@@ -57,6 +58,8 @@ pub struct Setup {
     pub config: Arc<Config>,
     /// What the process may use.
     pub plan: Arc<Plan>,
+    /// The servers.
+    pub roster: Arc<Roster>,
     /// The bound that all workers share.
     pub limit: Arc<ConnectionLimit>,
     /// Where finished connections are logged.
@@ -86,6 +89,7 @@ pub struct Worker<K: Kernel> {
     pub(super) kernel: K,
     pub(super) config: Arc<Config>,
     pub(super) plan: Arc<Plan>,
+    pub(super) roster: Arc<Roster>,
     pub(super) limit: Arc<ConnectionLimit>,
     pub(super) member: Member<K::Socket>,
     pub(super) report: Arc<WorkerReport>,
@@ -103,7 +107,7 @@ pub struct Worker<K: Kernel> {
     pub(super) generation: Generation,
     pub(super) run_queue: RunQueue,
     pub(super) timers: Timers,
-    pub(super) turns: Vec<RoundRobin>,
+    pub(super) balancer: Balancer,
     pub(super) flush_at: Option<Instant>,
     pub(super) trim_at: Option<Instant>,
     pub(super) drain_until: Option<Instant>,
@@ -115,24 +119,24 @@ pub struct Worker<K: Kernel> {
 impl<K: Kernel> Worker<K> {
     /// A worker without listeners and connections.
     pub fn new(setup: Setup, kernel: K) -> Worker<K> {
-        let Setup { index, config, plan, limit, access_log, report, tls, turn_bytes_max } = setup;
-        let turn = RoundRobin::new(u32::try_from(index).unwrap_or(0));
+        let Setup { index: _, config, plan, roster, limit, access_log, report, tls, turn_bytes_max } =
+            setup;
         Worker {
             kernel,
-            account: Account::new(Arc::clone(&config), access_log),
+            account: Account::new(Arc::clone(&config), Arc::clone(&roster), access_log),
             supplies: Supplies::new(plan.pipe_memory_per_worker, plan.buffer_memory_per_worker),
             acceptors: Vec::new(),
             accept_first: 0,
             pause: None,
             connections: Slab::new(),
-            upstreams: UpstreamPool::new(&config.upstreams),
+            upstreams: UpstreamPool::new(&roster),
             desk: Desk::new(&config),
             tls,
             handshakes: HandshakeGate::new(config.process.handshakes_max.get()),
             generation: Generation::default(),
             run_queue: RunQueue::default(),
             timers: Timers::default(),
-            turns: vec![turn; config.upstreams.len()],
+            balancer: Balancer::default(),
             flush_at: None,
             trim_at: None,
             drain_until: None,
@@ -140,6 +144,7 @@ impl<K: Kernel> Worker<K> {
             turn_bytes_left: 0,
             config,
             plan,
+            roster,
             limit,
             member: Member::alone(),
             report,
@@ -220,6 +225,7 @@ impl<K: Kernel> Worker<K> {
             self.expire(id, now);
         }
         self.upstreams.sweep(now, &mut self.account);
+        self.serve_queues(now);
         self.keep_house(now);
     }
 
@@ -320,6 +326,7 @@ impl<K: Kernel> Worker<K> {
         let Some(connection) = self.connection(id) else { return };
         connection.queued = false;
         match connection.session.phase() {
+            Phase::Queued { .. } => self.settle(id, now),
             Phase::Connecting { .. } => self.check_connect(id, now),
             Phase::Relaying => self.drive(id, now),
             Phase::Resetting { .. } | Phase::Ended(_) => self.settle(id, now),
@@ -381,6 +388,7 @@ impl<K: Kernel> Worker<K> {
         let Some(connection) = self.connection(id) else { return };
         connection.armed = None;
         match connection.session.expire(now) {
+            Expiry::QueueTimedOut => self.leave_queue(id, CloseReason::QueueTimeout, now),
             Expiry::ConnectTimedOut => self.retry_connect(id, FaultKind::TimedOut, now),
             Expiry::CheckSurvivorQueue(side) => {
                 let unsent = self.unsent(id, side);
@@ -407,7 +415,7 @@ impl<K: Kernel> Worker<K> {
         }
     }
 
-    fn with_session(&mut self, id: ConnectionId, act: impl FnOnce(&mut Session)) {
+    pub(super) fn with_session(&mut self, id: ConnectionId, act: impl FnOnce(&mut Session)) {
         if let Some(connection) = self.connection(id) {
             act(&mut connection.session);
         }
@@ -444,7 +452,7 @@ impl<K: Kernel> Worker<K> {
         let Connection {
             listener,
             target,
-            session,
+            mut session,
             client,
             client_address,
             client_tls,
@@ -457,6 +465,7 @@ impl<K: Kernel> Worker<K> {
         if let Some(exchange) = &mut upgraded_by {
             exchange.end = reason;
         }
+        self.release(target, &mut session);
         for conduit in conduits {
             self.supplies.release(conduit);
         }

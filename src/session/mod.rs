@@ -170,6 +170,12 @@ impl Session {
         self.connect.take_place()
     }
 
+    /// Whether the session waited in a queue, which is to be told that it does no more. Answers
+    /// once.
+    pub fn take_queued(&mut self) -> bool {
+        self.connect.take_queued()
+    }
+
     /// Attempts to connect beyond the first.
     pub fn retries(&self) -> u32 {
         self.connect.retries()
@@ -211,6 +217,7 @@ impl Session {
     /// Every server has as many connections as it may have: the session waits until one has room,
     /// but not for longer than until then.
     pub fn queued(&mut self, until: Instant) {
+        self.connect.queue();
         self.phase = Phase::Queued { until };
     }
 

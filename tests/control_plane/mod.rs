@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use spliceway::access_log::AccessLogSink;
 use spliceway::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
+use spliceway::config::balancing::Balancing;
 use spliceway::config::{
-    AccessLog, Balance, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay,
-    RelayMemory, RelayMode, Timeouts, Upstream, Workers,
+    AccessLog, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay,
+    RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
 use spliceway::control::{self, ControlError, ControlPlane, WorkerHandle};
 use spliceway::id::UpstreamId;
@@ -78,9 +79,11 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
         }],
         upstreams: vec![Upstream {
             name: "app".to_owned(),
-            balance: Balance::RoundRobin,
+            balancing: Balancing::default(),
             source: None,
-            servers: vec!["127.0.0.1:9001".parse().unwrap(), "unix:/run/app".parse().unwrap()],
+            servers: ["127.0.0.1:9001", "unix:/run/app"]
+                .map(|address| ServerSettings::new(address.parse().unwrap()))
+                .to_vec(),
             pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
             tls: None,
             proxy_protocol: None,
