@@ -12,6 +12,7 @@ use spliceway::config::ConfigError;
 use spliceway::demo::{self, Demo};
 use spliceway::load::{self, Base, Loaded, Sources};
 use spliceway::run::RunError;
+use spliceway::secrets::Secrets;
 use spliceway::tls::authorities::system_roots;
 use spliceway::tls::inspect::{Inspection, inspect};
 use spliceway::tls::keeper::Keeper;
@@ -64,7 +65,12 @@ fn run(mut sources: Sources) -> ExitCode {
         Ok(tls) => tls,
         Err(code) => return code,
     };
-    let Err(error) = spliceway::run::run(loaded.config, plan, machine, tls, is_demo) else {
+    let secrets = match read_secrets(&loaded) {
+        Ok(secrets) => secrets,
+        Err(code) => return code,
+    };
+    let Err(error) = spliceway::run::run(loaded.config, plan, machine, tls, &secrets, is_demo)
+    else {
         return ExitCode::SUCCESS;
     };
     let code = match error {
@@ -106,11 +112,20 @@ fn read_tls(loaded: &Loaded) -> Result<Keeper, ExitCode> {
     keeper.map_err(|findings| config_errors(&explain::tls::as_errors(&findings, loaded)))
 }
 
+/// What signs cookies.
+fn read_secrets(loaded: &Loaded) -> Result<Secrets, ExitCode> {
+    let secrets = Secrets::read(&loaded.config);
+    secrets.map_err(|problems| config_errors(&explain::file_errors(problems, loaded)))
+}
+
 fn check_tls(files: &str, loaded: &Loaded) -> ExitCode {
     let keeper = match read_tls(loaded) {
         Ok(keeper) => keeper,
         Err(code) => return code,
     };
+    if let Err(code) = read_secrets(loaded) {
+        return code;
+    }
     let none = RootCertStore::empty();
     let system = system_roots();
     let system = system.as_deref().unwrap_or(&none);

@@ -28,6 +28,7 @@ use crate::io::worker::{Setup, Worker};
 use crate::listen::{self, BindError, Bound, WorkerSocket};
 use crate::metrics;
 use crate::roster::Roster;
+use crate::secrets::Secrets;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
 use crate::sys::core_dump;
 use crate::tls::keeper::Keeper;
@@ -58,8 +59,8 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until the process was told to end and has drained. `tls` is what the configuration names,
-/// as it was read. With `is_demo`, the configuration is the embedded one, and whoever started it
+/// Runs until the process was told to end and has drained. `tls` and `secrets` are what the
+/// configuration names, as it was read. With `is_demo`, the configuration is the embedded one, and whoever started it
 /// is told where to look.
 ///
 /// # Errors
@@ -69,6 +70,7 @@ pub fn run(
     plan: Plan,
     machine: Machine,
     tls: Keeper,
+    secrets: &Secrets,
     is_demo: bool,
 ) -> Result<(), RunError> {
     log_machine(&machine, &plan);
@@ -92,6 +94,7 @@ pub fn run(
     let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
     let plan = Arc::new(plan);
     let roster = Arc::new(Roster::new(&config));
+    secrets.install(&roster);
     let crew = Arc::new(Crew::new(plan.workers));
     let store = tls.store();
     let mut workers = Vec::new();
@@ -114,6 +117,7 @@ pub fn run(
         config,
         machine,
         plan: Plan::clone(&plan),
+        roster,
         snapshot,
         workers,
         bound: bound.addresses,

@@ -110,9 +110,8 @@ pub fn pick<'a>(
         }
     }
     for is_backup in [false, true] {
-        let ready = |view: &View<'_>| {
-            view.is_backup == is_backup && view.standing == Standing::Ready
-        };
+        let ready =
+            |view: &View<'_>| view.is_backup == is_backup && view.standing == Standing::Ready;
         let ready = untried.clone().filter(ready).map(|view| view.candidate);
         if let Some(server) = choose(ready, algorithm, turns, wanted) {
             return Picked::Server(server);
@@ -124,9 +123,8 @@ pub fn pick<'a>(
     if is_full {
         return Picked::Full;
     }
-    let failing = untried.filter(|view| {
-        fails_open && matches!(view.standing, Standing::Down | Standing::Ejected)
-    });
+    let failing = untried
+        .filter(|view| fails_open && matches!(view.standing, Standing::Down | Standing::Ejected));
     for is_backup in [false, true] {
         let failing = failing.clone().filter(|view| view.is_backup == is_backup);
         let failing = failing.map(|view| view.candidate);
@@ -138,7 +136,10 @@ pub fn pick<'a>(
 }
 
 /// The server that a client is bound to, if it can have it.
-fn bound<'a>(mut servers: impl Iterator<Item = View<'a>>, identity: Option<u64>) -> Option<ServerId> {
+fn bound<'a>(
+    mut servers: impl Iterator<Item = View<'a>>,
+    identity: Option<u64>,
+) -> Option<ServerId> {
     let identity = identity?;
     let bound = servers.find(|view| view.candidate.identity == identity)?;
     let may_be = matches!(bound.standing, Standing::Ready | Standing::Draining);
@@ -155,8 +156,6 @@ fn choose<'a>(
         Algorithm::RoundRobin => turns.pick(candidates),
         Algorithm::LeastConnections => least_connections::pick(candidates, turns),
         Algorithm::RandomTwo => random_two::pick(candidates, wanted.random),
-        Algorithm::ConsistentHash(factor) => {
-            consistent_hash::pick(candidates, wanted.key, factor)
-        }
+        Algorithm::ConsistentHash(factor) => consistent_hash::pick(candidates, wanted.key, factor),
     }
 }

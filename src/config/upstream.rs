@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::error::{alternatives, nearest};
 use super::balancing::Balancing;
+use super::error::{alternatives, nearest};
 use super::kinds::{Count, Mismatch, SourceAddress, Span};
 use super::proxy_protocol;
 use super::reader::{Fallback, Report, Section, Setting};

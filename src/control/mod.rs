@@ -6,13 +6,16 @@
 mod admin;
 mod certificates;
 mod drain;
+mod health;
 mod negotiation;
 mod notify;
 mod openmetrics;
+mod probe;
 mod pulse;
 mod routes;
 mod scrape;
 mod signals;
+mod standing;
 mod state;
 mod status;
 mod supervisor;
@@ -29,17 +32,20 @@ pub use self::admin::{
     CONNECTION_LIFE_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_READ_TIMEOUT, HEADERS_MAX,
     KEEP_ALIVE_MAX,
 };
+pub use self::probe::BODY_BYTES_MAX;
 pub use self::worker::WorkerHandle;
 
 use self::certificates::Certificates;
 use self::drain::Phase;
+use self::health::HealthChecks;
 use self::pulse::Pulse;
 use self::state::{Life, State};
-use self::supervisor::Supervisor;
+use self::supervisor::{Supervisor, Watched};
 use crate::access_log::AccessLogSink;
 use crate::capacity::{Machine, Plan};
 use crate::config::Config;
 use crate::metrics::{Exposition, ProcessMetrics};
+use crate::roster::Roster;
 use crate::snapshot::{Snapshot, WorkerReport};
 use crate::tls::keeper::Keeper;
 
@@ -55,6 +61,8 @@ pub struct ControlPlane {
     pub machine: Machine,
     /// What was decided from it.
     pub plan: Plan,
+    /// The servers.
+    pub roster: Arc<Roster>,
     /// What the workers read.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// The workers, which run already.
@@ -147,10 +155,14 @@ async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
     let (links, ends): (Vec<_>, Vec<_>) =
         plane.workers.into_iter().map(WorkerHandle::into_parts).unzip();
     let heartbeats = links.iter().map(|link| WorkerReport::read(&link.report.heartbeat));
+    let tls = plane.tls.store();
     let certificates = Certificates::watch(&plane.config, plane.tls);
+    let mut checks = HealthChecks::default();
+    checks.apply(&plane.config, &plane.roster, &tls);
     let state = Arc::new(State {
         started: Instant::now(),
         config: plane.config,
+        roster: plane.roster,
         machine: plane.machine,
         plan: plane.plan,
         bound: plane.bound,
@@ -168,5 +180,6 @@ async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
         // Ends with the runtime: the endpoint answers until the last worker has ended.
         tokio::spawn(admin::serve(listener, routes::router(Arc::clone(&state))));
     }
-    Supervisor::new(state, plane.snapshot, signals, certificates, ends).run().await
+    let watched = Watched { certificates, checks };
+    Supervisor::new(state, plane.snapshot, signals, watched, ends).run().await
 }

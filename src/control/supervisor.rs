@@ -11,8 +11,10 @@ use tokio::time::{Interval, MissedTickBehavior, sleep_until};
 use super::ControlError;
 use super::certificates::{self, Cause, Certificates};
 use super::drain::{DrainTimes, Phase};
+use super::health::HealthChecks;
 use super::notify::{Notifier, watchdog_interval};
 use super::signals::{Request, Signals};
+use super::standing::{LOOK_INTERVAL, Standings};
 use super::state::State;
 use super::worker::WorkerEnd;
 use crate::snapshot::{Snapshot, Stage};
@@ -30,12 +32,19 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 /// How long workers may take to cut what is left and end.
 const CUT_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// What goes on besides the workers. It ends with the supervisor.
+pub(super) struct Watched {
+    /// `None` where there is no TLS.
+    pub(super) certificates: Option<Certificates>,
+    pub(super) checks: HealthChecks,
+}
+
 pub(super) struct Supervisor {
     state: Arc<State>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     signals: Signals,
-    /// `None` where there is no TLS.
-    certificates: Option<Certificates>,
+    watched: Watched,
+    standings: Standings,
     /// Each resolves to the worker's index and what it panicked with.
     ends: JoinSet<(usize, Result<(), String>)>,
     notifier: Notifier,
@@ -48,7 +57,7 @@ impl Supervisor {
         state: Arc<State>,
         snapshot: Arc<ArcSwap<Snapshot>>,
         signals: Signals,
-        certificates: Option<Certificates>,
+        watched: Watched,
         ends: Vec<WorkerEnd>,
     ) -> Supervisor {
         let process = &state.config.process;
@@ -56,7 +65,8 @@ impl Supervisor {
         let ends = ends.into_iter().enumerate();
         let ends = ends.map(|(index, end)| async move { (index, end.wait().await) }).collect();
         let notifier = Notifier::default();
-        Supervisor { state, snapshot, signals, certificates, ends, notifier, times }
+        let standings = Standings::default();
+        Supervisor { state, snapshot, signals, watched, standings, ends, notifier, times }
     }
 
     pub(super) async fn run(mut self) -> Result<(), ControlError> {
@@ -65,6 +75,7 @@ impl Supervisor {
         let mut pulse = ticks(pulse_interval);
         let mut start = ticks(START_INTERVAL);
         let mut status = ticks(STATUS_INTERVAL);
+        let mut looks = ticks(LOOK_INTERVAL);
         let mut watchdog_ticks = watchdog.map(ticks);
         loop {
             let phase = self.phase();
@@ -76,11 +87,12 @@ impl Supervisor {
                     }
                 }
                 request = self.signals.next() => self.take_request(request),
-                cause = certificates::due(&mut self.certificates) => self.read_certificates(cause),
+                cause = certificates::due(&mut self.watched.certificates) => self.read_certificates(cause),
                 () = until_deadline(phase) => self.pass_deadline()?,
                 _ = pulse.tick() => self.ask_workers(),
                 _ = start.tick(), if phase == Phase::Starting => self.serve_once_all_answer(),
                 _ = status.tick() => self.notify_status(),
+                _ = looks.tick() => self.look_at_servers(),
                 Some(half) = tick_of(&mut watchdog_ticks) => self.notify_watchdog(half),
             }
         }
@@ -133,7 +145,7 @@ impl Supervisor {
     }
 
     fn read_certificates(&mut self, cause: Cause) {
-        if let Some(certificates) = &mut self.certificates {
+        if let Some(certificates) = &mut self.watched.certificates {
             certificates.reload(cause);
         }
     }
@@ -211,6 +223,10 @@ impl Supervisor {
             tracing::info!("ready");
             self.notifier.ready();
         }
+    }
+
+    fn look_at_servers(&mut self) {
+        self.standings.look(&self.state.config, &self.state.roster, Instant::now());
     }
 
     fn notify_status(&mut self) {

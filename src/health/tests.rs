@@ -113,9 +113,8 @@ fn the_first_probe_decides() {
 fn each_trip_lasts_longer_until_a_server_was_well_for_long() {
     let (server, ejected) = (PassiveHealth::default(), EjectedCount::default());
     let mut now = 0;
-    let eject = |server: &PassiveHealth, now| {
-        (0..3).find_map(|_| server.failed(&POLICY, &ejected, now))
-    };
+    let eject =
+        |server: &PassiveHealth, now| (0..3).find_map(|_| server.failed(&POLICY, &ejected, now));
     let expect = |duration| Some(Ejection::Ejected { duration });
     assert_eq!(eject(&server, now), expect(100));
     for duration in [200, 400, 800, 1000, 1000] {
@@ -155,10 +154,8 @@ fn a_share_of_errors_ejects_where_none_come_in_a_row() {
 
 #[test]
 fn a_window_forgets() {
-    let policy = EjectionPolicy {
-        limits: ErrorLimits { consecutive: 0, ..POLICY.limits },
-        ..POLICY
-    };
+    let policy =
+        EjectionPolicy { limits: ErrorLimits { consecutive: 0, ..POLICY.limits }, ..POLICY };
     let (server, ejected) = (PassiveHealth::default(), EjectedCount::default());
     for now in 0..20u64 {
         for _ in 0..9 {

@@ -199,8 +199,8 @@ impl<K: Kernel> Worker<K> {
         }
         let server = connection.session.server();
         let may_retry = connection.session.connect_failed(kind) == AfterFailure::Retry;
-        let has_budget = may_retry
-            && (!needs_budget(kind) || servers.state.retries.withdraw(milliseconds(now)));
+        let has_budget =
+            may_retry && (!needs_budget(kind) || servers.state.retries.withdraw(milliseconds(now)));
         if may_retry && !has_budget {
             connection.session.refused(CloseReason::of_connect(kind));
         }

@@ -119,8 +119,17 @@ pub struct Worker<K: Kernel> {
 impl<K: Kernel> Worker<K> {
     /// A worker without listeners and connections.
     pub fn new(setup: Setup, kernel: K) -> Worker<K> {
-        let Setup { index: _, config, plan, roster, limit, access_log, report, tls, turn_bytes_max } =
-            setup;
+        let Setup {
+            index: _,
+            config,
+            plan,
+            roster,
+            limit,
+            access_log,
+            report,
+            tls,
+            turn_bytes_max,
+        } = setup;
         Worker {
             kernel,
             account: Account::new(Arc::clone(&config), Arc::clone(&roster), access_log),

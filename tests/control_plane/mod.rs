@@ -14,12 +14,13 @@ use spliceway::access_log::AccessLogSink;
 use spliceway::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
 use spliceway::config::balancing::Balancing;
 use spliceway::config::{
-    AccessLog, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay,
-    RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
+    AccessLog, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay, RelayMemory,
+    RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
 use spliceway::control::{self, ControlError, ControlPlane, WorkerHandle};
 use spliceway::id::UpstreamId;
 use spliceway::metrics::{ListenerMetrics, Recorder};
+use spliceway::roster::Roster;
 use spliceway::snapshot::{Snapshot, Stage, WorkerReport};
 use spliceway::tls::keeper::Keeper;
 
@@ -117,6 +118,7 @@ pub fn start(config: Config) -> Plane {
             let tls = Keeper::load(&config).unwrap();
             ListenerMetrics::new("web").relay_bytes[1][0].increment(12345);
             control::run(ControlPlane {
+                roster: Arc::new(Roster::new(&config)),
                 config,
                 machine: machine(),
                 plan: plan(),

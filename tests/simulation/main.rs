@@ -44,8 +44,8 @@ use spliceway::address::Address;
 use spliceway::capacity::{ListenerPlan, Plan, RelayPlan};
 use spliceway::config::balancing::Balancing;
 use spliceway::config::{
-    AccessLog, Config, Keepalive, Listener, LogFormat, LogTarget, Pool, Process, Protocol,
-    Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
+    AccessLog, Config, Keepalive, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay,
+    RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
 use spliceway::error::{CloseReason, Direction, FaultKind, Side};
 use spliceway::id::{ListenerId, UpstreamId};
