@@ -7,11 +7,13 @@ mod admin;
 mod certificates;
 mod drain;
 mod health;
+mod names;
 mod negotiation;
 mod notify;
 mod openmetrics;
 mod probe;
 mod pulse;
+mod resolve;
 mod routes;
 mod scrape;
 mod signals;
@@ -33,6 +35,7 @@ pub use self::admin::{
     KEEP_ALIVE_MAX,
 };
 pub use self::probe::BODY_BYTES_MAX;
+pub use self::resolve::SERVICE_TARGETS_MAX;
 pub use self::worker::WorkerHandle;
 
 use self::certificates::Certificates;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::balance::pick::Standing;
 use crate::config::{Config, Upstream};
-use crate::id::{ServerId, UpstreamId};
+use crate::id::ServerId;
 use crate::metrics::{ServerStandingMetrics, WaitingMetrics};
 use crate::roster::{Roster, UpstreamRoster};
 

@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use spliceway::access_log::AccessLogSink;
 use spliceway::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
 use spliceway::config::balancing::Balancing;
+use spliceway::config::names::Dns;
 use spliceway::config::{
     AccessLog, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay, RelayMemory,
     RelayMode, ServerSettings, Timeouts, Upstream, Workers,
@@ -60,6 +61,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
         },
         admin: None,
         access_log: AccessLog { target, format: LogFormat::Json },
+        dns: Dns::default(),
         memory: RelayMemory { pipe_memory_max: 1 << 28, buffer_memory_max: 1 << 28 },
         listeners: vec![Listener {
             name: "web".to_owned(),
@@ -81,6 +83,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
         upstreams: vec![Upstream {
             name: "app".to_owned(),
             balancing: Balancing::default(),
+            names: Vec::new(),
             source: None,
             servers: ["127.0.0.1:9001", "unix:/run/app"]
                 .map(|address| ServerSettings::new(address.parse().unwrap()))
