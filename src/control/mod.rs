@@ -41,6 +41,7 @@ pub use self::worker::WorkerHandle;
 use self::certificates::Certificates;
 use self::drain::Phase;
 use self::health::HealthChecks;
+use self::names::Names;
 use self::pulse::Pulse;
 use self::state::{Life, State};
 use self::supervisor::{Supervisor, Watched};
@@ -48,7 +49,6 @@ use crate::access_log::AccessLogSink;
 use crate::capacity::{Machine, Plan};
 use crate::config::Config;
 use crate::metrics::{Exposition, ProcessMetrics};
-use crate::roster::Roster;
 use crate::snapshot::{Snapshot, WorkerReport};
 use crate::tls::keeper::Keeper;
 
@@ -64,8 +64,6 @@ pub struct ControlPlane {
     pub machine: Machine,
     /// What was decided from it.
     pub plan: Plan,
-    /// The servers.
-    pub roster: Arc<Roster>,
     /// What the workers read.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// The workers, which run already.
@@ -161,11 +159,13 @@ async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
     let tls = plane.tls.store();
     let certificates = Certificates::watch(&plane.config, plane.tls);
     let mut checks = HealthChecks::default();
-    checks.apply(&plane.config, &plane.roster, &tls);
+    checks.apply(&plane.config, &plane.snapshot.load().roster, &tls);
+    let mut names = Names::default();
+    names.apply(&plane.config);
     let state = Arc::new(State {
         started: Instant::now(),
         config: plane.config,
-        roster: plane.roster,
+        snapshot: plane.snapshot,
         machine: plane.machine,
         plan: plane.plan,
         bound: plane.bound,
@@ -183,6 +183,6 @@ async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
         // Ends with the runtime: the endpoint answers until the last worker has ended.
         tokio::spawn(admin::serve(listener, routes::router(Arc::clone(&state))));
     }
-    let watched = Watched { certificates, checks };
-    Supervisor::new(state, plane.snapshot, signals, watched, ends).run().await
+    let watched = Watched { certificates, checks, names, tls };
+    Supervisor::new(state, signals, watched, ends).run().await
 }

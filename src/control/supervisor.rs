@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, sleep_until};
 
@@ -12,12 +11,15 @@ use super::ControlError;
 use super::certificates::{self, Cause, Certificates};
 use super::drain::{DrainTimes, Phase};
 use super::health::HealthChecks;
+use super::names::Names;
 use super::notify::{Notifier, watchdog_interval};
 use super::signals::{Request, Signals};
 use super::standing::{LOOK_INTERVAL, Standings};
 use super::state::State;
 use super::worker::WorkerEnd;
+use crate::id::UpstreamId;
 use crate::snapshot::{Snapshot, Stage};
+use crate::tls::store::TlsStore;
 
 /// Workers are asked that often whether they still answer, or more often where the watchdog
 /// wants it.
@@ -37,11 +39,12 @@ pub(super) struct Watched {
     /// `None` where there is no TLS.
     pub(super) certificates: Option<Certificates>,
     pub(super) checks: HealthChecks,
+    pub(super) names: Names,
+    pub(super) tls: Arc<TlsStore>,
 }
 
 pub(super) struct Supervisor {
     state: Arc<State>,
-    snapshot: Arc<ArcSwap<Snapshot>>,
     signals: Signals,
     watched: Watched,
     standings: Standings,
@@ -55,7 +58,6 @@ impl Supervisor {
     /// Must be called within the runtime.
     pub(super) fn new(
         state: Arc<State>,
-        snapshot: Arc<ArcSwap<Snapshot>>,
         signals: Signals,
         watched: Watched,
         ends: Vec<WorkerEnd>,
@@ -66,7 +68,7 @@ impl Supervisor {
         let ends = ends.map(|(index, end)| async move { (index, end.wait().await) }).collect();
         let notifier = Notifier::default();
         let standings = Standings::default();
-        Supervisor { state, snapshot, signals, watched, standings, ends, notifier, times }
+        Supervisor { state, signals, watched, standings, ends, notifier, times }
     }
 
     pub(super) async fn run(mut self) -> Result<(), ControlError> {
@@ -92,6 +94,7 @@ impl Supervisor {
                 _ = pulse.tick() => self.ask_workers(),
                 _ = start.tick(), if phase == Phase::Starting => self.serve_once_all_answer(),
                 _ = status.tick() => self.notify_status(),
+                upstream = self.watched.names.changed() => self.change_servers(&upstream),
                 _ = looks.tick() => self.look_at_servers(),
                 Some(half) = tick_of(&mut watchdog_ticks) => self.notify_watchdog(half),
             }
@@ -117,11 +120,36 @@ impl Supervisor {
             self.notifier.stopping();
         }
         if let Phase::Draining { until } = phase {
-            let config = Arc::clone(&self.snapshot.load().config);
-            self.snapshot.store(Arc::new(Snapshot { config, stage: Stage::Draining { until } }));
-            self.state.wake_workers();
+            self.publish(|snapshot| snapshot.stage = Stage::Draining { until });
         }
         self.notify_status();
+    }
+
+    /// Has the workers go by another snapshot.
+    fn publish(&self, change: impl FnOnce(&mut Snapshot)) {
+        let mut snapshot = Snapshot::clone(&self.state.snapshot.load());
+        change(&mut snapshot);
+        self.state.snapshot.store(Arc::new(snapshot));
+        self.state.wake_workers();
+    }
+
+    /// Names of an upstream stand for other servers.
+    fn change_servers(&mut self, upstream: &str) {
+        let config = &self.state.config;
+        let Some(place) = config.upstreams.iter().position(|it| it.name == upstream) else {
+            return;
+        };
+        let servers = self.watched.names.servers(&config.upstreams[place]);
+        tracing::info!(upstream, servers = servers.len(), "names stand for other servers");
+        let id = UpstreamId(u32::try_from(place).unwrap_or(u32::MAX));
+        let now = Instant::now();
+        let until = now + config.process.drain_timeout;
+        self.publish(|snapshot| {
+            snapshot.generation += 1;
+            snapshot.roster = Arc::new(snapshot.roster.with_servers(id, &servers, now, until));
+        });
+        let snapshot = self.state.snapshot.load();
+        self.watched.checks.apply(&self.state.config, &snapshot.roster, &self.watched.tls);
     }
 
     fn take_request(&mut self, request: Request) {
@@ -226,7 +254,8 @@ impl Supervisor {
     }
 
     fn look_at_servers(&mut self) {
-        self.standings.look(&self.state.config, &self.state.roster, Instant::now());
+        let snapshot = self.state.snapshot.load();
+        self.standings.look(&snapshot.config, &snapshot.roster, Instant::now());
     }
 
     fn notify_status(&mut self) {

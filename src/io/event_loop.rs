@@ -45,7 +45,11 @@ pub fn run(
             match Token::unpack(event.token().0 as u64) {
                 Token::Waker => {
                     report.heartbeat.fetch_add(1, Ordering::Relaxed);
-                    if let Stage::Draining { until } = snapshot.load().stage {
+                    let snapshot = snapshot.load();
+                    if snapshot.generation != worker.snapshot_generation() {
+                        worker.adopt(&snapshot);
+                    }
+                    if let Stage::Draining { until } = snapshot.stage {
                         worker.drain(until, now);
                     }
                 }
