@@ -102,8 +102,8 @@
 //! |---|---|---|
 //! | 0 | `error`, `id`, `address` | words |
 //! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
-//! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `roster`, `snapshot`, the rest of `tls` | phases of a connection, and what touches the system |
-//! | 3 | `account`, `listen`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
+//! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `roster`, the rest of `tls` | phases of a connection, and what touches the system |
+//! | 3 | `account`, `listen`, `snapshot`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
 //! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
 //! | 5 | `cli`, `run`, `explain` | the program |
 //! | 6 | `main`, this file | |

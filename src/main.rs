@@ -9,6 +9,7 @@ use spliceway::address::Address;
 use spliceway::capacity::{self, Machine, Plan};
 use spliceway::cli::{Action, Cli};
 use spliceway::config::ConfigError;
+use spliceway::control::ConfigSource;
 use spliceway::demo::{self, Demo};
 use spliceway::load::{self, Base, Loaded, Sources};
 use spliceway::run::RunError;
@@ -52,7 +53,7 @@ fn run(mut sources: Sources) -> ExitCode {
             Err(error) => return failure(&format!("the demo origin cannot start: {error}")),
         }
     }
-    let loaded = match load::load(sources) {
+    let loaded = match load::load(sources.clone()) {
         Ok(loaded) => loaded,
         Err(errors) => return config_errors(&errors),
     };
@@ -64,7 +65,9 @@ fn run(mut sources: Sources) -> ExitCode {
         Ok(tls) => tls,
         Err(code) => return code,
     };
-    let Err(error) = spliceway::run::run(loaded.config, plan, machine, tls, is_demo) else {
+    let Err(error) =
+        spliceway::run::run(loaded.config, plan, machine, tls, again(sources), is_demo)
+    else {
         return ExitCode::SUCCESS;
     };
     let code = match error {
@@ -73,6 +76,16 @@ fn run(mut sources: Sources) -> ExitCode {
         RunError::Start(_) | RunError::Control(_) => EXIT_FAILURE,
     };
     finish(&mut io::stderr(), &format!("{error}\n"), ExitCode::from(code))
+}
+
+/// How the configuration is read again. Files may have changed by then, and nothing else.
+fn again(sources: Sources) -> ConfigSource {
+    let files = match &sources.base {
+        Base::Files(files) => files.clone(),
+        Base::Flags | Base::Embedded(_) => Vec::new(),
+    };
+    let read = move || load::load(sources.clone()).map(|loaded| loaded.config);
+    ConfigSource { files, read: Box::new(read) }
 }
 
 /// What the machine offers, and what follows for this configuration.

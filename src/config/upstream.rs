@@ -8,6 +8,7 @@ use super::kinds::{Choice, Count, Mismatch, SourceAddress, Span};
 use super::proxy_protocol;
 use super::reader::{Fallback, Report, Section, Setting};
 use super::server;
+use super::succession::Standing;
 use super::tls::UpstreamTls;
 use super::tls_upstream;
 use super::valid::{check_name, narrow};
@@ -56,6 +57,7 @@ impl UpstreamSettings {
     pub(super) fn into_upstream(self) -> Upstream {
         Upstream {
             name: self.name,
+            standing: Standing::Active,
             balance: self.balance,
             source: self.source,
             servers: self.servers.into_iter().map(|server| server.value).collect(),

@@ -11,6 +11,7 @@
 //! All but `event_loop` and `linux` is generic over [`kernel::Kernel`] and runs in simulation.
 
 pub mod accept;
+pub mod adopt;
 pub mod channel;
 pub mod conduit;
 mod connect;
@@ -24,6 +25,7 @@ pub mod http;
 pub mod introduction;
 pub mod kernel;
 pub mod linux;
+pub mod listener_settings;
 pub mod pipe_pool;
 pub mod record_buffers;
 pub mod run_queue;
