@@ -9,6 +9,7 @@ use spliceway::address::Address;
 use spliceway::capacity::{self, Machine, Plan};
 use spliceway::cli::{Action, Cli};
 use spliceway::config::ConfigError;
+use spliceway::control::ConfigSource;
 use spliceway::demo::{self, Demo};
 use spliceway::load::{self, Base, Loaded, Sources};
 use spliceway::run::RunError;
@@ -53,7 +54,7 @@ fn run(mut sources: Sources) -> ExitCode {
             Err(error) => return failure(&format!("the demo origin cannot start: {error}")),
         }
     }
-    let loaded = match load::load(sources) {
+    let loaded = match load::load(sources.clone()) {
         Ok(loaded) => loaded,
         Err(errors) => return config_errors(&errors),
     };
@@ -69,7 +70,9 @@ fn run(mut sources: Sources) -> ExitCode {
         Ok(secrets) => secrets,
         Err(code) => return code,
     };
-    let Err(error) = spliceway::run::run(loaded.config, plan, machine, tls, &secrets, is_demo)
+    let source = again(sources);
+    let Err(error) =
+        spliceway::run::run(loaded.config, plan, machine, tls, &secrets, source, is_demo)
     else {
         return ExitCode::SUCCESS;
     };
@@ -79,6 +82,16 @@ fn run(mut sources: Sources) -> ExitCode {
         RunError::Start(_) | RunError::Control(_) => EXIT_FAILURE,
     };
     finish(&mut io::stderr(), &format!("{error}\n"), ExitCode::from(code))
+}
+
+/// How the configuration is read again. Files may have changed by then, and nothing else.
+fn again(sources: Sources) -> ConfigSource {
+    let files = match &sources.base {
+        Base::Files(files) => files.clone(),
+        Base::Flags | Base::Embedded(_) => Vec::new(),
+    };
+    let read = move || load::load(sources.clone()).map(|loaded| loaded.config);
+    ConfigSource { files, read: Box::new(read) }
 }
 
 /// What the machine offers, and what follows for this configuration.

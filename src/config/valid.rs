@@ -8,7 +8,7 @@ use super::conflict::{report_loops, report_overlaps};
 use super::error::ConfigError;
 use super::http_settings::{ForwardedSettings, HttpSettings, HttpTimeoutSettings, LimitSettings};
 use super::inherited::{KeepaliveSettings, RelaySettings, Shared, TimeoutSettings};
-use super::kinds::{AdminBind, AutoOrCount, Choice, Count, LogPath, Size, Span};
+use super::kinds::{AdminBind, AutoOrCount, Choice, Count, LogPath, Size, Span, Switch};
 use super::listener::ListenerSettings;
 use super::raw::{Node, Origin};
 use super::reader::{Effective, Fallback, Report, Section, Setting};
@@ -128,6 +128,8 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
     let drain_grace = section.read(report, "drain_grace", &drain, grace).value;
     let timeout = Fallback::Default(seconds(30));
     let drain_timeout = section.read(report, "drain_timeout", &drain, timeout).value;
+    let watch = Fallback::Default(false);
+    let watch_config = section.read(report, "watch_config", &Switch, watch).value;
     section.finish(report);
     Process {
         workers: workers.and_then(count).map_or(Workers::Auto, Workers::Count),
@@ -135,6 +137,7 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
         handshakes_max: count(handshakes).unwrap_or(HANDSHAKES_DEFAULT),
         drain_grace,
         drain_timeout,
+        watch_config,
     }
 }
 
