@@ -76,11 +76,10 @@ impl Changes {
         let upstreams = |config: &Config| -> Vec<_> {
             config.active_upstreams().map(|(_, it)| (it.name.clone(), it.clone())).collect()
         };
-        let rest =
-            |config: &Config| {
-                let dns = config.dns.clone();
-                (config.process.clone(), config.access_log.clone(), config.memory, dns)
-            };
+        let rest = |config: &Config| {
+            let dns = config.dns.clone();
+            (config.process.clone(), config.access_log.clone(), config.memory, dns)
+        };
         Changes {
             listeners: Difference::between(&listeners(before), &listeners(after)),
             upstreams: Difference::between(&upstreams(before), &upstreams(after)),

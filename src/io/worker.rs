@@ -165,7 +165,6 @@ impl<K: Kernel> Worker<K> {
             config,
             plan,
             roster,
-            snapshot_generation: 0,
             limit,
             member: Member::alone(),
             report,

@@ -16,8 +16,8 @@ use spliceway::config::balancing::Balancing;
 use spliceway::config::names::Dns;
 use spliceway::config::succession::Standing;
 use spliceway::config::{
-    AccessLog, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay,
-    RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
+    AccessLog, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay, RelayMemory,
+    RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
 use spliceway::control::{self, ConfigSource, ControlError, ControlPlane, WorkerHandle};
 use spliceway::id::UpstreamId;

@@ -115,7 +115,8 @@ fn servers_come_and_go() {
     assert_eq!(answers(4), ["two"; 4]);
     case.await_drained();
     let servers = &case.status()["upstreams"][0]["servers"];
-    assert_eq!(*servers, serde_json::json!([two.address().to_string()]));
+    assert_eq!(servers.as_array().map(Vec::len), Some(1));
+    assert_eq!(servers[0]["address"], two.address().to_string());
     // Back in its old place.
     case.reload(&config(&[&one]));
     assert_eq!(answers(4), ["one"; 4]);

@@ -168,7 +168,8 @@ impl<K: Kernel> Worker<K> {
 
     /// Serves a request that has waited for a server to have room. Says whether it waits no more.
     pub(in crate::io) fn serve_queued_http(&mut self, id: ConnectionId, now: Instant) -> bool {
-        let Some(mut turn) = self.http_turn(id, now) else { return true };
+        let Some(settings) = self.http_settings(id) else { return true };
+        let Some(mut turn) = self.http_turn(id, &settings, now) else { return true };
         let is_served = turn.serve_queued();
         if is_served && turn.run() {
             self.enqueue(id);
