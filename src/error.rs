@@ -252,11 +252,17 @@ pub enum CloseReason {
     ConnectionLimit,
     /// Connections or requests came faster than they may.
     RateLimit,
+    /// All servers of the upstream are down, ejected or taken out of service.
+    NoServer,
+    /// All servers of the upstream have as many connections as they may have, and so has the queue.
+    QueueFull,
+    /// No server of the upstream had room before `queue.timeout` was over.
+    QueueTimeout,
 }
 
 impl CloseReason {
     /// Every reason, in the order in which arrays indexed by reason hold them.
-    pub const ALL: [CloseReason; 28] = [
+    pub const ALL: [CloseReason; 31] = [
         CloseReason::Completed,
         CloseReason::ClientReset,
         CloseReason::UpstreamReset,
@@ -285,6 +291,9 @@ impl CloseReason {
         CloseReason::Denied,
         CloseReason::ConnectionLimit,
         CloseReason::RateLimit,
+        CloseReason::NoServer,
+        CloseReason::QueueFull,
+        CloseReason::QueueTimeout,
     ];
 
     /// Where arrays indexed by reason keep this one: the order of the declaration, which
@@ -324,6 +333,9 @@ impl CloseReason {
             CloseReason::Denied => "denied",
             CloseReason::ConnectionLimit => "connection_limit",
             CloseReason::RateLimit => "rate_limit",
+            CloseReason::NoServer => "no_server",
+            CloseReason::QueueFull => "queue_full",
+            CloseReason::QueueTimeout => "queue_timeout",
         }
     }
 

@@ -9,14 +9,20 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tracing::warn;
 
 use crate::address::Address;
 use crate::config::{Config, Listener};
-use crate::id::ListenerId;
+use crate::id::{ListenerId, SocketId};
 use crate::sys::activation;
+use crate::sys::listening::ListeningSocket;
 use crate::sys::socket::{self, ListenOptions};
+
+mod follow;
+
+pub use follow::Followed;
 
 /// An address cannot be bound.
 #[derive(Debug)]
@@ -56,28 +62,19 @@ impl std::error::Error for BindError {
     }
 }
 
-/// A listening socket for one worker.
-#[derive(Debug)]
-pub struct WorkerSocket {
-    /// The socket.
-    pub socket: OwnedFd,
-    /// The listener that it belongs to.
-    pub listener: ListenerId,
-    /// It is one of the unix family.
-    pub is_unix: bool,
-}
-
 /// All listening sockets of the process.
 #[derive(Debug, Default)]
 pub struct Bound {
     /// Those of each worker.
-    pub workers: Vec<Vec<WorkerSocket>>,
+    pub workers: Vec<Vec<ListeningSocket>>,
     /// For each listener, in the order of the config, its name and the addresses really bound.
     pub addresses: Vec<(String, Vec<String>)>,
     /// Sockets handed over that no listener asks for.
     pub unclaimed: Vec<Address>,
     /// Files of unix sockets that were made here.
     pub files: SocketFiles,
+    /// The id of the next socket.
+    next_id: u64,
 }
 
 /// The files of unix sockets, removed when this is dropped. One that another process has put in
@@ -92,6 +89,18 @@ impl SocketFiles {
     fn add(&mut self, path: &Path) -> io::Result<()> {
         self.0.push((path.to_owned(), file_id(path)?));
         Ok(())
+    }
+
+    /// Adds the files of `others`.
+    fn take(&mut self, mut others: SocketFiles) {
+        self.0.append(&mut others.0);
+    }
+
+    /// Removes a file before the others.
+    fn remove(&mut self, path: &Path) {
+        let (gone, kept) = std::mem::take(&mut self.0).into_iter().partition(|(it, _)| it == path);
+        self.0 = kept;
+        drop(SocketFiles(gone));
     }
 }
 
@@ -126,12 +135,8 @@ pub fn bind(config: &Config, workers: usize) -> Result<Bound, BindError> {
         for address in &listener.bind {
             let place = inherited.iter().position(|(bound, _)| bound == address);
             let handed_over = place.map(|place| inherited.swap_remove(place).1);
-            let name = bind_one(&mut bound, id, listener, address, handed_over);
-            names.push(name.map_err(|source| BindError {
-                address: address.to_string(),
-                key: format!("listeners.{}.bind", listener.name),
-                source,
-            })?);
+            let into = (&mut bound.workers, &mut bound.files, &mut bound.next_id);
+            names.push(bind_group(id, listener, address, handed_over, into)?);
         }
         bound.addresses.push((listener.name.clone(), names));
     }
@@ -154,13 +159,31 @@ fn inherited_sockets() -> Result<Vec<(Address, OwnedFd)>, BindError> {
         })
 }
 
+/// Where the sockets of an address go: to the workers, with the file of a unix socket and the ids
+/// that they get.
+type Into<'b> = (&'b mut Vec<Vec<ListeningSocket>>, &'b mut SocketFiles, &'b mut u64);
+
 /// Binds one address for all workers; says which one it became.
-fn bind_one(
-    bound: &mut Bound,
+fn bind_group(
     listener: ListenerId,
     settings: &Listener,
     address: &Address,
     handed_over: Option<OwnedFd>,
+    into: Into<'_>,
+) -> Result<String, BindError> {
+    bind_one(listener, settings, address, handed_over, into).map_err(|source| BindError {
+        address: address.to_string(),
+        key: format!("listeners.{}.bind", settings.name),
+        source,
+    })
+}
+
+fn bind_one(
+    listener: ListenerId,
+    settings: &Listener,
+    address: &Address,
+    handed_over: Option<OwnedFd>,
+    (workers, files, next_id): Into<'_>,
 ) -> io::Result<String> {
     let options = ListenOptions { backlog: settings.backlog, keepalive: settings.keepalive };
     let is_handed_over = handed_over.is_some();
@@ -177,17 +200,23 @@ fn bind_one(
         }
     };
     if let (Address::Unix(path), false) = (address, is_handed_over) {
-        bound.files.add(path)?;
+        files.add(path)?;
     }
     // Port 0 became a port that the other workers must share.
-    let real = socket::local_address(first.as_fd())?.unwrap_or_else(|| address.clone());
+    let bound = socket::local_address(first.as_fd())?.unwrap_or_else(|| address.clone());
     let is_shared = is_handed_over || address.is_unix();
-    for sockets in bound.workers.iter_mut().skip(1) {
-        let socket = if is_shared { first.try_clone()? } else { socket::listen(&real, options)? };
-        sockets.push(WorkerSocket { socket, listener, is_unix: address.is_unix() });
+    let mut group = vec![Arc::new(first)];
+    while group.len() < workers.len() {
+        group.push(match is_shared {
+            true => Arc::clone(&group[0]),
+            false => Arc::new(socket::listen(&bound, options)?),
+        });
     }
-    if let Some(sockets) = bound.workers.first_mut() {
-        sockets.push(WorkerSocket { socket: first, listener, is_unix: address.is_unix() });
+    for (sockets, socket) in workers.iter_mut().zip(group) {
+        let id = SocketId(*next_id);
+        *next_id += 1;
+        let (asked, bound) = (address.clone(), bound.clone());
+        sockets.push(ListeningSocket { id, socket, listener, asked, bound });
     }
-    Ok(real.to_string())
+    Ok(bound.to_string())
 }

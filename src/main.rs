@@ -9,9 +9,11 @@ use spliceway::address::Address;
 use spliceway::capacity::{self, Machine, Plan};
 use spliceway::cli::{Action, Cli};
 use spliceway::config::ConfigError;
+use spliceway::control::ConfigSource;
 use spliceway::demo::{self, Demo};
 use spliceway::load::{self, Base, Loaded, Sources};
 use spliceway::run::RunError;
+use spliceway::secrets::Secrets;
 use spliceway::tls::authorities::system_roots;
 use spliceway::tls::inspect::{Inspection, inspect};
 use spliceway::tls::keeper::Keeper;
@@ -52,7 +54,7 @@ fn run(mut sources: Sources) -> ExitCode {
             Err(error) => return failure(&format!("the demo origin cannot start: {error}")),
         }
     }
-    let loaded = match load::load(sources) {
+    let loaded = match load::load(sources.clone()) {
         Ok(loaded) => loaded,
         Err(errors) => return config_errors(&errors),
     };
@@ -64,7 +66,14 @@ fn run(mut sources: Sources) -> ExitCode {
         Ok(tls) => tls,
         Err(code) => return code,
     };
-    let Err(error) = spliceway::run::run(loaded.config, plan, machine, tls, is_demo) else {
+    let secrets = match read_secrets(&loaded) {
+        Ok(secrets) => secrets,
+        Err(code) => return code,
+    };
+    let source = again(sources);
+    let Err(error) =
+        spliceway::run::run(loaded.config, plan, machine, tls, &secrets, source, is_demo)
+    else {
         return ExitCode::SUCCESS;
     };
     let code = match error {
@@ -73,6 +82,16 @@ fn run(mut sources: Sources) -> ExitCode {
         RunError::Start(_) | RunError::Control(_) => EXIT_FAILURE,
     };
     finish(&mut io::stderr(), &format!("{error}\n"), ExitCode::from(code))
+}
+
+/// How the configuration is read again. Files may have changed by then, and nothing else.
+fn again(sources: Sources) -> ConfigSource {
+    let files = match &sources.base {
+        Base::Files(files) => files.clone(),
+        Base::Flags | Base::Embedded(_) => Vec::new(),
+    };
+    let read = move || load::load(sources.clone()).map(|loaded| loaded.config);
+    ConfigSource { files, read: Box::new(read) }
 }
 
 /// What the machine offers, and what follows for this configuration.
@@ -106,11 +125,20 @@ fn read_tls(loaded: &Loaded) -> Result<Keeper, ExitCode> {
     keeper.map_err(|findings| config_errors(&explain::tls::as_errors(&findings, loaded)))
 }
 
+/// What signs cookies.
+fn read_secrets(loaded: &Loaded) -> Result<Secrets, ExitCode> {
+    let secrets = Secrets::read(&loaded.config);
+    secrets.map_err(|problems| config_errors(&explain::file_errors(problems, loaded)))
+}
+
 fn check_tls(files: &str, loaded: &Loaded) -> ExitCode {
     let keeper = match read_tls(loaded) {
         Ok(keeper) => keeper,
         Err(code) => return code,
     };
+    if let Err(code) = read_secrets(loaded) {
+        return code;
+    }
     let none = RootCertStore::empty();
     let system = system_roots();
     let system = system.as_deref().unwrap_or(&none);

@@ -19,7 +19,7 @@ use crate::access_log::{AccessLogError, AccessLogSink};
 use crate::capacity::{Machine, Plan};
 use crate::config::Config;
 use crate::config::units::show_size;
-use crate::control::{self, ControlError, ControlPlane, WorkerHandle};
+use crate::control::{self, ConfigSource, ControlError, ControlPlane, WorkerHandle};
 use crate::id::Token;
 use crate::io::accept::ConnectionLimit;
 use crate::io::drive::TURN_BYTES_MAX;
@@ -28,11 +28,13 @@ use crate::io::handover::{Crew, Member};
 use crate::io::linux::Linux;
 use crate::io::worker::{Setup, Worker};
 use crate::limits::Limits;
-use crate::listen::{self, BindError, Bound, WorkerSocket};
+use crate::listen::{self, BindError, Bound};
 use crate::metrics;
 use crate::roster::Roster;
+use crate::secrets::Secrets;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
 use crate::sys::core_dump;
+use crate::sys::listening::ListeningSocket;
 use crate::tls::keeper::Keeper;
 
 /// Why the process could not run, or did not end as it should.
@@ -61,9 +63,9 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until the process was told to end and has drained. `tls` is what the configuration names,
-/// as it was read. With `is_demo`, the configuration is the embedded one, and whoever started it
-/// is told where to look.
+/// Runs until the process was told to end and has drained. `tls` and `secrets` are what the
+/// configuration names, as it was read, and `source` what it was read from. With `is_demo`, the
+/// configuration is the embedded one, and whoever started it is told where to look.
 ///
 /// # Errors
 /// See [`RunError`].
@@ -72,6 +74,8 @@ pub fn run(
     plan: Plan,
     machine: Machine,
     tls: Keeper,
+    secrets: &Secrets,
+    source: ConfigSource,
     is_demo: bool,
 ) -> Result<(), RunError> {
     log_machine(&machine, &plan);
@@ -82,58 +86,43 @@ pub fn run(
     }
     let access_log = AccessLogSink::open(&config.access_log.target).map_err(RunError::AccessLog)?;
     let exposition = metrics::install().map_err(|error| RunError::Start(error.to_string()))?;
-    let mut bound = listen::bind(&config, plan.workers).map_err(RunError::Bind)?;
+    let bound = listen::bind(&config, plan.workers).map_err(RunError::Bind)?;
     let admin = bind_admin(&config).map_err(RunError::Bind)?;
     log_addresses(&bound, admin.as_ref());
     if is_demo {
         log_where_to_look(&bound, admin.as_ref());
     }
 
-    let config = Arc::new(config);
-    let snapshot = Snapshot { config: Arc::clone(&config), stage: Stage::Serving };
-    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
     let limits = Limits::new(
         config.listeners.iter().map(|listener| &listener.limits),
         config.process.limited_clients_max.get(),
         RandomState::new(),
         Instant::now(),
     );
-    let limits = Arc::new(limits);
-    let plan = Arc::new(plan);
-    let roster = Arc::new(Roster::new(&config));
-    let crew = Arc::new(Crew::new(plan.workers));
-    let store = tls.store();
-    let mut workers = Vec::new();
-    for (index, sockets) in std::mem::take(&mut bound.workers).into_iter().enumerate() {
-        let setup = Setup {
-            index,
-            config: Arc::clone(&config),
-            plan: Arc::clone(&plan),
-            roster: Arc::clone(&roster),
-            limit: Arc::clone(&limit),
-            limits: Arc::clone(&limits),
-            access_log: access_log.clone(),
-            report: Arc::new(WorkerReport::default()),
-            tls: Arc::clone(&store),
-            turn_bytes_max: TURN_BYTES_MAX,
-        };
-        let worker = start_worker(setup, sockets, &crew, Arc::clone(&snapshot));
-        workers.push(worker.map_err(|error| RunError::Start(error.to_string()))?);
-    }
+    let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot {
+        generation: 0,
+        roster: Arc::new(Roster::new(&config)),
+        config: Arc::new(config),
+        plan: Arc::new(plan),
+        limits: Arc::new(limits),
+        tls: tls.store(),
+        sockets: Arc::new(bound.workers.clone()),
+        access_log,
+        stage: Stage::Serving,
+    }));
+    secrets.install(&snapshot.load().roster);
+    let workers = start_workers(&snapshot).map_err(|error| RunError::Start(error.to_string()))?;
     let ended = control::run(ControlPlane {
-        config,
+        source,
         machine,
-        plan: Plan::clone(&plan),
         snapshot,
         workers,
-        bound: bound.addresses,
+        bound,
         admin,
         exposition,
-        access_log,
         tls,
+        commands: None,
     });
-    drop(bound.files);
     ended.map_err(RunError::Control)
 }
 
@@ -147,9 +136,32 @@ fn bind_admin(config: &Config) -> Result<Option<TcpListener>, BindError> {
     Ok(Some(bound))
 }
 
+/// A thread for each worker that goes by what is in `snapshot`.
+fn start_workers(snapshot: &Arc<ArcSwap<Snapshot>>) -> io::Result<Vec<WorkerHandle>> {
+    let first = snapshot.load_full();
+    let limit = Arc::new(ConnectionLimit::new(first.plan.connections_max));
+    let crew = Arc::new(Crew::new(first.plan.workers));
+    let workers = first.sockets.iter().enumerate().map(|(index, sockets)| {
+        let setup = Setup {
+            index,
+            config: Arc::clone(&first.config),
+            plan: Arc::clone(&first.plan),
+            roster: Arc::clone(&first.roster),
+            limit: Arc::clone(&limit),
+            limits: Arc::clone(&first.limits),
+            access_log: first.access_log.clone(),
+            report: Arc::new(WorkerReport::default()),
+            tls: Arc::clone(&first.tls),
+            turn_bytes_max: TURN_BYTES_MAX,
+        };
+        start_worker(setup, sockets, &crew, Arc::clone(snapshot))
+    });
+    workers.collect()
+}
+
 fn start_worker(
     setup: Setup,
-    sockets: Vec<WorkerSocket>,
+    sockets: &[ListeningSocket],
     crew: &Arc<Crew<OwnedFd>>,
     snapshot: Arc<ArcSwap<Snapshot>>,
 ) -> io::Result<WorkerHandle> {
@@ -166,12 +178,12 @@ fn start_worker(
             error!(%error, "a worker cannot be woken");
         }
     }));
-    for WorkerSocket { socket, listener, is_unix } in sockets {
-        worker.add_listener(socket, listener, is_unix)?;
+    for offer in event_loop::offers(sockets) {
+        worker.add_socket(offer)?;
     }
     let seen = Arc::clone(&report);
     WorkerHandle::spawn(name, waker, report, move || {
-        if let Err(error) = event_loop::run(poll, worker, &snapshot, &seen) {
+        if let Err(error) = event_loop::run(poll, worker, index, &snapshot, &seen) {
             error!(%error, "a worker cannot wait for events");
         }
     })

@@ -29,7 +29,6 @@ use spliceway::access_log::{
     ClientTls, ConnectionRecord, LINES_QUEUED_MAX, QUEUED_BYTES_MAX, RequestRecord, TEXT_BYTES_MAX,
     Timings, Traffic,
 };
-use spliceway::balance::attempts;
 use spliceway::config::Effective;
 use spliceway::config::units::{parse_duration, parse_size, show_size};
 use spliceway::config::{LogFormat, limits};
@@ -46,7 +45,7 @@ use tempfile::TempDir;
 
 /// Commands that are not run here, and why. They are still read by `bash -n`, and tests/tidy.rs
 /// looks whether the files that they name exist.
-const NOT_RUN: [(&str, &str); 27] = [
+const NOT_RUN: [(&str, &str); 28] = [
     ("cargo test", "is what runs this"),
     ("cargo build --release", "the tests run what is built already"),
     (
@@ -87,6 +86,7 @@ const NOT_RUN: [(&str, &str); 27] = [
     ("sudo systemctl enable --now spliceway.socket", "needs root and a running systemd"),
     ("sudo systemctl start spliceway.service", "needs root and a running systemd"),
     ("sudo systemctl kill --signal=USR1 spliceway.service", "needs root and a running systemd"),
+    ("kill -HUP \"$(pidof spliceway)\"", "would reload every proxy of the machine"),
     ("cargo bench --bench relay", "takes minutes; .ci/run runs it with --quick"),
     ("cargo bench --bench http", "takes minutes; .ci/run runs it with --quick"),
     ("cargo bench --bench tls", "takes minutes; .ci/run runs it with --quick"),
@@ -519,6 +519,17 @@ fn limits_of(key: &str) -> Option<[Amount; 2]> {
         "http.request_body_max" => both(&limits::REQUEST_BODY, Amount::Bytes),
         "upstreams.NAME.pool.idle_max" => both(&limits::POOL_IDLE, Amount::Number),
         "upstreams.NAME.pool.idle_timeout" => both(&limits::TIMEOUT, Amount::Time),
+        "upstreams.NAME.slow_start" => both(&limits::SLOW_START, Amount::Time),
+        "upstreams.NAME.queue.max" => both(&limits::QUEUE, Amount::Number),
+        "upstreams.NAME.queue.timeout" => both(&limits::TIMEOUT, Amount::Time),
+        "upstreams.NAME.retries.max" => both(&limits::RETRIES, Amount::Number),
+        "upstreams.NAME.ejection.requests_min" => both(&limits::REQUESTS_MIN, Amount::Number),
+        "upstreams.NAME.ejection.window"
+        | "upstreams.NAME.ejection.base_time"
+        | "upstreams.NAME.ejection.max_time" => both(&limits::EJECTION, Amount::Time),
+        "dns.timeout" => both(&limits::TIMEOUT, Amount::Time),
+        "dns.ttl_min" | "dns.ttl_max" => both(&limits::DNS_TTL, Amount::Time),
+        "dns.addresses_max" => both(&limits::DNS_ADDRESSES, Amount::Number),
         "listeners.NAME.backlog" => both(&limits::BACKLOG, Amount::Number),
         _ if key.starts_with("timeouts.") => both(&limits::TIMEOUT, Amount::Time),
         _ => None,
@@ -639,6 +650,26 @@ fn the_limits_table_has_every_key_with_its_default_and_its_range() {
 
 fn both_of(range: &RangeInclusive<u64>, show: impl Fn(u64) -> String) -> Vec<String> {
     vec![show(*range.start()), show(*range.end())]
+}
+
+/// Those that balance.toml has and that do not hold for every upstream.
+#[test]
+fn the_balancing_table_has_every_key() {
+    let base = Base::Files(vec![root().join("config/balance.toml")]);
+    let (supplied, environment, flags) = (Vec::new(), Vec::new(), Vec::new());
+    let loaded = load(Sources { base, supplied, environment, flags }).unwrap();
+    let general = first_codes("config");
+    let keys = loaded.effective.iter().filter_map(|Effective { key, .. }| {
+        let (_, key) = key.strip_prefix("upstreams.")?.split_once('.')?;
+        let key = format!("upstreams.NAME.{key}");
+        (!general.contains(&key)).then_some(key)
+    });
+    let mut expected: Vec<String> = keys.collect();
+    let mut shown = first_codes("balancing");
+    expected.sort();
+    expected.dedup();
+    shown.sort();
+    assert_eq!(shown, expected);
 }
 
 /// Those of example.toml, which has every key; its own test sees to that.
@@ -823,7 +854,6 @@ fn figures_in_sentences_are_those_of_the_source() {
         ),
         format!("woken {} times in a row", relay::lane::BARREN_WAKES_MAX),
         format!("looks again {} ms after", io::accept::ACCEPT_RETRY_INTERVAL.as_millis()),
-        format!("the next server in turn is tried, {} servers at", word(attempts::ATTEMPTS_MAX)),
         format!("One buffer of {} for each worker", kib(io::conduit::SCRATCH_BYTES)),
         format!("reads shrink to {}", kib(io::conduit::READ_BYTES_WHEN_SPENT)),
         format!("up to {}. |", kib(limits::RESPOND_BODY)),

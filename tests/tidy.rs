@@ -11,13 +11,14 @@ use std::process::Command;
 
 /// The rank of each file, by the longest prefix of its path below `src/` that stands here. A file
 /// may use only what stands in a lower rank, and its siblings of the same rank and folder.
-const RANKS: [(&str, u8); 44] = [
+const RANKS: [(&str, u8); 46] = [
     ("error", 0),
     ("id", 0),
     ("address", 0),
     ("balance", 1),
     ("config", 1),
     ("capacity", 1),
+    ("health", 1),
     ("http", 1),
     ("limits", 1),
     ("relay", 1),
@@ -35,10 +36,10 @@ const RANKS: [(&str, u8); 44] = [
     ("access_log", 2),
     ("logging", 2),
     ("roster", 2),
-    ("snapshot", 2),
     ("tls", 2),
     ("account", 3),
     ("listen", 3),
+    ("snapshot", 3),
     ("io/kernel", 3),
     ("io/linux", 3),
     ("io/pipe_pool", 3),
@@ -51,6 +52,7 @@ const RANKS: [(&str, u8); 44] = [
     ("control", 4),
     ("demo", 4),
     ("load", 4),
+    ("secrets", 3),
     ("cli", 5),
     ("run", 5),
     ("explain", 5),
@@ -59,8 +61,10 @@ const RANKS: [(&str, u8); 44] = [
 ];
 
 /// Uses within one rank that are meant: user, used, why.
-const EXCEPTIONS: [(&str, &str, &str); 10] = [
+const EXCEPTIONS: [(&str, &str, &str); 12] = [
     ("id", "error", "a token names the side of a connection"),
+    ("config", "balance", "names the algorithm of an upstream"),
+    ("config", "health", "says when servers are believed to be well"),
     ("capacity", "config", "decides from a Config what the process may use"),
     ("relay", "config", "is built from the settings of a listener"),
     ("route", "http", "compares its patterns with a request's head"),

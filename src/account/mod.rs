@@ -68,6 +68,34 @@ impl Account {
         }
     }
 
+    /// Another configuration is in force, and other servers: books are opened for what is new, and
+    /// go on for what is not.
+    pub fn adopt(&mut self, config: Arc<Config>, roster: Arc<Roster>, access_log: AccessLogSink) {
+        self.access_log = access_log;
+        // What was counted so far belongs to those who had the places until now.
+        self.flush();
+        for (place, listener) in config.listeners.iter().enumerate() {
+            let was = self.config.listeners.get(place);
+            let is_same = was.is_some_and(|was| was.identity() == listener.identity());
+            match self.listeners.get_mut(place) {
+                Some(account) if is_same => account.adopt(listener, &self.config, &config),
+                Some(account) => *account = ListenerAccount::new(listener, &config),
+                None => self.listeners.push(ListenerAccount::new(listener, &config)),
+            }
+        }
+        let upstreams = config.upstreams.iter().zip(roster.upstreams()).enumerate();
+        for (place, (upstream, servers)) in upstreams {
+            let was = self.config.upstreams.get(place);
+            let is_same = was.is_some_and(|was| was.name == upstream.name);
+            match self.upstreams.get_mut(place) {
+                Some(account) if is_same => account.adopt(upstream, servers),
+                Some(account) => *account = UpstreamAccount::new(upstream, servers),
+                None => self.upstreams.push(UpstreamAccount::new(upstream, servers)),
+            }
+        }
+        (self.config, self.roster) = (config, roster);
+    }
+
     fn listener(&mut self, listener: ListenerId) -> &mut ListenerAccount {
         self.is_dirty = true;
         &mut self.listeners[listener.index()]
@@ -189,11 +217,13 @@ impl Account {
         let Closed { listener, upstream, session, reason, .. } = closed;
         let total = now.saturating_duration_since(session.accepted_at());
         self.left(listener, reason, total);
-        if session.connect_took().is_some() {
-            self.disconnected(upstream, session.server());
-        }
-        if let Some((Side::Upstream, kind)) = session.relay().fault() {
-            self.server_failed(upstream, session.server(), kind);
+        if let Some(server) = session.server() {
+            if session.connect_took().is_some() {
+                self.disconnected(upstream, server);
+            }
+            if let Some((Side::Upstream, kind)) = session.relay().fault() {
+                self.server_failed(upstream, server, kind);
+            }
         }
         match closed.upgraded_by {
             Some(exchange) => self.exchanged(&Exchanged {

@@ -3,8 +3,10 @@
 //! A file, the environment and the flags are merged into the tree of [`raw`]; [`valid`] turns
 //! that tree into a [`Config`] or into every error that it finds.
 
+pub mod balancing;
 mod conflict;
 mod error;
+mod follow;
 mod headers;
 mod http;
 mod http_kinds;
@@ -16,6 +18,7 @@ mod limit_kinds;
 mod limit_settings;
 pub mod limits;
 mod listener;
+pub mod names;
 mod proxy_protocol;
 pub mod raw;
 mod reader;
@@ -29,6 +32,9 @@ mod tls_listener;
 mod tls_upstream;
 pub mod units;
 mod upstream;
+mod upstream_balancing;
+mod upstream_health;
+mod upstream_kinds;
 pub mod valid;
 
 use std::net::{IpAddr, SocketAddr};
@@ -42,9 +48,13 @@ use crate::id::UpstreamId;
 use crate::limits::ListenerLimits;
 use crate::proxy_protocol::ProxyVersion;
 
+use balancing::Balancing;
 pub use error::ConfigError;
+pub use follow::TooManyPlaces;
 pub use http::{Action, Forward, Http, HttpLimits, HttpTimeouts, Redirect, Respond, Route};
+use names::{Dns, NamedServers};
 pub use reader::Effective;
+use succession::Standing;
 use tls::{ListenerTls, Sni, UpstreamTls};
 
 /// Everything that an operator decides.
@@ -58,9 +68,12 @@ pub struct Config {
     pub access_log: AccessLog,
     /// What all relays together may hold.
     pub memory: RelayMemory,
-    /// `[listeners.NAME]`, sorted by name.
+    /// `[dns]`
+    pub dns: Dns,
+    /// `[listeners.NAME]` by their ids: sorted by name at first, and as [`Config::following`] says
+    /// after a reload.
     pub listeners: Vec<Listener>,
-    /// `[upstreams.NAME]`, sorted by name.
+    /// `[upstreams.NAME]`, in the same way.
     pub upstreams: Vec<Upstream>,
 }
 
@@ -82,6 +95,8 @@ pub struct Process {
     pub drain_grace: Duration,
     /// `process.drain_timeout`: how long connections may go on after listening ended.
     pub drain_timeout: Duration,
+    /// `process.watch_config`: whether a change of the configuration's files reloads it.
+    pub watch_config: bool,
 }
 
 /// How many worker threads carry traffic.
@@ -139,6 +154,8 @@ pub struct RelayMemory {
 pub struct Listener {
     /// The name in the config, used as a label.
     pub name: String,
+    /// Whether it is part of the configuration still.
+    pub standing: Standing,
     /// `bind`, at least one.
     pub bind: Vec<Address>,
     /// `backlog`: connections that the kernel has completed and nobody has accepted yet. The
@@ -275,12 +292,16 @@ pub struct Keepalive {
 pub struct Upstream {
     /// The name in the config, used as a label.
     pub name: String,
-    /// `balance`
-    pub balance: Balance,
+    /// Whether it is part of the configuration still.
+    pub standing: Standing,
+    /// `balance`, and what goes with it.
+    pub balancing: Balancing,
     /// `source`: the local IP address to connect from; `None` lets the kernel choose.
     pub source: Option<IpAddr>,
-    /// `servers`, at least one.
+    /// `servers` that are addresses.
     pub servers: Vec<ServerSettings>,
+    /// `servers` that are names. Of both together there is at least one.
+    pub names: Vec<NamedServers>,
     /// `[upstreams.NAME.pool]`
     pub pool: Pool,
     /// `[upstreams.NAME.tls]`; `None` for plain text.
@@ -325,9 +346,9 @@ pub struct Pool {
     pub idle_timeout: Duration,
 }
 
-/// `balance`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    /// Each server in its turn.
-    RoundRobin,
+impl Upstream {
+    /// `balance` as written.
+    pub fn balance(&self) -> &'static str {
+        upstream_balancing::label(self.balancing.algorithm)
+    }
 }

@@ -8,14 +8,14 @@ use super::conflict::{report_loops, report_overlaps};
 use super::error::ConfigError;
 use super::http_settings::{ForwardedSettings, HttpSettings, HttpTimeoutSettings, LimitSettings};
 use super::inherited::{KeepaliveSettings, RelaySettings, Shared, TimeoutSettings};
-use super::kinds::{AdminBind, AutoOrCount, Choice, Count, LogPath, Size, Span};
+use super::kinds::{AdminBind, AutoOrCount, Choice, Count, LogPath, Size, Span, Switch};
 use super::listener::ListenerSettings;
 use super::raw::{Node, Origin};
 use super::reader::{Effective, Fallback, Report, Section, Setting};
 use super::server;
 use super::upstream::{self, UpstreamSettings};
 use super::{
-    AccessLog, Config, Listener, LogFormat, LogTarget, Process, RelayMemory, Workers, limits,
+    AccessLog, Config, Listener, LogFormat, LogTarget, Process, RelayMemory, Workers, limits, names,
 };
 use crate::address::Address;
 
@@ -81,6 +81,7 @@ fn read_root(report: &mut Report, tree: &Node) -> Option<Config> {
     let upstream_idle =
         timeouts.read(report, "upstream_idle", &Span(limits::TIMEOUT), upstream_idle);
     timeouts.finish(report);
+    let dns = names::read(root.section(report, "dns"), report);
     let listeners = root.section(report, "listeners");
     let upstreams = root.section(report, "upstreams");
     root.finish(report);
@@ -110,6 +111,7 @@ fn read_root(report: &mut Report, tree: &Node) -> Option<Config> {
         admin: admin.value,
         access_log,
         memory,
+        dns,
         listeners: listeners.into_iter().collect::<Option<Vec<Listener>>>()?,
         upstreams: upstreams.into_iter().map(UpstreamSettings::into_upstream).collect(),
     })
@@ -133,6 +135,8 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
     let drain_grace = section.read(report, "drain_grace", &drain, grace).value;
     let timeout = Fallback::Default(seconds(30));
     let drain_timeout = section.read(report, "drain_timeout", &drain, timeout).value;
+    let watch = Fallback::Default(false);
+    let watch_config = section.read(report, "watch_config", &Switch, watch).value;
     section.finish(report);
     Process {
         workers: workers.and_then(count).map_or(Workers::Auto, Workers::Count),
@@ -141,6 +145,7 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
         limited_clients_max: count(clients).unwrap_or(LIMITED_CLIENTS_DEFAULT),
         drain_grace,
         drain_timeout,
+        watch_config,
     }
 }
 

@@ -5,14 +5,25 @@
 
 mod admin;
 mod certificates;
+pub mod command;
+mod config_watch;
 mod drain;
+mod file_watch;
+mod health;
+mod names;
 mod negotiation;
 mod notify;
 mod openmetrics;
+mod probe;
 mod pulse;
+mod reload;
+mod resolve;
 mod routes;
 mod scrape;
+mod servers;
+mod settling;
 mod signals;
+mod standing;
 mod state;
 mod status;
 mod supervisor;
@@ -29,17 +40,20 @@ pub use self::admin::{
     CONNECTION_LIFE_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_READ_TIMEOUT, HEADERS_MAX,
     KEEP_ALIVE_MAX,
 };
+pub use self::probe::BODY_BYTES_MAX;
+pub use self::reload::ConfigSource;
+pub use self::resolve::SERVICE_TARGETS_MAX;
 pub use self::worker::WorkerHandle;
 
 use self::certificates::Certificates;
+use self::command::Commands;
 use self::drain::Phase;
 use self::pulse::Pulse;
-use self::state::{Life, State};
-use self::supervisor::Supervisor;
-use crate::access_log::AccessLogSink;
-use crate::capacity::{Machine, Plan};
-use crate::config::Config;
-use crate::metrics::{Exposition, ProcessMetrics};
+use self::state::{Life, Reloads, State};
+use self::supervisor::{Parts, Supervisor};
+use crate::capacity::Machine;
+use crate::listen::Bound;
+use crate::metrics::{ConfigMetrics, Exposition, ProcessMetrics};
 use crate::snapshot::{Snapshot, WorkerReport};
 use crate::tls::keeper::Keeper;
 
@@ -49,26 +63,24 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// All that the control plane works with.
 #[derive(Debug)]
 pub struct ControlPlane {
-    /// The configuration in force.
-    pub config: Arc<Config>,
+    /// Where the configuration comes from.
+    pub source: ConfigSource,
     /// What was probed.
     pub machine: Machine,
-    /// What was decided from it.
-    pub plan: Plan,
     /// What the workers read.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// The workers, which run already.
     pub workers: Vec<WorkerHandle>,
-    /// For each listener, by its name, the addresses that were really bound.
-    pub bound: Vec<(String, Vec<String>)>,
+    /// What is listened on.
+    pub bound: Bound,
     /// The socket of the admin endpoint, which listens already; `None` for none.
     pub admin: Option<std::net::TcpListener>,
     /// Of the recorder that the handles in [`crate::metrics`] belong to.
     pub exposition: Exposition,
-    /// The access log, to be reopened and asked for losses.
-    pub access_log: AccessLogSink,
     /// The files of TLS, to be read again when they change.
     pub tls: Keeper,
+    /// Where commands come from, if any can.
+    pub commands: Option<Commands>,
 }
 
 /// Why the control plane ended other than by a drain.
@@ -147,20 +159,23 @@ async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
     let (links, ends): (Vec<_>, Vec<_>) =
         plane.workers.into_iter().map(WorkerHandle::into_parts).unzip();
     let heartbeats = links.iter().map(|link| WorkerReport::read(&link.report.heartbeat));
-    let certificates = Certificates::watch(&plane.config, plane.tls);
+    let config = Arc::clone(&plane.snapshot.load().config);
+    let certificates = Certificates::watch(&config, plane.tls);
     let state = Arc::new(State {
         started: Instant::now(),
-        config: plane.config,
+        snapshot: plane.snapshot,
         machine: plane.machine,
-        plan: plane.plan,
-        bound: plane.bound,
+        config_files: plane.source.files.clone(),
+        addresses: Mutex::new(plane.bound.addresses.clone()),
+        reloads: Mutex::new(Reloads::default()),
         pulse: Mutex::new(Pulse::new(heartbeats)),
         life: Mutex::new(Life { phase: Phase::Starting, workers_running: links.len() }),
         last_scrapes: Mutex::default(),
         workers: links,
         exposition: plane.exposition,
         metrics: ProcessMetrics::new(VERSION),
-        access_log: plane.access_log,
+        config_metrics: ConfigMetrics::new(),
+        access_logs_before: Mutex::default(),
     });
     if let Some(listener) = plane.admin {
         listener.set_nonblocking(true).map_err(ControlError::Admin)?;
@@ -168,5 +183,13 @@ async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
         // Ends with the runtime: the endpoint answers until the last worker has ended.
         tokio::spawn(admin::serve(listener, routes::router(Arc::clone(&state))));
     }
-    Supervisor::new(state, plane.snapshot, signals, certificates, ends).run().await
+    let parts = Parts {
+        state,
+        signals,
+        certificates,
+        source: plane.source,
+        sockets: plane.bound,
+        commands: plane.commands,
+    };
+    Supervisor::new(parts, ends).run().await
 }

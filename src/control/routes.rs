@@ -74,7 +74,8 @@ async fn readyz(Shared(state): Shared<Arc<State>>) -> Response {
 }
 
 async fn status(Shared(state): Shared<Arc<State>>) -> Response {
-    Json(Status::of(&state)).into_response()
+    let snapshot = state.snapshot.load_full();
+    Json(Status::of(&state, &snapshot)).into_response()
 }
 
 async fn not_found() -> Response {

@@ -4,17 +4,24 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, sleep_until};
 
 use super::ControlError;
-use super::certificates::{self, Cause, Certificates};
+use super::certificates::{Cause, Certificates};
+use super::command::{Asked, Command, Commands, Done, Refusal, Reply, answer};
+use super::config_watch::ConfigWatch;
 use super::drain::{DrainTimes, Phase};
 use super::notify::{Notifier, watchdog_interval};
+use super::reload::{self, ConfigSource, Prepared};
+use super::servers::Servers;
+use super::settling::{self, Settling};
 use super::signals::{Request, Signals};
-use super::state::State;
+use super::standing::LOOK_INTERVAL;
+use super::state::{LastReload, State};
 use super::worker::WorkerEnd;
+use crate::listen::Bound;
+use crate::secrets::Secrets;
 use crate::snapshot::{Snapshot, Stage};
 
 /// Workers are asked that often whether they still answer, or more often where the watchdog
@@ -30,33 +37,60 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 /// How long workers may take to cut what is left and end.
 const CUT_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// Configurations of which connections drain that are counted; the oldest are forgotten first.
+const GENERATIONS_COUNTED_MAX: usize = 1000;
+
 pub(super) struct Supervisor {
     state: Arc<State>,
-    snapshot: Arc<ArcSwap<Snapshot>>,
     signals: Signals,
-    /// `None` where there is no TLS.
-    certificates: Option<Certificates>,
+    certificates: Certificates,
+    servers: Servers,
+    source: ConfigSource,
+    config_watch: ConfigWatch,
+    sockets: Bound,
+    commands: Option<Commands>,
+    /// A configuration that was published and is not taken by all workers.
+    settling: Option<Settling>,
     /// Each resolves to the worker's index and what it panicked with.
     ends: JoinSet<(usize, Result<(), String>)>,
     notifier: Notifier,
-    times: DrainTimes,
+}
+
+/// What the loop works with.
+pub(super) struct Parts {
+    pub(super) state: Arc<State>,
+    pub(super) signals: Signals,
+    pub(super) certificates: Certificates,
+    pub(super) source: ConfigSource,
+    pub(super) sockets: Bound,
+    pub(super) commands: Option<Commands>,
 }
 
 impl Supervisor {
     /// Must be called within the runtime.
-    pub(super) fn new(
-        state: Arc<State>,
-        snapshot: Arc<ArcSwap<Snapshot>>,
-        signals: Signals,
-        certificates: Option<Certificates>,
-        ends: Vec<WorkerEnd>,
-    ) -> Supervisor {
-        let process = &state.config.process;
-        let times = DrainTimes { grace: process.drain_grace, timeout: process.drain_timeout };
+    pub(super) fn new(parts: Parts, ends: Vec<WorkerEnd>) -> Supervisor {
+        let Parts { state, signals, certificates, source, sockets, commands } = parts;
+        let is_watched = state.snapshot.load().config.process.watch_config;
+        let config_watch = ConfigWatch::new(source.files.clone(), is_watched);
+        note_success(&state);
         let ends = ends.into_iter().enumerate();
         let ends = ends.map(|(index, end)| async move { (index, end.wait().await) }).collect();
         let notifier = Notifier::default();
-        Supervisor { state, snapshot, signals, certificates, ends, notifier, times }
+        let mut servers = Servers::default();
+        servers.apply(&state.snapshot.load());
+        Supervisor {
+            state,
+            signals,
+            certificates,
+            servers,
+            source,
+            config_watch,
+            sockets,
+            commands,
+            settling: None,
+            ends,
+            notifier,
+        }
     }
 
     pub(super) async fn run(mut self) -> Result<(), ControlError> {
@@ -65,6 +99,7 @@ impl Supervisor {
         let mut pulse = ticks(pulse_interval);
         let mut start = ticks(START_INTERVAL);
         let mut status = ticks(STATUS_INTERVAL);
+        let mut looks = ticks(LOOK_INTERVAL);
         let mut watchdog_ticks = watchdog.map(ticks);
         loop {
             let phase = self.phase();
@@ -76,7 +111,14 @@ impl Supervisor {
                     }
                 }
                 request = self.signals.next() => self.take_request(request),
-                cause = certificates::due(&mut self.certificates) => self.read_certificates(cause),
+                Some(asked) = next_of(&mut self.commands) => self.take_command(asked),
+                () = self.config_watch.changed(), if phase == Phase::Serving => {
+                    self.reload("the configuration has changed", None);
+                }
+                () = settling::over(self.settling.as_ref(), &self.state) => self.settle(),
+                cause = self.certificates.due() => self.certificates.reload(cause),
+                upstream = self.servers.changed() => self.change_servers(&upstream),
+                _ = looks.tick() => self.servers.look(&self.state.snapshot.load()),
                 () = until_deadline(phase) => self.pass_deadline()?,
                 _ = pulse.tick() => self.ask_workers(),
                 _ = start.tick(), if phase == Phase::Starting => self.serve_once_all_answer(),
@@ -105,9 +147,14 @@ impl Supervisor {
             self.notifier.stopping();
         }
         if let Phase::Draining { until } = phase {
-            let config = Arc::clone(&self.snapshot.load().config);
-            self.snapshot.store(Arc::new(Snapshot { config, stage: Stage::Draining { until } }));
-            self.state.wake_workers();
+            // Whoever has a socket keeps clients connecting to it: nobody here may.
+            self.sockets.close();
+            let present = self.state.snapshot.load_full();
+            self.publish(Snapshot {
+                sockets: Arc::default(),
+                stage: Stage::Draining { until },
+                ..Snapshot::clone(&present)
+            });
         }
         self.notify_status();
     }
@@ -115,32 +162,156 @@ impl Supervisor {
     fn take_request(&mut self, request: Request) {
         match request {
             Request::End(signal) => self.end(signal),
-            Request::ReopenLogs => match self.state.access_log.reopen() {
+            Request::ReopenLogs => match self.state.snapshot.load().access_log.reopen() {
                 Ok(()) => tracing::info!("USR1: log files were opened again"),
                 Err(error) => tracing::error!("USR1: {error}; lines still go to the old file"),
             },
-            Request::Reload => {
-                tracing::warn!(
-                    "HUP: this version cannot reload its config and goes on unchanged; restart \
-                     it to apply a new one"
-                );
-                self.read_certificates(Cause::Asked);
-            }
+            Request::Reload => self.reload("HUP", None),
             Request::Upgrade => tracing::warn!(
                 "USR2: this version cannot hand over to a new binary and goes on unchanged"
             ),
         }
     }
 
-    fn read_certificates(&mut self, cause: Cause) {
-        if let Some(certificates) = &mut self.certificates {
-            certificates.reload(cause);
+    fn take_command(&mut self, asked: Asked) {
+        let Asked { command, reply } = asked;
+        match command {
+            Command::Reload => self.reload("command", Some(reply)),
         }
+    }
+
+    fn publish(&self, snapshot: Snapshot) {
+        self.state.snapshot.store(Arc::new(snapshot));
+        self.state.wake_workers();
+    }
+
+    /// Names of an upstream stand for other servers.
+    fn change_servers(&mut self, upstream: &str) {
+        let present = self.state.snapshot.load_full();
+        if let Some(snapshot) = self.servers.resolved(&present, upstream) {
+            self.servers.apply(&snapshot);
+            self.publish(snapshot);
+        }
+    }
+
+    // Another configuration.
+
+    /// Reads the configuration again, with all files that it names, and puts it in force. If
+    /// anything is wrong with it, everything stays as it is.
+    fn reload(&mut self, cause: &str, reply: Option<Reply>) {
+        if self.phase().is_ending() {
+            tracing::warn!("{cause}: no reload, the process ends");
+            let refusal = Refusal::NotNow("the process ends".to_owned());
+            if let Some(reply) = reply {
+                answer(reply, Err(refusal));
+            }
+            return;
+        }
+        self.notifier.reloading();
+        self.config_watch.note();
+        let result = self.try_reload();
+        self.certificates.reload(Cause::Asked);
+        let at = jiff::Timestamp::now();
+        self.state.reloads().last = Some(LastReload { at, result: result.clone() });
+        match &result {
+            Ok(changes) => {
+                tracing::info!("{cause}: reloaded: {changes}");
+                note_success(&self.state);
+                self.state.config_metrics.succeeded.increment(1);
+            }
+            Err(problem) => {
+                tracing::error!("{cause}: not reloaded, everything stays as it was: {problem}");
+                self.state.config_metrics.last_reload_success.set(0.0);
+                self.state.config_metrics.failed.increment(1);
+            }
+        }
+        let what = result.map(|message| Done { message }).map_err(Refusal::Failed);
+        match (&mut self.settling, reply) {
+            (Some(settling), Some(reply)) => settling.tell(reply, what),
+            (None, Some(reply)) => answer(reply, what),
+            (_, None) => {}
+        }
+        if self.settling.is_none() {
+            self.notifier.ready();
+        }
+    }
+
+    fn try_reload(&mut self) -> Result<String, String> {
+        let config = (self.source.read)().map_err(|errors| reload::describe(&errors))?;
+        let state = Arc::clone(&self.state);
+        let present = state.snapshot.load_full();
+        let Prepared { snapshot, tls, sockets, changes, drains_until } = reload::prepare(
+            config,
+            &present,
+            &state.machine,
+            &self.certificates,
+            &self.sockets,
+            Instant::now(),
+        )?;
+        let secrets = Secrets::read(&snapshot.config).map_err(|problems| {
+            let line = |(key, problem): (String, String)| format!("{key}: {problem}");
+            problems.into_iter().map(line).collect::<Vec<_>>().join("\n")
+        })?;
+        // Files may have changed where nothing else has.
+        secrets.install(&present.roster);
+        if !changes.is_any() {
+            return Ok(changes.to_string());
+        }
+        // From here on nothing fails.
+        for (listener, address) in &sockets.added {
+            tracing::info!(listener, address, "listening");
+        }
+        for address in &sockets.removed {
+            tracing::info!(address, "listening no more");
+        }
+        for note in snapshot.plan.notes.iter().filter(|it| !present.plan.notes.contains(it)) {
+            tracing::warn!("{note}");
+        }
+        self.sockets.take_over(sockets);
+        state.addresses().clone_from(&self.sockets.addresses);
+        self.config_watch.switch(snapshot.config.process.watch_config);
+        let tls = self.certificates.take_over(&snapshot.config, tls);
+        if snapshot.config.access_log.target != present.config.access_log.target {
+            let before = present.access_log.clone();
+            state.access_logs_before().open.push((snapshot.generation, before));
+        }
+        if changes.retires() {
+            let drains = &mut state.reloads().drains;
+            drains.push(drains_until);
+            let forgotten = drains.len().saturating_sub(GENERATIONS_COUNTED_MAX);
+            drains.drain(..forgotten);
+        }
+        let generation = snapshot.generation;
+        self.settling = Some(Settling::new(generation, self.settling.take()));
+        let sockets = Arc::new(self.sockets.workers.clone());
+        let roster = self.servers.with_names(snapshot.roster, &snapshot.config);
+        secrets.install(&roster);
+        let snapshot = Snapshot { tls, sockets, roster, ..snapshot };
+        self.servers.apply(&snapshot);
+        self.publish(snapshot);
+        Ok(changes.to_string())
+    }
+
+    /// Every worker goes by the configuration in force.
+    fn settle(&mut self) {
+        let generation = self.state.generation_of_all();
+        self.state.access_logs_before().close(generation);
+        if let Some(settling) = self.settling.take() {
+            settling.finish();
+            self.notifier.ready();
+        }
+    }
+
+    // The end.
+
+    fn times(&self) -> DrainTimes {
+        let process = &self.state.snapshot.load().config.process;
+        DrainTimes { grace: process.drain_grace, timeout: process.drain_timeout }
     }
 
     fn end(&mut self, signal: &str) {
         let (before, now) = (self.phase(), Instant::now());
-        let after = before.told_to_end(now, self.times);
+        let after = before.told_to_end(now, self.times());
         let open = self.state.sum(|report| &report.connections);
         match after {
             _ if before.is_ending() => {
@@ -149,7 +320,7 @@ impl Supervisor {
             Phase::Grace { .. } => tracing::info!(
                 connections = open,
                 "{signal}: not ready any more; still accepting for {:?}",
-                self.times.grace
+                self.times().grace
             ),
             _ => self.log_drain(signal, open),
         }
@@ -160,7 +331,7 @@ impl Supervisor {
         tracing::info!(
             connections = open,
             "{cause}: accepting no more; connections may go on for {:?}",
-            self.times.timeout
+            self.times().timeout
         );
     }
 
@@ -171,7 +342,7 @@ impl Supervisor {
             return Err(ControlError::WorkersStuck { workers: self.ends.len() });
         }
         self.log_drain("grace is over", self.state.sum(|report| &report.connections));
-        self.enter(phase.at(Instant::now(), self.times));
+        self.enter(phase.at(Instant::now(), self.times()));
         Ok(())
     }
 
@@ -239,11 +410,23 @@ impl Supervisor {
     }
 }
 
+/// A configuration was put in force.
+fn note_success(state: &State) {
+    let now = jiff::Timestamp::now().as_second();
+    state.config_metrics.last_reload_success.set(1.0);
+    state.config_metrics.last_reload_success_timestamp.set(now as f64);
+}
+
 /// A timer that makes up for no tick that it missed.
 fn ticks(interval: Duration) -> Interval {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
+}
+
+/// The next command; `None` where none can come.
+async fn next_of(commands: &mut Option<Commands>) -> Option<Asked> {
+    commands.as_mut()?.next().await
 }
 
 /// The next tick, with the interval; `None` where there is no timer.

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::balance::attempts::Attempts;
 use crate::config::{Protocol, RelayMode};
 use crate::error::{CloseReason, Direction, FallbackReason, Side, is_exhaustion};
-use crate::id::{ConnectionId, ListenerId, ServerId, Token, UpstreamId};
+use crate::id::{ConnectionId, ListenerId, SocketId, Token, UpstreamId};
 use crate::io::admission::{Gate, TURNED_AWAY_MAX};
 use crate::io::connection::{Accepted, Connection, Slot};
 use crate::io::handover::Arrival;
@@ -37,6 +38,8 @@ pub const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// A listening socket of a worker.
 #[derive(Debug)]
 pub struct Acceptor<L> {
+    /// Tells the socket apart from all others.
+    pub id: SocketId,
     /// The socket.
     pub socket: L,
     /// The listener of the config that it belongs to.
@@ -89,13 +92,13 @@ pub fn after_error(error: &io::Error) -> AfterError {
 #[derive(Debug)]
 pub struct ConnectionLimit {
     open: AtomicUsize,
-    max: usize,
+    max: AtomicUsize,
 }
 
 impl ConnectionLimit {
     /// None open yet, `max` allowed.
     pub fn new(max: usize) -> ConnectionLimit {
-        ConnectionLimit { open: AtomicUsize::new(0), max }
+        ConnectionLimit { open: AtomicUsize::new(0), max: AtomicUsize::new(max) }
     }
 
     /// Takes a place for one connection, if there is one.
@@ -103,11 +106,16 @@ impl ConnectionLimit {
     pub fn take(&self) -> bool {
         // A count and nothing else: no other memory is published with it.
         let before = self.open.fetch_add(1, Ordering::Relaxed);
-        if before >= self.max {
+        if before >= self.max.load(Ordering::Relaxed) {
             self.give_back();
             return false;
         }
         true
+    }
+
+    /// Another bound. Connections beyond it go on.
+    pub fn change(&self, max: usize) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
     /// Gives a place back.
@@ -132,18 +140,21 @@ impl<K: Kernel> Worker<K> {
                 return;
             }
             let place = self.accept_first.wrapping_add(offset) % self.acceptors.len();
-            if self.acceptors[place].ready {
+            if self.acceptors[place].as_ref().is_some_and(|acceptor| acceptor.ready) {
                 self.accept_from(place, now);
             }
         }
     }
 
-    fn accept_from(&mut self, place: usize, now: Instant) {
+    /// Accepts a bounded number of connections. Returns whether there may be more at once.
+    pub(super) fn accept_from(&mut self, place: usize, now: Instant) -> bool {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
+            let Some(acceptor) = &mut self.acceptors[place] else { return false };
             if !self.limit.take() {
-                return self.pause_accepting(place, AcceptPause::Connections, now);
+                let listener = acceptor.listener;
+                self.pause_accepting(listener, AcceptPause::Connections, now);
+                return false;
             }
-            let acceptor = &mut self.acceptors[place];
             match self.kernel.accept(&acceptor.socket) {
                 Ok((socket, address)) => {
                     let (listener, is_unix) = (acceptor.listener, acceptor.is_unix);
@@ -160,7 +171,7 @@ impl<K: Kernel> Worker<K> {
                         AfterError::Wait => {
                             acceptor.ready = false;
                             self.pause = None;
-                            return;
+                            return false;
                         }
                         AfterError::Pause(AcceptPause::Descriptors)
                             if self.supplies.pipes.usage().idle > 0 =>
@@ -173,17 +184,20 @@ impl<K: Kernel> Worker<K> {
                             self.upstreams.clear(&mut self.account);
                         }
                         AfterError::Pause(reason) => {
-                            return self.pause_accepting(place, reason, now);
+                            let listener = acceptor.listener;
+                            self.pause_accepting(listener, reason, now);
+                            return false;
                         }
                     }
                 }
             }
         }
+        true
     }
 
-    fn pause_accepting(&mut self, place: usize, reason: AcceptPause, now: Instant) {
+    fn pause_accepting(&mut self, listener: ListenerId, reason: AcceptPause, now: Instant) {
         if self.pause.is_none_or(|pause| pause.reason != reason) {
-            self.account.accept_paused(self.acceptors[place].listener, reason);
+            self.account.accept_paused(listener, reason);
         }
         self.pause = Some(Pause { reason, until: now + ACCEPT_RETRY_INTERVAL });
     }
@@ -239,9 +253,9 @@ impl<K: Kernel> Worker<K> {
         target: Option<UpstreamId>,
         now: Instant,
     ) {
-        let config = Arc::clone(&self.config);
+        let settings = Arc::clone(&self.listeners[accepted.listener.index()]);
         let place = id.index as usize;
-        match &config.listeners[accepted.listener.index()].protocol {
+        match &settings.listener.protocol {
             Protocol::Tcp(target) => self.begin_tcp(id, accepted, *target, now),
             Protocol::Sni(sni) => {
                 // A greeting has found one of the routes, of which there is always one.
@@ -250,7 +264,7 @@ impl<K: Kernel> Worker<K> {
             }
             Protocol::Http(http) => {
                 self.turned_away += usize::from(accepted.refusal.is_some());
-                let connection = HttpConnection::new(accepted, http, now);
+                let connection = HttpConnection::new(accepted, Arc::clone(&settings), http, now);
                 self.connections[place] = Slot::Http(connection);
                 self.settle_http(id, now);
             }
@@ -264,49 +278,31 @@ impl<K: Kernel> Worker<K> {
         target: UpstreamId,
         now: Instant,
     ) {
-        let servers = self.roster.upstream(target);
-        let Some(first) = self.turns[target.index()].pick_of(servers.members()) else {
-            return self.turn_away(id, accepted, now);
-        };
-        let session = self.new_session(&accepted, target, first, now);
+        let session = self.new_session(&accepted, target, now);
         let connection = Connection::new(accepted, target, session);
         self.connections[id.index as usize] = Slot::Tcp(connection);
-        self.begin_connect(id, now);
+        self.roster.upstream(target).state.retries.deposit(self.retry_share(target));
+        self.begin_connect(id, None, now);
     }
 
-    /// There is nobody to connect a client to.
-    fn turn_away(&mut self, id: ConnectionId, accepted: Accepted<K::Socket>, now: Instant) {
-        let Accepted { listener, accepted_at, client, admission, .. } = accepted;
-        self.connections.remove(id.index as usize);
-        self.kernel.reset(client);
-        let total = now.saturating_duration_since(accepted_at);
-        self.account.left(listener, CloseReason::ConnectFailed, total);
-        self.on_place_free(listener, admission, now);
+    /// What each client or request earns of a retry, in thousandths.
+    fn retry_share(&self, target: UpstreamId) -> u32 {
+        self.config.upstreams[target.index()].balancing.retries.budget
     }
 
-    /// The session of a client that is about to be connected to a server of `target`, first to
-    /// this one.
+    /// The session of a client that is about to be connected to a server of `target`.
     fn new_session(
         &mut self,
         accepted: &Accepted<K::Socket>,
         target: UpstreamId,
-        first: ServerId,
         now: Instant,
     ) -> Session {
         let Accepted { listener, is_unix, accepted_at, .. } = *accepted;
-        let settings = &self.config.listeners[listener.index()];
-        let servers = self.roster.upstream(target).members().len();
-        let servers = u32::try_from(servers).unwrap_or(u32::MAX);
-        let plan = &self.plan.listeners[listener.index()].relay;
-        let is_passed_through =
-            accepted.session.is_none() && matches!(settings.protocol, Protocol::Sni(_));
-        let mode = match plan.mode {
-            // Nothing is to be learnt of a flow that nobody here can read.
-            RelayMode::Auto if is_passed_through => RelayMode::Splice,
-            mode => mode,
-        };
-        let mut relay = Relay::new(mode, settings.relay.low_water);
-        if let Some(reason) = plan.fallback {
+        let settings = &self.listeners[listener.index()];
+        let mode = settings.tcp_mode(accepted.session.is_some());
+        let timeouts = settings.listener.timeouts;
+        let mut relay = Relay::new(mode, settings.listener.relay.low_water);
+        if let Some(reason) = settings.fallback() {
             relay.fall_back(reason);
             self.account.fell_back(listener, std::iter::once(reason));
         }
@@ -315,26 +311,28 @@ impl<K: Kernel> Worker<K> {
         for side in Side::ALL.into_iter().filter(|side| has_tls[side.index()]) {
             relay.secure(side);
         }
-        if has_tls != [false; 2] && plan.mode != RelayMode::Copy {
+        if has_tls != [false; 2] && mode != RelayMode::Copy {
             relay.fall_back(FallbackReason::Tls);
             self.account.fell_back(listener, std::iter::once(FallbackReason::Tls));
         }
         if is_unix {
             relay.lane_mut(Direction::Upstream).source_is_unix();
         }
-        Session::new(relay, settings.timeouts, servers, first, accepted_at, now)
+        let retries = self.config.upstreams[target.index()].balancing.retries.max;
+        let attempts = Attempts::new(retries, now);
+        Session::new(relay, timeouts, attempts, accepted_at, now)
     }
 
     /// Takes what is in the backlogs already, and closes the listeners.
     pub(super) fn stop_accepting(&mut self, now: Instant) {
-        for acceptor in &mut self.acceptors {
+        for acceptor in self.acceptors.iter_mut().flatten() {
             // The event of a client that has just come may stand behind the word to drain.
             acceptor.ready = true;
         }
         for _ in 0..DRAIN_ACCEPT_ROUNDS_MAX {
             self.accept_all(now);
         }
-        for acceptor in self.acceptors.drain(..) {
+        for acceptor in self.acceptors.drain(..).flatten() {
             // Closing is not enough where workers share a socket: the poll would go on reporting
             // it for as long as another worker has it open (epoll(7)).
             let _unwatched = self.kernel.unwatch_listener(&acceptor.socket).is_ok();

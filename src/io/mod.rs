@@ -12,6 +12,8 @@
 
 pub mod accept;
 pub mod admission;
+pub mod adopt;
+pub mod balancer;
 pub mod channel;
 pub mod conduit;
 mod connect;
@@ -25,7 +27,9 @@ pub mod http;
 pub mod introduction;
 pub mod kernel;
 pub mod linux;
+pub mod listener_settings;
 pub mod pipe_pool;
+mod queue;
 pub mod record_buffers;
 pub mod run_queue;
 pub mod timer;

@@ -21,12 +21,12 @@ use slab::Slab;
 
 use crate::access_log::AccessLogSink;
 use crate::account::{Account, Closed, FLUSH_INTERVAL};
-use crate::balance::round_robin::RoundRobin;
 use crate::capacity::Plan;
 use crate::config::Config;
 use crate::error::{CloseReason, Direction, FaultKind, Side};
-use crate::id::{ConnectionId, Generation, ListenerId, Token};
+use crate::id::{ConnectionId, Generation, Token};
 use crate::io::accept::{Acceptor, ConnectionLimit, Pause};
+use crate::io::balancer::Balancer;
 use crate::io::channel::Channel;
 use crate::io::conduit::Supplies;
 use crate::io::connection::{Connection, Slot};
@@ -37,6 +37,7 @@ use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
 use crate::io::introduction;
 use crate::io::kernel::Kernel;
+use crate::io::listener_settings::ListenerSettings;
 use crate::io::run_queue::{GREETINGS_PER_TURN_MAX, RunQueue, Weight};
 use crate::io::timer::Timers;
 use crate::io::upstream_pool::UpstreamPool;
@@ -93,6 +94,10 @@ pub struct Worker<K: Kernel> {
     pub(super) config: Arc<Config>,
     pub(super) plan: Arc<Plan>,
     pub(super) roster: Arc<Roster>,
+    /// The settings of each listener, as this worker's own.
+    pub(super) listeners: Vec<Arc<ListenerSettings>>,
+    /// Of the snapshot that it goes by.
+    pub(super) snapshot_generation: u64,
     pub(super) limit: Arc<ConnectionLimit>,
     pub(super) limits: Arc<Limits>,
     /// Open connections that are only told why they are sent away.
@@ -101,7 +106,8 @@ pub struct Worker<K: Kernel> {
     pub(super) report: Arc<WorkerReport>,
     pub(super) account: Account,
     pub(super) supplies: Supplies<K>,
-    pub(super) acceptors: Vec<Acceptor<K::Listener>>,
+    /// By the place in [`Token::Listener`].
+    pub(super) acceptors: Vec<Option<Acceptor<K::Listener>>>,
     /// Which acceptor was first in the last turn.
     pub(super) accept_first: usize,
     pub(super) pause: Option<Pause>,
@@ -113,10 +119,12 @@ pub struct Worker<K: Kernel> {
     pub(super) generation: Generation,
     pub(super) run_queue: RunQueue,
     pub(super) timers: Timers,
-    pub(super) turns: Vec<RoundRobin>,
+    pub(super) balancer: Balancer,
     pub(super) flush_at: Option<Instant>,
     pub(super) trim_at: Option<Instant>,
     pub(super) drain_until: Option<Instant>,
+    /// When the time of something that was removed from the configuration is over.
+    pub(super) retire_at: Option<Instant>,
     pub(super) turn_bytes_max: usize,
     /// What heavy connections may still move in this turn.
     pub(super) turn_bytes_left: usize,
@@ -126,7 +134,7 @@ impl<K: Kernel> Worker<K> {
     /// A worker without listeners and connections.
     pub fn new(setup: Setup, kernel: K) -> Worker<K> {
         let Setup {
-            index,
+            index: _,
             config,
             plan,
             roster,
@@ -137,7 +145,6 @@ impl<K: Kernel> Worker<K> {
             tls,
             turn_bytes_max,
         } = setup;
-        let turn = RoundRobin::new(u32::try_from(index).unwrap_or(0));
         Worker {
             kernel,
             account: Account::new(Arc::clone(&config), Arc::clone(&roster), access_log),
@@ -147,18 +154,21 @@ impl<K: Kernel> Worker<K> {
             pause: None,
             connections: Slab::new(),
             upstreams: UpstreamPool::new(&roster),
-            desk: Desk::new(&config),
+            desk: Desk::new(config.upstreams.len()),
             tls,
             handshakes: HandshakeGate::new(config.process.handshakes_max.get()),
             generation: Generation::default(),
             run_queue: RunQueue::default(),
             timers: Timers::default(),
-            turns: vec![turn; config.upstreams.len()],
+            balancer: Balancer::default(),
             flush_at: None,
             trim_at: None,
             drain_until: None,
+            retire_at: None,
             turn_bytes_max,
             turn_bytes_left: 0,
+            listeners: ListenerSettings::all(&config, &plan, &[]),
+            snapshot_generation: 0,
             config,
             plan,
             roster,
@@ -175,28 +185,12 @@ impl<K: Kernel> Worker<K> {
         self.member = member;
     }
 
-    /// Begins to accept from a listening socket.
-    ///
-    /// # Errors
-    /// The kernel cannot watch it.
-    pub fn add_listener(
-        &mut self,
-        socket: K::Listener,
-        listener: ListenerId,
-        is_unix: bool,
-    ) -> std::io::Result<()> {
-        let place = u32::try_from(self.acceptors.len()).unwrap_or(u32::MAX);
-        self.kernel.watch_listener(&socket, Token::Listener(place))?;
-        self.acceptors.push(Acceptor { socket, listener, is_unix, ready: true });
-        Ok(())
-    }
-
     /// Takes note of an event. One about a connection that is gone is recognised and dropped.
     pub fn on_event(&mut self, token: Token, readiness: Readiness) {
         match token {
             Token::Waker => {}
             Token::Listener(place) => {
-                if let Some(acceptor) = self.acceptors.get_mut(place as usize) {
+                if let Some(Some(acceptor)) = self.acceptors.get_mut(place as usize) {
                     acceptor.ready = true;
                 }
             }
@@ -221,6 +215,9 @@ impl<K: Kernel> Worker<K> {
         if self.drain_until.is_some_and(|until| now >= until) {
             self.cut_all(now);
         }
+        if self.retire_at.is_some_and(|at| now >= at) {
+            self.cut_retired(now);
+        }
         self.supplies.records.begin_turn(now);
         for arrival in self.member.take() {
             self.open(arrival, now);
@@ -244,19 +241,22 @@ impl<K: Kernel> Worker<K> {
             self.expire(id, now);
         }
         self.upstreams.sweep(now, &mut self.account);
+        self.serve_queues(now);
         self.keep_house(now);
     }
 
     /// When [`Worker::turn`] should be called next if no event comes before.
     pub fn next_wake(&self) -> Wake {
-        let can_accept = self.acceptors.iter().any(|acceptor| acceptor.ready);
+        let can_accept = self.acceptors.iter().flatten().any(|acceptor| acceptor.ready);
         if (can_accept && self.pause.is_none()) || !self.run_queue.is_empty() {
             return Wake::Now;
         }
         let resume = self.pause.filter(|_| can_accept).map(|pause| pause.until);
         let sweep_at = self.upstreams.next_sweep();
-        [self.timers.next(), resume, self.flush_at, self.trim_at, sweep_at, self.drain_until]
+        let ends = [self.drain_until, self.retire_at];
+        [self.timers.next(), resume, self.flush_at, self.trim_at, sweep_at]
             .into_iter()
+            .chain(ends)
             .flatten()
             .min()
             .map_or(Wake::Never, Wake::At)
@@ -344,6 +344,7 @@ impl<K: Kernel> Worker<K> {
         let Some(connection) = self.connection(id) else { return };
         connection.queued = false;
         match connection.session.phase() {
+            Phase::Queued { .. } => self.settle(id, now),
             Phase::Connecting { .. } => self.check_connect(id, now),
             Phase::Relaying => self.drive(id, now),
             Phase::Resetting { .. } | Phase::Ended(_) => self.settle(id, now),
@@ -371,7 +372,7 @@ impl<K: Kernel> Worker<K> {
             }),
             tokens: Side::ALL.map(|side| Token::Socket(id, side)),
             conduits: &mut connection.conduits,
-            pipe_size: self.plan.listeners[listener.index()].relay.pipe_size,
+            pipe_size: self.listeners[listener.index()].plan.relay.pipe_size,
             turn_bytes_max: self.turn_bytes_max,
             throttle,
         };
@@ -410,6 +411,7 @@ impl<K: Kernel> Worker<K> {
         let Some(connection) = self.connection(id) else { return };
         connection.armed = None;
         match connection.session.expire(now) {
+            Expiry::QueueTimedOut => self.leave_queue(id, CloseReason::QueueTimeout, now),
             Expiry::ConnectTimedOut => self.retry_connect(id, FaultKind::TimedOut, now),
             Expiry::CheckSurvivorQueue(side) => {
                 let unsent = self.unsent(id, side);
@@ -436,7 +438,7 @@ impl<K: Kernel> Worker<K> {
         }
     }
 
-    fn with_session(&mut self, id: ConnectionId, act: impl FnOnce(&mut Session)) {
+    pub(super) fn with_session(&mut self, id: ConnectionId, act: impl FnOnce(&mut Session)) {
         if let Some(connection) = self.connection(id) {
             act(&mut connection.session);
         }
@@ -473,7 +475,7 @@ impl<K: Kernel> Worker<K> {
         let Connection {
             listener,
             target,
-            session,
+            mut session,
             client,
             client_address,
             admission,
@@ -487,6 +489,7 @@ impl<K: Kernel> Worker<K> {
         if let Some(exchange) = &mut upgraded_by {
             exchange.end = reason;
         }
+        self.release(target, &mut session);
         for conduit in conduits {
             self.supplies.release(conduit);
         }
@@ -521,15 +524,20 @@ impl<K: Kernel> Worker<K> {
         let ids = self.connection_ids();
         self.report.drain_cut.fetch_add(ids.len() as u64, Ordering::Relaxed);
         for id in ids {
-            match self.slot(id) {
-                Some(Slot::Tcp(connection)) => {
-                    connection.session.cut();
-                    self.settle(id, now);
-                }
-                Some(Slot::Http(_)) => self.cut_http(id, CloseReason::DrainTimeout, now),
-                Some(Slot::Greeting(_)) => self.cut_greeting(id, now),
-                Some(Slot::Changing) | None => {}
+            self.cut(id, now);
+        }
+    }
+
+    /// Cuts a connection whose time to end by itself is over.
+    pub(super) fn cut(&mut self, id: ConnectionId, now: Instant) {
+        match self.slot(id) {
+            Some(Slot::Tcp(connection)) => {
+                connection.session.cut();
+                self.settle(id, now);
             }
+            Some(Slot::Http(_)) => self.cut_http(id, CloseReason::DrainTimeout, now),
+            Some(Slot::Greeting(_)) => self.cut_greeting(id, now),
+            Some(Slot::Changing) | None => {}
         }
     }
 
@@ -558,13 +566,14 @@ impl<K: Kernel> Worker<K> {
     }
 
     /// Writes the gauges that the control plane reads.
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         let write = |gauge: &std::sync::atomic::AtomicU64, value| {
             gauge.store(value, Ordering::Relaxed);
         };
         let report = &self.report;
         let pipes = self.supplies.pipes.usage();
         write(&report.connections, self.connections.len() as u64);
+        write(&report.connections_retired, self.retired_connections());
         write(&report.pipes_busy, pipes.busy);
         write(&report.pipes_idle, pipes.idle);
         write(&report.pipe_memory_bytes, pipes.memory_bytes);

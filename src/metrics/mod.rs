@@ -13,6 +13,7 @@ pub mod code;
 mod histogram;
 mod http;
 mod recorder;
+mod servers;
 mod tls;
 
 use metrics::{Counter, Gauge, Histogram, Label};
@@ -20,6 +21,7 @@ use metrics::{Counter, Gauge, Histogram, Label};
 pub use histogram::bucket_of;
 pub use http::{HttpMetrics, Message, RequestMetrics};
 pub use recorder::{Exposition, Recorder, install};
+pub use servers::{HealthCheckMetrics, NameMetrics, ServerStandingMetrics, WaitingMetrics};
 pub use tls::{HandshakeMetrics, TLS_VERSIONS, TlsMetrics};
 
 use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, LimitReason, Path};
@@ -156,11 +158,41 @@ families! {
         "TLS handshakes with a server that came to nothing, by reason.";
     UPSTREAM_RETRIES = "spliceway_upstream_retries_total", Kind::Counter, ["upstream"],
         "Connects and requests that were tried again on another connection.";
+    UPSTREAM_UP = "spliceway_upstream_up", Kind::Gauge, ["upstream", "server"],
+        "1 while a server gets traffic, 0 while it is down, ejected or out of service.";
+    UPSTREAM_ACTIVE = "spliceway_upstream_active", Kind::Gauge, ["upstream", "server"],
+        "Connections of TCP and requests that a server was picked for and that are not over.";
+    UPSTREAM_QUEUED = "spliceway_upstream_queued", Kind::Gauge, ["upstream"],
+        "Clients and requests that wait for a server to have room.";
+    UPSTREAM_EJECTIONS = "spliceway_upstream_ejections_total", Kind::Counter,
+        ["upstream", "server"],
+        "Times that a server was ejected for its errors.";
+    UPSTREAM_HEALTH_CHECKS = "spliceway_upstream_health_checks_total", Kind::Counter,
+        ["upstream", "server", "result"],
+        "Health checks of a server, by whether they passed.";
+    NAME_RESOLUTIONS = "spliceway_name_resolutions_total", Kind::Counter,
+        ["upstream", "name", "result"],
+        "Times that the addresses of a name were asked for, by whether there was an answer.";
+    NAME_SERVERS = "spliceway_name_servers", Kind::Gauge, ["upstream", "name"],
+        "Servers that a name stands for now.";
     CERTIFICATE_NOT_AFTER = "spliceway_certificate_not_after_timestamp_seconds", Kind::Gauge,
         ["side", "name", "chain"],
         "When a certificate ends, in seconds since 1970, by who shows it and by its file.";
     CERTIFICATE_RELOADS = "spliceway_certificate_reloads_total", Kind::Counter, ["result"],
         "Times that files of certificates had changed, by whether all could be used.";
+    CONFIG_GENERATION = "spliceway_config_generation", Kind::Gauge, [],
+        "Which configuration is in force: 0 that of the start, and 1 more with each change.";
+    CONFIG_GENERATIONS_DRAINING = "spliceway_config_generations_draining", Kind::Gauge, [],
+        "Configurations before that one of which connections drain still.";
+    CONFIG_LAST_RELOAD_SUCCESS = "spliceway_config_last_reload_success", Kind::Gauge, [],
+        "1 if the last reload went well, or there was none; 0 if what was before is in force still.";
+    CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP =
+        "spliceway_config_last_reload_success_timestamp_seconds", Kind::Gauge, [],
+        "When a configuration was last put in force, at the start or by a reload.";
+    CONFIG_RELOADS = "spliceway_config_reloads_total", Kind::Counter, ["result"],
+        "Reloads, by whether they went well.";
+    CONNECTIONS_RETIRED = "spliceway_connections_retired", Kind::Gauge, [],
+        "Client connections whose listener, upstream or server a reload has removed.";
     ACCESS_LOG_DROPPED = "spliceway_access_log_dropped_total", Kind::Counter, [],
         "Access log lines lost because the log could not be written, or not fast enough.";
     WORKERS = "spliceway_workers", Kind::Gauge, [],
@@ -367,6 +399,46 @@ impl CertificateMetrics {
     }
 }
 
+/// Of the configuration.
+#[derive(Debug)]
+pub struct ConfigMetrics {
+    /// [`CONFIG_GENERATION`]
+    pub generation: Gauge,
+    /// [`CONFIG_GENERATIONS_DRAINING`]
+    pub generations_draining: Gauge,
+    /// [`CONFIG_LAST_RELOAD_SUCCESS`]
+    pub last_reload_success: Gauge,
+    /// [`CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP`]
+    pub last_reload_success_timestamp: Gauge,
+    /// [`CONFIG_RELOADS`] that went well.
+    pub succeeded: Counter,
+    /// [`CONFIG_RELOADS`] that did not.
+    pub failed: Counter,
+    /// [`CONNECTIONS_RETIRED`]
+    pub connections_retired: Gauge,
+}
+
+impl ConfigMetrics {
+    /// Handles for the process.
+    pub fn new() -> ConfigMetrics {
+        ConfigMetrics {
+            generation: CONFIG_GENERATION.gauge(&[]),
+            generations_draining: CONFIG_GENERATIONS_DRAINING.gauge(&[]),
+            last_reload_success: CONFIG_LAST_RELOAD_SUCCESS.gauge(&[]),
+            last_reload_success_timestamp: CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP.gauge(&[]),
+            succeeded: CONFIG_RELOADS.counter(&["success"]),
+            failed: CONFIG_RELOADS.counter(&["failure"]),
+            connections_retired: CONNECTIONS_RETIRED.gauge(&[]),
+        }
+    }
+}
+
+impl Default for ConfigMetrics {
+    fn default() -> ConfigMetrics {
+        ConfigMetrics::new()
+    }
+}
+
 /// Of all certificates together.
 #[derive(Debug, Clone)]
 pub struct CertificateReloads {
@@ -455,6 +527,7 @@ mod tests {
             UpstreamMetrics::new("app");
             CertificateMetrics::new("listener", "web", "web.pem");
             CertificateReloads::new();
+            ConfigMetrics::new();
             ProcessMetrics::new("1.2.3");
         });
         recorder.exposition().render()

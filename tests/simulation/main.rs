@@ -35,7 +35,7 @@ mod tls;
 mod world;
 
 use std::cell::RefCell;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,13 +43,17 @@ use std::time::{Duration, Instant};
 use spliceway::access_log::AccessLogSink;
 use spliceway::address::Address;
 use spliceway::capacity::{ListenerPlan, Plan, RelayPlan};
+use spliceway::config::balancing::{Balancing, Queue};
+use spliceway::config::names::Dns;
+use spliceway::config::succession::Standing;
 use spliceway::config::{
-    AccessLog, Balance, Config, Keepalive, Listener, LogFormat, LogTarget, Pool, Process, Protocol,
-    Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
+    AccessLog, Config, Keepalive, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay,
+    RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
 use spliceway::error::{CloseReason, Direction, FaultKind, Side};
-use spliceway::id::{ListenerId, UpstreamId};
+use spliceway::id::{ListenerId, SocketId, UpstreamId};
 use spliceway::io::accept::ConnectionLimit;
+use spliceway::io::adopt::Offer;
 use spliceway::io::conduit::Conduit;
 use spliceway::io::kernel::PipeState;
 use spliceway::io::worker::{Setup, Wake, Worker};
@@ -83,12 +87,15 @@ fn config(mode: RelayMode) -> Config {
             limited_clients_max: NonZeroUsize::new(64).unwrap(),
             drain_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            watch_config: false,
         },
         admin: None,
         access_log: AccessLog { target: LogTarget::Off, format: LogFormat::Json },
+        dns: Dns::default(),
         memory: RelayMemory { pipe_memory_max: 1 << 20, buffer_memory_max: 1 << 18 },
         listeners: vec![Listener {
             name: "sim".into(),
+            standing: Standing::Active,
             bind: vec![server(1)],
             backlog: 16,
             protocol: Protocol::Tcp(UpstreamId(0)),
@@ -111,7 +118,9 @@ fn config(mode: RelayMode) -> Config {
         }],
         upstreams: vec![Upstream {
             name: "up".into(),
-            balance: Balance::RoundRobin,
+            standing: Standing::Active,
+            balancing: Balancing::default(),
+            names: Vec::new(),
             source: None,
             servers: [server(2), server(3)].map(ServerSettings::new).to_vec(),
             pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
@@ -143,6 +152,7 @@ type Seen = Vec<(u64, usize, usize, bool, bool)>;
 struct Simulation {
     world: Shared,
     worker: Worker<FakeKernel>,
+    roster: Arc<Roster>,
     now: Instant,
     bounds: Bounds,
 }
@@ -161,12 +171,19 @@ impl Simulation {
     ) -> Simulation {
         let mut world = World::new(seed, faults, sabotage);
         let mut config = config(mode);
+        if seed % 2 == 0 {
+            // Clients wait for each other.
+            let upstream = &mut config.upstreams[0];
+            upstream.servers.iter_mut().for_each(|it| it.connections_max = NonZeroU32::new(1));
+            upstream.balancing.queue = Queue { max: 100, timeout: Duration::from_secs(36_000) };
+        }
         let bounds = Bounds::new(limits, &mut config, &mut world);
         let world = Rc::new(RefCell::new(world));
         let config = Arc::new(config);
+        let roster = Arc::new(Roster::new(&config));
         let setup = Setup {
             index: 0,
-            roster: Arc::new(Roster::new(&config)),
+            roster: Arc::clone(&roster),
             config,
             plan: Arc::new(plan(mode)),
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
@@ -177,9 +194,11 @@ impl Simulation {
             turn_bytes_max: 20_000,
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
-        worker.add_listener(FakeListener, ListenerId(0), false).unwrap();
+        let (id, listener) = (SocketId(0), ListenerId(0));
+        let offer = Offer { id, socket: FakeListener, listener, is_unix: false };
+        worker.add_socket(offer).unwrap();
         let now = bounds.began;
-        Simulation { world, worker, now, bounds }
+        Simulation { world, worker, roster, now, bounds }
     }
 
     /// Gives the worker its turns until it would sleep, and checks after each.
@@ -204,8 +223,29 @@ impl Simulation {
         self.now += Duration::from_millis(pause);
     }
 
+    /// Servers count exactly those who have them, and nobody has one who waits.
+    fn check_places(&self) {
+        let servers = self.roster.upstream(UpstreamId(0));
+        let mut active = vec![0; servers.servers().len()];
+        let mut waiting = 0;
+        for connection in self.worker.connections() {
+            let session = &connection.session;
+            waiting += u32::from(session.attempts().is_queued());
+            if let (Some(server), false) = (session.server(), session.attempts().is_queued()) {
+                active[server.index()] += 1;
+            }
+        }
+        for (server, active) in servers.servers().iter().zip(active) {
+            assert_eq!(server.state.active(), active);
+            let max = server.settings.connections_max;
+            assert!(max.is_none_or(|max| active <= max.get()), "connections_max is a bound");
+        }
+        assert_eq!(servers.state.waiting.count(), waiting);
+    }
+
     /// Invariants 1 and 2, and the sums of what is held.
     fn check_books(&self) {
+        self.check_places();
         let world = self.world.borrow();
         let (mut piped, mut stuck, mut pipes) = (0, 0, 0);
         for connection in self.worker.connections() {

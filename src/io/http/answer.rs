@@ -102,7 +102,7 @@ impl<K: Kernel> Turn<'_, K> {
         let direction = Direction::Downstream;
         self.connection.relay.lane_mut(direction).fail_sink(FaultKind::Other);
         self.discard(direction);
-        let listener = &self.config.listeners[self.connection.listener.index()];
+        let listener = &self.settings.listener;
         let watch = QueueWatch::new(listener.timeouts.half_closed, self.now);
         self.connection.phase = Phase::Cutting { reason, watch };
     }
@@ -124,6 +124,13 @@ impl<K: Kernel> Turn<'_, K> {
         let server = Self::server(exchange).filter(|_| self.connection.upstream.is_some());
         if let (true, Some((upstream, server))) = (is_servers, server) {
             self.account.server_failed(upstream, server, FaultKind::TimedOut);
+            self.observe(exchange, false);
+        }
+        if timeout == Timeout::ResponseHead
+            && exchange.progress.has_try_timeout()
+            && self.send_again(exchange, FaultKind::TimedOut)
+        {
+            return;
         }
         self.fail(exchange, status, reason);
     }
