@@ -257,7 +257,8 @@ mod tests {
                     }
                     Err(again) => prop_assert!(again > now),
                 }
-                let most = burst as u128 + now as u128 * rate as u128 / SECOND as u128;
+                let flown = u128::from(now) * u128::from(rate) / u128::from(SECOND);
+                let most = u128::from(burst) + flown;
                 prop_assert!(u128::from(moved) <= most, "{moved} of {most}");
             }
         }

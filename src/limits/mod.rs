@@ -299,6 +299,8 @@ impl Limits {
     }
 
     /// A connection is over, or did not begin.
+    // By value: nobody gives back twice.
+    #[allow(clippy::needless_pass_by_value)]
     pub fn leave(&self, listener: ListenerId, admission: Admission) {
         if let (true, Some(usage)) = (admission.is_counted, self.listener(listener)) {
             usage.connections.fetch_sub(1, Ordering::Relaxed);
