@@ -1,5 +1,6 @@
 //! Command line -> config -> run; exit codes only.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -10,12 +11,13 @@ use spliceway::capacity::{self, Machine, Plan};
 use spliceway::cli::{Action, Cli};
 use spliceway::config::ConfigError;
 use spliceway::demo::{self, Demo};
+use spliceway::listen::Inheritance;
 use spliceway::load::{self, Base, Loaded, Sources};
 use spliceway::run::RunError;
 use spliceway::tls::authorities::system_roots;
 use spliceway::tls::inspect::{Inspection, inspect};
 use spliceway::tls::keeper::Keeper;
-use spliceway::{explain, logging, sys};
+use spliceway::{control, explain, logging, sys};
 
 /// The configuration is wrong.
 const EXIT_CONFIG: u8 = 1;
@@ -39,52 +41,70 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(mut sources: Sources) -> ExitCode {
-    if let Err(error) = logging::install() {
-        return failure(&error.to_string());
+/// Why the proxy cannot run: what to print, and the exit code.
+struct Failure {
+    text: String,
+    code: u8,
+}
+
+impl Failure {
+    fn of_config(errors: &[ConfigError]) -> Failure {
+        Failure { text: explain::errors(errors), code: EXIT_CONFIG }
     }
-    let is_demo = matches!(sources.base, Base::Embedded(_));
-    if is_demo {
-        match demo::start() {
-            Ok(Demo { web, echo }) => {
-                sources.supplied = load::demo_servers(&Address::Ip(web), &Address::Ip(echo));
-            }
-            Err(error) => return failure(&format!("the demo origin cannot start: {error}")),
+
+    fn other(problem: impl fmt::Display) -> Failure {
+        Failure { text: format!("{problem}\n"), code: EXIT_FAILURE }
+    }
+}
+
+/// Runs, or says why not: here, and to the process that was to be succeeded.
+fn run(sources: Sources) -> ExitCode {
+    let (inheritance, predecessor) = match Inheritance::take() {
+        Ok(inheritance) => inheritance.with_predecessor(),
+        Err(error) => {
+            return finish(&mut io::stderr(), &format!("{error}\n"), ExitCode::from(EXIT_BIND));
         }
-    }
-    let loaded = match load::load(sources) {
-        Ok(loaded) => loaded,
-        Err(errors) => return config_errors(&errors),
     };
-    let (machine, plan) = match probe(&loaded) {
-        Ok(probed) => probed,
-        Err(code) => return code,
-    };
-    let tls = match read_tls(&loaded) {
-        Ok(tls) => tls,
-        Err(code) => return code,
-    };
-    let Err(error) = spliceway::run::run(loaded.config, plan, machine, tls, is_demo) else {
+    let Err(Failure { text, code }) = try_run(sources, inheritance) else {
         return ExitCode::SUCCESS;
     };
-    let code = match error {
-        RunError::AccessLog(_) => EXIT_CONFIG,
-        RunError::Bind(_) => EXIT_BIND,
-        RunError::Start(_) | RunError::Control(_) => EXIT_FAILURE,
-    };
-    finish(&mut io::stderr(), &format!("{error}\n"), ExitCode::from(code))
+    control::tell_failure(predecessor, &text);
+    finish(&mut io::stderr(), &text, ExitCode::from(code))
+}
+
+fn try_run(mut sources: Sources, inheritance: Inheritance) -> Result<(), Failure> {
+    logging::install().map_err(Failure::other)?;
+    let is_demo = matches!(sources.base, Base::Embedded(_));
+    if is_demo {
+        let Demo { web, echo } = demo::start().map_err(|error| {
+            Failure::other(format_args!("the demo origin cannot start: {error}"))
+        })?;
+        sources.supplied = load::demo_servers(&Address::Ip(web), &Address::Ip(echo));
+    }
+    let loaded = load::load(sources).map_err(|errors| Failure::of_config(&errors))?;
+    let (machine, plan) = probe(&loaded)?;
+    let tls = read_tls(&loaded)?;
+    let ended = spliceway::run::run(loaded.config, plan, machine, tls, inheritance, is_demo);
+    ended.map_err(|error| {
+        let code = match error {
+            RunError::AccessLog(_) => EXIT_CONFIG,
+            RunError::Bind(_) => EXIT_BIND,
+            RunError::Start(_) | RunError::Control(_) => EXIT_FAILURE,
+        };
+        Failure { text: format!("{error}\n"), code }
+    })
 }
 
 /// What the machine offers, and what follows for this configuration.
-fn probe(loaded: &Loaded) -> Result<(Machine, Plan), ExitCode> {
+fn probe(loaded: &Loaded) -> Result<(Machine, Plan), Failure> {
     let machine = sys::probe::machine()
-        .map_err(|error| failure(&format!("the machine cannot be probed: {error}")))?;
+        .map_err(|error| Failure::other(format_args!("the machine cannot be probed: {error}")))?;
     let plan = capacity::plan(&loaded.config, &machine);
     Ok((machine, plan))
 }
 
-fn failure(problem: &str) -> ExitCode {
-    finish(&mut io::stderr(), &format!("{problem}\n"), ExitCode::from(EXIT_FAILURE))
+fn failed(Failure { text, code }: Failure) -> ExitCode {
+    finish(&mut io::stderr(), &text, ExitCode::from(code))
 }
 
 fn check(sources: Sources) -> ExitCode {
@@ -96,20 +116,20 @@ fn check(sources: Sources) -> ExitCode {
     };
     match load::load(sources) {
         Ok(loaded) => check_tls(&files, &loaded),
-        Err(errors) => config_errors(&errors),
+        Err(errors) => failed(Failure::of_config(&errors)),
     }
 }
 
 /// The files that the configuration names.
-fn read_tls(loaded: &Loaded) -> Result<Keeper, ExitCode> {
+fn read_tls(loaded: &Loaded) -> Result<Keeper, Failure> {
     let keeper = Keeper::load(&loaded.config);
-    keeper.map_err(|findings| config_errors(&explain::tls::as_errors(&findings, loaded)))
+    keeper.map_err(|findings| Failure::of_config(&explain::tls::as_errors(&findings, loaded)))
 }
 
 fn check_tls(files: &str, loaded: &Loaded) -> ExitCode {
     let keeper = match read_tls(loaded) {
         Ok(keeper) => keeper,
-        Err(code) => return code,
+        Err(failure) => return failed(failure),
     };
     let none = RootCertStore::empty();
     let system = system_roots();
@@ -118,7 +138,7 @@ fn check_tls(files: &str, loaded: &Loaded) -> ExitCode {
     let Inspection { errors, warnings } = inspect(&loaded.config, &keeper, system, now);
     let warnings = explain::tls::warnings(&warnings, loaded);
     if !errors.is_empty() {
-        let code = config_errors(&explain::tls::as_errors(&errors, loaded));
+        let code = failed(Failure::of_config(&explain::tls::as_errors(&errors, loaded)));
         return finish(&mut io::stderr(), &warnings, code);
     }
     let summary = explain::summary(files, loaded);
@@ -128,22 +148,15 @@ fn check_tls(files: &str, loaded: &Loaded) -> ExitCode {
 fn explain(sources: Sources, json: bool) -> ExitCode {
     let loaded: Loaded = match load::load(sources) {
         Ok(loaded) => loaded,
-        Err(errors) => return config_errors(&errors),
+        Err(errors) => return failed(Failure::of_config(&errors)),
     };
-    let (machine, plan) = match probe(&loaded) {
-        Ok(probed) => probed,
-        Err(code) => return code,
-    };
-    let keeper = match read_tls(&loaded) {
-        Ok(keeper) => keeper,
-        Err(code) => return code,
+    let read = probe(&loaded).and_then(|probed| Ok((probed, read_tls(&loaded)?)));
+    let ((machine, plan), keeper) = match read {
+        Ok(read) => read,
+        Err(failure) => return failed(failure),
     };
     let show = if json { explain::as_json } else { explain::as_text };
     finish(&mut io::stdout(), &show(&loaded, &plan, &machine, &keeper), ExitCode::SUCCESS)
-}
-
-fn config_errors(errors: &[ConfigError]) -> ExitCode {
-    finish(&mut io::stderr(), &explain::errors(errors), ExitCode::from(EXIT_CONFIG))
 }
 
 /// Prints `text` and ends with `code`. A reader that has gone (`spliceway explain | head`) is no

@@ -8,6 +8,8 @@ use std::fmt;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -15,9 +17,9 @@ use tracing::{error, info, warn};
 
 use crate::access_log::{AccessLogError, AccessLogSink};
 use crate::capacity::{Machine, Plan};
-use crate::config::Config;
 use crate::config::units::show_size;
-use crate::control::{self, ControlError, ControlPlane, WorkerHandle};
+use crate::config::{Config, Control, ControlSocket};
+use crate::control::{self, ControlError, ControlPlane, Ended, Lineage, WorkerHandle};
 use crate::id::Token;
 use crate::io::accept::ConnectionLimit;
 use crate::io::drive::TURN_BYTES_MAX;
@@ -25,10 +27,11 @@ use crate::io::event_loop;
 use crate::io::handover::{Crew, Member};
 use crate::io::linux::Linux;
 use crate::io::worker::{Setup, Worker};
-use crate::listen::{self, BindError, Bound, WorkerSocket};
+use crate::listen::{self, BindError, Bound, Inheritance, WorkerSocket};
 use crate::metrics;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
 use crate::sys::core_dump;
+use crate::sys::successor::Program;
 use crate::tls::keeper::Keeper;
 
 /// Why the process could not run, or did not end as it should.
@@ -58,8 +61,8 @@ impl fmt::Display for RunError {
 impl std::error::Error for RunError {}
 
 /// Runs until the process was told to end and has drained. `tls` is what the configuration names,
-/// as it was read. With `is_demo`, the configuration is the embedded one, and whoever started it
-/// is told where to look.
+/// as it was read; `inheritance`, what this process was handed. With `is_demo`, the configuration
+/// is the embedded one, and whoever started it is told where to look.
 ///
 /// # Errors
 /// See [`RunError`].
@@ -68,6 +71,7 @@ pub fn run(
     plan: Plan,
     machine: Machine,
     tls: Keeper,
+    mut inheritance: Inheritance,
     is_demo: bool,
 ) -> Result<(), RunError> {
     log_machine(&machine, &plan);
@@ -78,15 +82,26 @@ pub fn run(
     }
     let access_log = AccessLogSink::open(&config.access_log.target).map_err(RunError::AccessLog)?;
     let exposition = metrics::install().map_err(|error| RunError::Start(error.to_string()))?;
-    let mut bound = listen::bind(&config, plan.workers).map_err(RunError::Bind)?;
-    let admin = bind_admin(&config).map_err(RunError::Bind)?;
+    let mut bound =
+        listen::bind(&config, plan.workers, &mut inheritance).map_err(RunError::Bind)?;
+    let admin = listen::bind_admin(&config, &mut inheritance).map_err(RunError::Bind)?;
+    let control =
+        bind_control(&config.control, &mut inheritance, &mut bound).map_err(RunError::Bind)?;
+    let lineage = lineage(&mut bound, &mut inheritance);
     log_addresses(&bound, admin.as_ref());
+    for address in listen::leave(inheritance, &mut bound.files) {
+        warn!(%address, "this process is handed a socket that no listener binds");
+    }
     if is_demo {
         log_where_to_look(&bound, admin.as_ref());
     }
 
     let config = Arc::new(config);
-    let snapshot = Snapshot { config: Arc::clone(&config), stage: Stage::Serving };
+    let stage = match lineage.predecessor {
+        Some(_) => Stage::Standby,
+        None => Stage::Serving,
+    };
+    let snapshot = Snapshot { config: Arc::clone(&config), stage };
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
     let plan = Arc::new(plan);
@@ -115,22 +130,50 @@ pub fn run(
         workers,
         bound: bound.addresses,
         admin,
+        control,
+        lineage,
         exposition,
         access_log,
         tls,
     });
-    drop(bound.files);
-    ended.map_err(RunError::Control)
+    if let Ok(Ended::HandedOver) = ended {
+        bound.files.leave();
+    }
+    ended.map(|_| ()).map_err(RunError::Control)
 }
 
-fn bind_admin(config: &Config) -> Result<Option<TcpListener>, BindError> {
-    let Some(address) = config.admin else { return Ok(None) };
-    let bound = TcpListener::bind(address).map_err(|source| BindError {
-        address: address.to_string(),
-        key: "admin.bind".into(),
-        source,
-    })?;
-    Ok(Some(bound))
+/// How to go on from here, and from where it came.
+fn lineage(bound: &mut Bound, inheritance: &mut Inheritance) -> Lineage {
+    let program = Program::of_this_process();
+    let program = program.map_err(|error| {
+        warn!(%error, "it cannot be told which program this is: it cannot be upgraded");
+    });
+    Lineage {
+        program: program.ok(),
+        sockets: std::mem::take(&mut bound.held),
+        predecessor: inheritance.take_predecessor(),
+    }
+}
+
+/// Where commands come in: `control.socket`, or the folder that a service manager has made for
+/// this process (`RUNTIME_DIRECTORY`, systemd.exec(5)).
+fn bind_control(
+    settings: &Control,
+    inheritance: &mut Inheritance,
+    bound: &mut Bound,
+) -> Result<Option<UnixListener>, BindError> {
+    let path = match &settings.socket {
+        ControlSocket::Off => None,
+        ControlSocket::At(path) => Some(path.clone()),
+        ControlSocket::Auto => std::env::var_os("RUNTIME_DIRECTORY").and_then(|folders| {
+            let first = std::env::split_paths(&folders).next();
+            first.map(|folder: PathBuf| folder.join(control::SOCKET_NAME))
+        }),
+    };
+    let Some(path) = path else { return Ok(None) };
+    let socket = listen::bind_control(&path, settings.mode, inheritance, &mut bound.files)?;
+    info!(path = %path.display(), "control socket");
+    Ok(Some(socket))
 }
 
 fn start_worker(
@@ -152,6 +195,7 @@ fn start_worker(
             error!(%error, "a worker cannot be woken");
         }
     }));
+    worker.enter(snapshot.load().stage, std::time::Instant::now());
     for WorkerSocket { socket, listener, is_unix } in sockets {
         worker.add_listener(socket, listener, is_unix)?;
     }
@@ -210,9 +254,6 @@ fn log_addresses(bound: &Bound, admin: Option<&TcpListener>) {
         for address in addresses {
             info!(listener, address, "listening");
         }
-    }
-    for address in &bound.unclaimed {
-        warn!(%address, "the service manager hands over a socket that no listener binds");
     }
     if let Some(Ok(address)) = admin.map(TcpListener::local_addr) {
         info!(%address, "admin endpoint");

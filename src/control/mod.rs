@@ -5,10 +5,16 @@
 
 mod admin;
 mod certificates;
+mod command;
+mod command_routes;
 mod drain;
+mod endpoints;
+mod handover;
+mod lineage;
 mod negotiation;
 mod notify;
 mod openmetrics;
+mod predecessor;
 mod pulse;
 mod routes;
 mod scrape;
@@ -16,6 +22,7 @@ mod signals;
 mod state;
 mod status;
 mod supervisor;
+mod upgrade;
 mod worker;
 
 use std::fmt;
@@ -29,19 +36,26 @@ pub use self::admin::{
     CONNECTION_LIFE_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_READ_TIMEOUT, HEADERS_MAX,
     KEEP_ALIVE_MAX,
 };
+pub use self::lineage::{Ended, Lineage};
+pub use self::upgrade::tell_failure;
 pub use self::worker::WorkerHandle;
 
 use self::certificates::Certificates;
 use self::drain::Phase;
+use self::endpoints::Endpoints;
+use self::predecessor::Predecessor;
 use self::pulse::Pulse;
 use self::state::{Life, State};
-use self::supervisor::Supervisor;
+use self::supervisor::{Parts, Supervisor};
 use crate::access_log::AccessLogSink;
 use crate::capacity::{Machine, Plan};
 use crate::config::Config;
 use crate::metrics::{Exposition, ProcessMetrics};
 use crate::snapshot::{Snapshot, WorkerReport};
 use crate::tls::keeper::Keeper;
+
+/// The name of the control socket in the folder that a service manager has made for the process.
+pub const SOCKET_NAME: &str = "control.sock";
 
 /// The version that metrics and `/status` name.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -63,6 +77,10 @@ pub struct ControlPlane {
     pub bound: Vec<(String, Vec<String>)>,
     /// The socket of the admin endpoint, which listens already; `None` for none.
     pub admin: Option<std::net::TcpListener>,
+    /// The control socket, which listens already; `None` for none.
+    pub control: Option<std::os::unix::net::UnixListener>,
+    /// What an upgrade needs.
+    pub lineage: Lineage,
     /// Of the recorder that the handles in [`crate::metrics`] belong to.
     pub exposition: Exposition,
     /// The access log, to be reopened and asked for losses.
@@ -76,7 +94,7 @@ pub struct ControlPlane {
 pub enum ControlError {
     /// The runtime or a signal handler could not be set up.
     Start(io::Error),
-    /// The socket of the admin endpoint could not be used.
+    /// The socket of the admin endpoint, or the control socket, could not be used.
     Admin(io::Error),
     /// A worker's thread panicked.
     WorkerPanicked {
@@ -102,7 +120,11 @@ impl fmt::Display for ControlError {
         match self {
             ControlError::Start(error) => write!(f, "the control plane cannot start: {error}"),
             ControlError::Admin(error) => {
-                write!(f, "the admin endpoint (admin.bind) cannot be served: {error}")
+                write!(
+                    f,
+                    "the admin endpoint (admin.bind) or the control socket (control.socket) cannot \
+                     be served: {error}"
+                )
             }
             ControlError::WorkerPanicked { worker, message } => write!(
                 f,
@@ -134,7 +156,7 @@ impl std::error::Error for ControlError {
 /// # Errors
 /// When a worker dies or the control plane cannot start. Threads of other workers may still run
 /// then; the process is to exit.
-pub fn run(plane: ControlPlane) -> Result<(), ControlError> {
+pub fn run(plane: ControlPlane) -> Result<Ended, ControlError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -142,7 +164,7 @@ pub fn run(plane: ControlPlane) -> Result<(), ControlError> {
     runtime.block_on(supervise(plane))
 }
 
-async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
+async fn supervise(mut plane: ControlPlane) -> Result<Ended, ControlError> {
     let signals = signals::Signals::catch().map_err(ControlError::Start)?;
     let (links, ends): (Vec<_>, Vec<_>) =
         plane.workers.into_iter().map(WorkerHandle::into_parts).unzip();
@@ -162,11 +184,23 @@ async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
         metrics: ProcessMetrics::new(VERSION),
         access_log: plane.access_log,
     });
-    if let Some(listener) = plane.admin {
-        listener.set_nonblocking(true).map_err(ControlError::Admin)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(ControlError::Admin)?;
-        // Ends with the runtime: the endpoint answers until the last worker has ended.
-        tokio::spawn(admin::serve(listener, routes::router(Arc::clone(&state))));
+    let predecessor = plane.lineage.predecessor.take();
+    let predecessor = predecessor.map(Predecessor::new).transpose().map_err(ControlError::Start)?;
+    let (commander, commands) = command::channel();
+    let mut endpoints = Endpoints::new(plane.admin, plane.control);
+    if predecessor.is_none() {
+        endpoints.start(&state, &commander).map_err(ControlError::Admin)?;
     }
-    Supervisor::new(state, plane.snapshot, signals, certificates, ends).run().await
+    let parts = Parts {
+        state,
+        snapshot: plane.snapshot,
+        signals,
+        certificates,
+        commander,
+        commands,
+        endpoints,
+        lineage: plane.lineage,
+        predecessor,
+    };
+    Supervisor::new(parts, ends).run().await
 }

@@ -5,17 +5,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, sleep_until};
 
-use super::ControlError;
 use super::certificates::{self, Cause, Certificates};
+use super::command::{Asked, Command, Commander};
 use super::drain::{DrainTimes, Phase};
+use super::endpoints::Endpoints;
 use super::notify::{Notifier, watchdog_interval};
+use super::predecessor::{self, Predecessor};
 use super::signals::{Request, Signals};
 use super::state::State;
+use super::upgrade::{self, Upgrade};
 use super::worker::WorkerEnd;
-use crate::snapshot::{Snapshot, Stage};
+use super::{ControlError, Ended, Lineage};
+use crate::snapshot::Snapshot;
 
 /// Workers are asked that often whether they still answer, or more often where the watchdog
 /// wants it.
@@ -31,35 +36,81 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 const CUT_TIME_MAX: Duration = Duration::from_secs(5);
 
 pub(super) struct Supervisor {
-    state: Arc<State>,
+    pub(super) state: Arc<State>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     signals: Signals,
     /// `None` where there is no TLS.
     certificates: Option<Certificates>,
     /// Each resolves to the worker's index and what it panicked with.
     ends: JoinSet<(usize, Result<(), String>)>,
-    notifier: Notifier,
+    pub(super) notifier: Notifier,
     times: DrainTimes,
+    pub(super) commander: Commander,
+    commands: mpsc::Receiver<Asked>,
+    pub(super) endpoints: Endpoints,
+    pub(super) lineage: Lineage,
+    /// Who accepts until it lets go; `None` once it has, and where there was none.
+    pub(super) predecessor: Option<Predecessor>,
+    /// A new process that gets ready.
+    pub(super) upgrade: Option<Upgrade>,
+    /// A successor serves.
+    pub(super) has_handed_over: bool,
+}
+
+/// What the loop works with.
+pub(super) struct Parts {
+    pub(super) state: Arc<State>,
+    pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(super) signals: Signals,
+    pub(super) certificates: Option<Certificates>,
+    pub(super) commander: Commander,
+    pub(super) commands: mpsc::Receiver<Asked>,
+    pub(super) endpoints: Endpoints,
+    pub(super) lineage: Lineage,
+    pub(super) predecessor: Option<Predecessor>,
 }
 
 impl Supervisor {
     /// Must be called within the runtime.
-    pub(super) fn new(
-        state: Arc<State>,
-        snapshot: Arc<ArcSwap<Snapshot>>,
-        signals: Signals,
-        certificates: Option<Certificates>,
-        ends: Vec<WorkerEnd>,
-    ) -> Supervisor {
+    pub(super) fn new(parts: Parts, ends: Vec<WorkerEnd>) -> Supervisor {
+        let Parts {
+            state,
+            snapshot,
+            signals,
+            certificates,
+            commander,
+            commands,
+            endpoints,
+            lineage,
+            predecessor,
+        } = parts;
         let process = &state.config.process;
         let times = DrainTimes { grace: process.drain_grace, timeout: process.drain_timeout };
         let ends = ends.into_iter().enumerate();
         let ends = ends.map(|(index, end)| async move { (index, end.wait().await) }).collect();
-        let notifier = Notifier::default();
-        Supervisor { state, snapshot, signals, certificates, ends, notifier, times }
+        let notifier = match predecessor {
+            Some(_) => Notifier::aside(),
+            None => Notifier::default(),
+        };
+        Supervisor {
+            state,
+            snapshot,
+            signals,
+            certificates,
+            ends,
+            notifier,
+            times,
+            commander,
+            commands,
+            endpoints,
+            lineage,
+            predecessor,
+            upgrade: None,
+            has_handed_over: false,
+        }
     }
 
-    pub(super) async fn run(mut self) -> Result<(), ControlError> {
+    pub(super) async fn run(mut self) -> Result<Ended, ControlError> {
         let watchdog = watchdog_interval();
         let pulse_interval = watchdog.map_or(PULSE_INTERVAL, |half| PULSE_INTERVAL.min(half / 2));
         let mut pulse = ticks(pulse_interval);
@@ -76,6 +127,9 @@ impl Supervisor {
                     }
                 }
                 request = self.signals.next() => self.take_request(request),
+                Some(asked) = self.commands.recv() => self.take_command(asked),
+                outcome = upgrade::outcome(&mut self.upgrade) => self.take_outcome(outcome),
+                how = predecessor::lets_go(&mut self.predecessor) => self.succeed(how)?,
                 cause = certificates::due(&mut self.certificates) => self.read_certificates(cause),
                 () = until_deadline(phase) => self.pass_deadline()?,
                 _ = pulse.tick() => self.ask_workers(),
@@ -89,14 +143,15 @@ impl Supervisor {
             0 => tracing::info!("drained: every connection came to its end"),
             cut => tracing::warn!(cut, "drained: connections were cut because time was over"),
         }
-        Ok(())
+        self.endpoints.finish().await;
+        Ok(if self.has_handed_over { Ended::HandedOver } else { Ended::Drained })
     }
 
-    fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> Phase {
         self.state.life().phase
     }
 
-    fn enter(&mut self, phase: Phase) {
+    pub(super) fn enter(&mut self, phase: Phase) {
         let before = std::mem::replace(&mut self.state.life().phase, phase);
         if before == phase {
             return;
@@ -104,9 +159,12 @@ impl Supervisor {
         if phase.is_ending() && !before.is_ending() {
             self.notifier.stopping();
         }
-        if let Phase::Draining { until } = phase {
+        if phase.cuts_at().is_some() {
+            self.lineage.sockets.clear();
+        }
+        if let Some(stage) = phase.stage() {
             let config = Arc::clone(&self.snapshot.load().config);
-            self.snapshot.store(Arc::new(Snapshot { config, stage: Stage::Draining { until } }));
+            self.snapshot.store(Arc::new(Snapshot { config, stage }));
             self.state.wake_workers();
         }
         self.notify_status();
@@ -126,9 +184,14 @@ impl Supervisor {
                 );
                 self.read_certificates(Cause::Asked);
             }
-            Request::Upgrade => tracing::warn!(
-                "USR2: this version cannot hand over to a new binary and goes on unchanged"
-            ),
+            Request::Upgrade => self.begin_upgrade("USR2", None),
+        }
+    }
+
+    fn take_command(&mut self, asked: Asked) {
+        let Asked { command, reply } = asked;
+        match command {
+            Command::Upgrade => self.begin_upgrade("control socket", Some(reply)),
         }
     }
 
@@ -139,10 +202,12 @@ impl Supervisor {
     }
 
     fn end(&mut self, signal: &str) {
+        self.cancel_upgrade();
         let (before, now) = (self.phase(), Instant::now());
         let after = before.told_to_end(now, self.times);
         let open = self.state.sum(|report| &report.connections);
         match after {
+            _ if matches!(before, Phase::HandedOver { .. }) => self.log_drain(signal, open),
             _ if before.is_ending() => {
                 tracing::warn!(connections = open, "{signal} again: ending at once");
             }
@@ -167,7 +232,7 @@ impl Supervisor {
     /// What follows when the time of [`until_deadline`] has come.
     fn pass_deadline(&mut self) -> Result<(), ControlError> {
         let phase = self.phase();
-        if let Phase::Draining { .. } = phase {
+        if phase.cuts_at().is_some() {
             return Err(ControlError::WorkersStuck { workers: self.ends.len() });
         }
         self.log_drain("grace is over", self.state.sum(|report| &report.connections));
@@ -188,7 +253,7 @@ impl Supervisor {
         if let Err(message) = result {
             return Err(ControlError::WorkerPanicked { worker, message });
         }
-        if !matches!(self.phase(), Phase::Draining { .. }) {
+        if self.phase().cuts_at().is_none() {
             return Err(ControlError::WorkerEnded { worker });
         }
         self.state.pulse().ended(worker);
@@ -206,11 +271,22 @@ impl Supervisor {
     }
 
     fn serve_once_all_answer(&mut self) {
-        if self.state.pulse().all_have_answered() {
-            self.enter(Phase::Serving);
-            tracing::info!("ready");
-            self.notifier.ready();
+        if !self.state.pulse().all_have_answered() {
+            return;
         }
+        match &self.predecessor {
+            None => self.serve(),
+            Some(predecessor) => {
+                predecessor.ready();
+                self.enter(Phase::Standby);
+            }
+        }
+    }
+
+    pub(super) fn serve(&mut self) {
+        self.enter(Phase::Serving);
+        tracing::info!("ready");
+        self.notifier.ready();
     }
 
     fn notify_status(&mut self) {
@@ -256,9 +332,9 @@ async fn tick_of(ticks: &mut Option<Interval>) -> Option<Duration> {
 /// Waits for the end of the grace, or for the time by which all workers must have ended; forever
 /// where the phase ends by something else.
 async fn until_deadline(phase: Phase) {
-    match phase {
-        Phase::Starting | Phase::Serving => std::future::pending().await,
-        Phase::Grace { until } => sleep_until(until.into()).await,
-        Phase::Draining { until } => sleep_until((until + CUT_TIME_MAX).into()).await,
+    match (phase, phase.cuts_at()) {
+        (_, Some(until)) => sleep_until((until + CUT_TIME_MAX).into()).await,
+        (Phase::Grace { until }, _) => sleep_until(until.into()).await,
+        _ => std::future::pending().await,
     }
 }

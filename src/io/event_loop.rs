@@ -16,7 +16,7 @@ use crate::id::Token;
 use crate::io::linux::Linux;
 use crate::io::worker::{Wake, Worker};
 use crate::relay::Readiness;
-use crate::snapshot::{Snapshot, Stage, WorkerReport};
+use crate::snapshot::{Snapshot, WorkerReport};
 
 /// Events taken from the kernel at once. More wait in the kernel; nothing is lost.
 pub const EVENTS_PER_POLL_MAX: usize = 1024;
@@ -45,9 +45,7 @@ pub fn run(
             match Token::unpack(event.token().0 as u64) {
                 Token::Waker => {
                     report.heartbeat.fetch_add(1, Ordering::Relaxed);
-                    if let Stage::Draining { until } = snapshot.load().stage {
-                        worker.drain(until, now);
-                    }
+                    worker.enter(snapshot.load().stage, now);
                 }
                 token => worker.on_event(token, readiness(event)),
             }

@@ -152,6 +152,8 @@ families! {
         "When a certificate ends, in seconds since 1970, by who shows it and by its file.";
     CERTIFICATE_RELOADS = "spliceway_certificate_reloads_total", Kind::Counter, ["result"],
         "Times that files of certificates had changed, by whether all could be used.";
+    UPGRADES = "spliceway_upgrades_total", Kind::Counter, ["result"],
+        "Upgrades: success is counted by the process that took over, failure by the one that goes on.";
     ACCESS_LOG_DROPPED = "spliceway_access_log_dropped_total", Kind::Counter, [],
         "Access log lines lost because the log could not be written, or not fast enough.";
     WORKERS = "spliceway_workers", Kind::Gauge, [],
@@ -384,6 +386,10 @@ pub struct ProcessMetrics {
     pub pipe_memory_bytes: Gauge,
     /// [`BUFFER_HELD_BYTES`]
     pub buffer_held_bytes: Gauge,
+    /// [`UPGRADES`] with `result="success"`: this process has taken over from another.
+    pub upgrades_succeeded: Counter,
+    /// [`UPGRADES`] with `result="failure"`: a new process was started in vain.
+    pub upgrades_failed: Counter,
     /// [`ACCESS_LOG_DROPPED`]
     pub access_log_dropped: Counter,
     /// [`WORKERS`]
@@ -402,6 +408,8 @@ impl ProcessMetrics {
             pipe_held_bytes: PIPE_HELD_BYTES.gauge(&[]),
             pipe_memory_bytes: PIPE_MEMORY_BYTES.gauge(&[]),
             buffer_held_bytes: BUFFER_HELD_BYTES.gauge(&[]),
+            upgrades_succeeded: UPGRADES.counter(&["success"]),
+            upgrades_failed: UPGRADES.counter(&["failure"]),
             access_log_dropped: ACCESS_LOG_DROPPED.counter(&[]),
             workers: WORKERS.gauge(&[]),
             draining: DRAINING.gauge(&[]),

@@ -8,4 +8,5 @@ pub mod core_dump;
 pub mod pipe;
 pub mod probe;
 pub mod socket;
+pub mod successor;
 pub mod transfer;

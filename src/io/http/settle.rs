@@ -105,6 +105,7 @@ impl<K: Kernel> Worker<K> {
             plan: &self.plan,
             now,
             is_draining: self.drain_until.is_some(),
+            keeps_promises: self.is_handed_over,
             budget: self.turn_bytes_max,
             has_acted: false,
             has_moved: false,

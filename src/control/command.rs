@@ -1,0 +1,69 @@
+//! Commands to the running process: what can be asked, and what is answered. They come in over the
+//! control socket and are carried out by the loop of the control plane, one after the other.
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+/// Commands that wait for the loop; more of them wait in their connections.
+const QUEUED_MAX: usize = 16;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Start the binary again and hand over to it.
+    Upgrade,
+}
+
+/// The end of a command.
+pub(super) type Answer = Result<Done, Refusal>;
+
+/// What was done, in a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Done {
+    /// For people.
+    pub message: String,
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It cannot be done now: the process ends, or does something else.
+    NotNow(String),
+    /// It was tried and came to nothing; everything is as before.
+    Failed(String),
+}
+
+/// Where the loop answers to.
+pub(super) type Reply = oneshot::Sender<Answer>;
+
+/// A command with whoever waits for its end.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) command: Command,
+    pub(super) reply: Reply,
+}
+
+/// Sends commands to the loop.
+#[derive(Debug, Clone)]
+pub(super) struct Commander(mpsc::Sender<Asked>);
+
+/// A way to the loop, and its end there.
+pub(super) fn channel() -> (Commander, mpsc::Receiver<Asked>) {
+    let (sender, receiver) = mpsc::channel(QUEUED_MAX);
+    (Commander(sender), receiver)
+}
+
+impl Commander {
+    /// Has a command carried out.
+    pub(super) async fn run(&self, command: Command) -> Answer {
+        let ended = || Refusal::NotNow("the process has ended".to_owned());
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Asked { command, reply }).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+}
+
+/// Answers; whoever has asked may have gone.
+pub(super) fn answer(reply: Reply, answer: Answer) {
+    let _gone = reply.send(answer).is_err();
+}
