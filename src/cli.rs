@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(listener.relay.mode.label(), "copy");
         assert_eq!(listener.bind[0].to_string(), "127.0.0.1:7000");
         let servers: Vec<String> =
-            loaded.config.upstreams[0].servers.iter().map(ToString::to_string).collect();
+            loaded.config.upstreams[0].servers.iter().map(|it| it.name.clone()).collect();
         assert_eq!(servers, ["127.0.0.1:1", "127.0.0.1:2", "unix:/a,b"]);
         assert_eq!(loaded.config.admin, None);
     }

@@ -60,6 +60,7 @@
 //! | [`io::greeting`], [`io::handshake_gate`] | between accept and the connection, where a listener asks for it: PROXY header, ClientHello, TLS handshake |
 //! | [`io::introduction`] | what was learnt of a client there, and the PROXY header that a server gets |
 //! | [`route`] | which route a request takes |
+//! | [`roster`] | the servers that exist now, and what all workers know of them |
 //! | [`balance`] | which server, and which one after that |
 //! | [`io::drive`] | the interpreter: carries out what the lanes say, by the system call that the conduit needs |
 //! | [`session`] | one connection of TCP from accept to close: phases and deadlines |
@@ -101,7 +102,7 @@
 //! |---|---|---|
 //! | 0 | `error`, `id`, `address` | words |
 //! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
-//! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `snapshot`, the rest of `tls` | phases of a connection, and what touches the system |
+//! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `roster`, `snapshot`, the rest of `tls` | phases of a connection, and what touches the system |
 //! | 3 | `account`, `listen`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
 //! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
 //! | 5 | `cli`, `run`, `explain` | the program |
@@ -167,6 +168,7 @@ pub mod logging;
 pub mod metrics;
 pub mod proxy_protocol;
 pub mod relay;
+pub mod roster;
 pub mod route;
 pub mod run;
 pub mod session;

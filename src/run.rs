@@ -29,6 +29,7 @@ use crate::io::linux::Linux;
 use crate::io::worker::{Setup, Worker};
 use crate::listen::{self, BindError, Bound, Inheritance, WorkerSocket};
 use crate::metrics;
+use crate::roster::Roster;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
 use crate::sys::core_dump;
 use crate::sys::successor::Program;
@@ -105,6 +106,7 @@ pub fn run(
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
     let plan = Arc::new(plan);
+    let roster = Arc::new(Roster::new(&config));
     let crew = Arc::new(Crew::new(plan.workers));
     let store = tls.store();
     let mut workers = Vec::new();
@@ -113,6 +115,7 @@ pub fn run(
             index,
             config: Arc::clone(&config),
             plan: Arc::clone(&plan),
+            roster: Arc::clone(&roster),
             limit: Arc::clone(&limit),
             access_log: access_log.clone(),
             report: Arc::new(WorkerReport::default()),

@@ -11,7 +11,7 @@ use std::process::Command;
 
 /// The rank of each file, by the longest prefix of its path below `src/` that stands here. A file
 /// may use only what stands in a lower rank, and its siblings of the same rank and folder.
-const RANKS: [(&str, u8); 42] = [
+const RANKS: [(&str, u8); 43] = [
     ("error", 0),
     ("id", 0),
     ("address", 0),
@@ -33,6 +33,7 @@ const RANKS: [(&str, u8); 42] = [
     ("metrics", 2),
     ("access_log", 2),
     ("logging", 2),
+    ("roster", 2),
     ("snapshot", 2),
     ("tls", 2),
     ("account", 3),

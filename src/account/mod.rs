@@ -22,6 +22,7 @@ use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path, Side
 use crate::id::{ListenerId, ServerId, UpstreamId};
 use crate::metrics::AcceptPause;
 use crate::relay::choice::Fallbacks;
+use crate::roster::Roster;
 use crate::tls::failure::TlsFailure;
 use crate::tls::session::Agreement;
 
@@ -38,6 +39,7 @@ pub const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Account {
     config: Arc<Config>,
+    roster: Arc<Roster>,
     listeners: Vec<ListenerAccount>,
     upstreams: Vec<UpstreamAccount>,
     access_log: AccessLogSink,
@@ -49,12 +51,16 @@ pub struct Account {
 
 impl Account {
     /// Books with every number at zero. The metrics are those of the recorder that is installed.
-    pub fn new(config: Arc<Config>, access_log: AccessLogSink) -> Account {
+    pub fn new(config: Arc<Config>, roster: Arc<Roster>, access_log: AccessLogSink) -> Account {
         let listener = |listener| ListenerAccount::new(listener, &config);
+        let upstreams = config.upstreams.iter().zip(roster.upstreams());
         Account {
             listeners: config.listeners.iter().map(listener).collect(),
-            upstreams: config.upstreams.iter().map(UpstreamAccount::new).collect(),
+            upstreams: upstreams
+                .map(|(upstream, servers)| UpstreamAccount::new(upstream, servers))
+                .collect(),
             config,
+            roster,
             access_log,
             line: Vec::new(),
             is_dirty: false,
@@ -107,11 +113,13 @@ impl Account {
         let account = self.server(upstream, server);
         account.connections.now += 1;
         account.connects.record(took);
+        self.roster.server(upstream, server).state.connected();
     }
 
-    /// A connection to a server that served HTTP is closed.
+    /// A connection to a server is closed.
     pub fn disconnected(&mut self, upstream: UpstreamId, server: ServerId) {
         self.server(upstream, server).connections.now -= 1;
+        self.roster.server(upstream, server).state.disconnected();
     }
 
     /// A connection to a server was found for a request: a new one, or one that was there.
@@ -146,7 +154,7 @@ impl Account {
         let total = now.saturating_duration_since(session.accepted_at());
         self.left(listener, reason, total);
         if session.connect_took().is_some() {
-            self.server(upstream, session.server()).connections.now -= 1;
+            self.disconnected(upstream, session.server());
         }
         if let Some((Side::Upstream, kind)) = session.relay().fault() {
             self.server_failed(upstream, session.server(), kind);
@@ -162,7 +170,7 @@ impl Account {
                 fallbacks: session.relay().fallbacks(),
                 ended_at: now,
             }),
-            None => self.log(|config, line| closed.write(config, total, line)),
+            None => self.log(|config, roster, line| closed.write(config, roster, total, line)),
         }
     }
 
@@ -172,14 +180,14 @@ impl Account {
             self.tls_failed(refused.listener, failure);
         }
         self.left(refused.listener, refused.reason, total);
-        self.log(|config, line| refused.write(config, total, line));
+        self.log(|config, _, line| refused.write(config, total, line));
     }
 
     /// Writes a line of the access log, unless there is none.
-    fn log(&mut self, write: impl FnOnce(&Config, &mut Vec<u8>)) {
+    fn log(&mut self, write: impl FnOnce(&Config, &Roster, &mut Vec<u8>)) {
         if self.access_log.is_on() {
             self.line.clear();
-            write(&self.config, &mut self.line);
+            write(&self.config, &self.roster, &mut self.line);
             self.access_log.append(&self.line);
         }
     }
@@ -244,7 +252,7 @@ impl Account {
         if let Some(http) = &mut self.listener(exchanged.listener).http {
             http.ended(exchanged.exchange, exchanged.timings().total);
         }
-        self.log(|config, line| exchanged.write(config, line));
+        self.log(|config, roster, line| exchanged.write(config, roster, line));
     }
 
     /// How many exchanges are over, over all listeners.

@@ -4,6 +4,7 @@ use super::count::{Count, Durations, Level, flush_all};
 use super::tls::HandshakeAccount;
 use crate::config::Upstream;
 use crate::metrics::{HandshakeMetrics, ServerMetrics, UPSTREAM_CONNECT_DURATION, UpstreamMetrics};
+use crate::roster::UpstreamRoster;
 
 #[derive(Debug)]
 pub(super) struct UpstreamAccount {
@@ -26,12 +27,12 @@ pub(super) struct ServerAccount {
 }
 
 impl UpstreamAccount {
-    pub(super) fn new(upstream: &Upstream) -> UpstreamAccount {
-        let servers = upstream.servers.iter().map(|server| {
-            let server = server.to_string();
-            let handshakes = || HandshakeMetrics::of_server(&upstream.name, &server);
+    pub(super) fn new(upstream: &Upstream, roster: &UpstreamRoster) -> UpstreamAccount {
+        let servers = roster.servers().iter().map(|server| {
+            let server = &server.settings.name;
+            let handshakes = || HandshakeMetrics::of_server(&upstream.name, server);
             ServerAccount {
-                metrics: ServerMetrics::new(&upstream.name, &server),
+                metrics: ServerMetrics::new(&upstream.name, server),
                 connects: Durations::new(&UPSTREAM_CONNECT_DURATION),
                 connections: Level::default(),
                 idle: Level::default(),

@@ -19,7 +19,7 @@ pub enum AfterFailure {
 /// The attempts so far.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempts {
-    /// How many servers the upstream has.
+    /// How many servers the upstream had.
     servers: u32,
     /// The one that is tried now, or that was reached.
     server: ServerId,
@@ -36,7 +36,6 @@ pub struct Attempts {
 impl Attempts {
     /// The first attempt begins now, on server `first` of an upstream with `servers` servers.
     pub fn new(servers: u32, first: ServerId, now: Instant) -> Attempts {
-        debug_assert!(first.0 < servers);
         Attempts { servers, server: first, begun: 1, down: 0, began_at: now, took: None }
     }
 
@@ -66,13 +65,13 @@ impl Attempts {
         Attempts { took: self.took.or(Some(Duration::ZERO)), ..self }
     }
 
-    /// No server answered: the next one in turn is tried, each once at most.
-    pub fn failed(&mut self, now: Instant) -> AfterFailure {
+    /// The server does not answer: `next`, whose turn it is after it, is tried, each once at most.
+    pub fn failed(&mut self, next: ServerId, now: Instant) -> AfterFailure {
         self.down += 1;
         if self.down >= self.servers || self.begun >= ATTEMPTS_MAX {
             return AfterFailure::GiveUp;
         }
-        self.begin(ServerId((self.server.0 + 1) % self.servers), now);
+        self.begin(next, now);
         AfterFailure::Retry
     }
 
@@ -104,7 +103,8 @@ mod tests {
             let now = Instant::now();
             let mut attempts = Attempts::new(servers, ServerId(servers - 1), now);
             let mut tried = vec![attempts.server().0];
-            while attempts.failed(now) == AfterFailure::Retry {
+            let next = |attempts: &Attempts| ServerId((attempts.server().0 + 1) % servers);
+            while attempts.failed(next(&attempts), now) == AfterFailure::Retry {
                 tried.push(attempts.server().0);
             }
             assert_eq!(tried, expected);
@@ -121,7 +121,8 @@ mod tests {
         let mut attempts = Attempts::new(1, ServerId(0), now);
         assert_eq!(attempts.lost(now), AfterFailure::Retry);
         assert_eq!(attempts.server(), ServerId(0));
-        assert_eq!(attempts.failed(now), AfterFailure::GiveUp, "it refuses now");
+        let refused = attempts.failed(ServerId(0), now);
+        assert_eq!(refused, AfterFailure::GiveUp, "it refuses now");
         assert_eq!(attempts.lost(now), AfterFailure::Retry);
         assert_eq!(attempts.lost(now), AfterFailure::GiveUp);
     }
@@ -131,8 +132,9 @@ mod tests {
         let now = Instant::now();
         let mut attempts = Attempts::new(2, ServerId(0), now);
         assert_eq!(attempts.lost(now), AfterFailure::Retry);
-        assert_eq!(attempts.failed(now), AfterFailure::Retry, "the other one was not asked yet");
+        let refused = attempts.failed(ServerId(1), now);
+        assert_eq!(refused, AfterFailure::Retry, "the other one was not asked yet");
         assert_eq!(attempts.server(), ServerId(1));
-        assert_eq!(attempts.failed(now), AfterFailure::GiveUp);
+        assert_eq!(attempts.failed(ServerId(0), now), AfterFailure::GiveUp);
     }
 }

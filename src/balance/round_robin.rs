@@ -15,11 +15,11 @@ impl RoundRobin {
         RoundRobin { next: first }
     }
 
-    /// The server whose turn it is among `servers`, of which there is at least one.
-    pub fn pick(&mut self, servers: u32) -> ServerId {
-        let picked = self.next % servers;
-        self.next = (picked + 1) % servers;
-        ServerId(picked)
+    /// The server whose turn it is; `None` only where there are none.
+    pub fn pick_of(&mut self, servers: &[ServerId]) -> Option<ServerId> {
+        let picked = (self.next as usize).checked_rem(servers.len())?;
+        self.next = u32::try_from((picked + 1) % servers.len()).unwrap_or(0);
+        Some(servers[picked])
     }
 }
 
@@ -30,7 +30,10 @@ mod tests {
     #[test]
     fn servers_take_turns() {
         let mut turn = RoundRobin::new(7);
-        let picked: Vec<u32> = (0..7).map(|_| turn.pick(3).0).collect();
-        assert_eq!(picked, [1, 2, 0, 1, 2, 0, 1]);
+        let servers = [ServerId(5), ServerId(0), ServerId(2)];
+        let picked: Vec<u32> = (0..7).map(|_| turn.pick_of(&servers).unwrap().0).collect();
+        assert_eq!(picked, [0, 2, 5, 0, 2, 5, 0]);
+        assert_eq!(turn.pick_of(&servers[..1]), Some(ServerId(5)));
+        assert_eq!(turn.pick_of(&[]), None);
     }
 }

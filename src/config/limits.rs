@@ -75,6 +75,12 @@ pub const RESPOND_STATUS: RangeInclusive<u64> = 200..=599;
 /// `respond.body`, in bytes: it is held in memory, and is for a sentence or a small page.
 pub const RESPOND_BODY: usize = 64 << 10;
 
+/// `upstreams.NAME.servers.weight`: nothing needs a finer division than a thousandth.
+pub const SERVER_WEIGHT: RangeInclusive<u64> = 1..=1000;
+
+/// `upstreams.NAME.servers.connections_max`
+pub const SERVER_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+
 /// `upstreams.NAME.pool.idle_max`: none at all to more than one server should be asked to hold.
 pub const POOL_IDLE: RangeInclusive<u64> = 0..=10_000;
 

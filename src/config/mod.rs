@@ -19,7 +19,9 @@ mod proxy_protocol;
 pub mod raw;
 mod reader;
 mod routes;
+mod server;
 mod sni;
+pub mod succession;
 pub mod tls;
 mod tls_kinds;
 mod tls_listener;
@@ -29,7 +31,7 @@ mod upstream;
 pub mod valid;
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -301,7 +303,7 @@ pub struct Upstream {
     /// `source`: the local IP address to connect from; `None` lets the kernel choose.
     pub source: Option<IpAddr>,
     /// `servers`, at least one.
-    pub servers: Vec<Address>,
+    pub servers: Vec<ServerSettings>,
     /// `[upstreams.NAME.pool]`
     pub pool: Pool,
     /// `[upstreams.NAME.tls]`; `None` for plain text.
@@ -309,6 +311,30 @@ pub struct Upstream {
     /// `proxy_protocol`: the PROXY header that servers are sent; `None` for `"off"`. A connection
     /// with one belongs to one client: none of them wait in the pool.
     pub proxy_protocol: Option<ProxyVersion>,
+}
+
+/// One of `upstreams.NAME.servers`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// `address`
+    pub address: Address,
+    /// `name`, or the address as written: how metrics, logs and commands call the server, and how
+    /// it is known again after a reload. Each server of an upstream has another one.
+    pub name: String,
+    /// `weight`: the server's part of what all are given, relative to those of the others.
+    pub weight: u32,
+    /// `backup`: it is used only where no other server can be.
+    pub is_backup: bool,
+    /// `connections_max`: connections at once, all workers together; `None` for no bound.
+    pub connections_max: Option<NonZeroU32>,
+}
+
+impl ServerSettings {
+    /// A server of which nothing but the address was written.
+    pub fn new(address: Address) -> ServerSettings {
+        let name = address.to_string();
+        ServerSettings { address, name, weight: 1, is_backup: false, connections_max: None }
+    }
 }
 
 /// `[upstreams.NAME.pool]`: connections to a server that wait for the next request. Only HTTP

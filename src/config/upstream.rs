@@ -7,10 +7,11 @@ use super::error::{alternatives, nearest};
 use super::kinds::{Choice, Count, Mismatch, SourceAddress, Span};
 use super::proxy_protocol;
 use super::reader::{Fallback, Report, Section, Setting};
+use super::server;
 use super::tls::UpstreamTls;
 use super::tls_upstream;
 use super::valid::{check_name, narrow};
-use super::{Balance, Pool, Upstream, limits};
+use super::{Balance, Pool, ServerSettings, Upstream, limits};
 use crate::address::Address;
 use crate::id::UpstreamId;
 use crate::proxy_protocol::ProxyVersion;
@@ -22,7 +23,7 @@ pub(super) struct UpstreamSettings {
     name: String,
     balance: Balance,
     source: Option<IpAddr>,
-    pub(super) servers: Vec<Setting<Address>>,
+    pub(super) servers: Vec<Setting<ServerSettings>>,
     pool: Pool,
     tls: Option<UpstreamTls>,
     proxy_protocol: Option<ProxyVersion>,
@@ -37,19 +38,16 @@ impl UpstreamSettings {
         idle_timeout: &Setting<Duration>,
     ) -> UpstreamSettings {
         check_name(report, section.key(), section.origin(), name);
-        let servers = section.addresses(
-            report,
-            "servers",
-            "a list of addresses, such as [\"127.0.0.1:9001\"]",
-        );
+        let servers = server::read(&mut section, report);
+        let addresses = server::addresses(&servers);
         let balance = Fallback::Default(Balance::RoundRobin);
         let balance = section.read(report, "balance", &BALANCE, balance).value;
         let source = section.read(report, "source", &SourceAddress, Fallback::Default(None)).value;
-        check_servers(report, &servers, source);
+        check_servers(report, &addresses, source);
         let proxy_protocol = proxy_protocol::read_send(&mut section, report);
         let is_shared = proxy_protocol.is_none();
         let pool = read_pool(section.section(report, "pool"), report, idle_timeout, is_shared);
-        let tls = tls_upstream::read(&mut section, report, &servers);
+        let tls = tls_upstream::read(&mut section, report, &addresses);
         section.finish(report);
         let name = name.to_owned();
         UpstreamSettings { name, balance, source, servers, pool, tls, proxy_protocol }

@@ -13,6 +13,7 @@ use super::kinds::{AdminBind, AutoOrCount, Choice, Count, LogPath, Size, Span};
 use super::listener::ListenerSettings;
 use super::raw::{Node, Origin};
 use super::reader::{Effective, Fallback, Report, Section, Setting};
+use super::server;
 use super::upstream::{self, UpstreamSettings};
 use super::{
     AccessLog, Config, Listener, LogFormat, LogTarget, Process, RelayMemory, Workers, limits,
@@ -221,7 +222,8 @@ fn report_conflicts(
         let targets: BTreeSet<usize> =
             targets.filter_map(|name| upstream::position(&name.value, upstreams)).collect();
         for target in targets {
-            report_loops(report, &listener.key, &listener.bind, &upstreams[target].servers);
+            let servers = server::addresses(&upstreams[target].servers);
+            report_loops(report, &listener.key, &listener.bind, &servers);
         }
     }
 }

@@ -170,7 +170,7 @@ fn upstreams(config: &Config) -> Vec<UpstreamStatus<'_>> {
         .map(|upstream| UpstreamStatus {
             name: &upstream.name,
             balance: status(upstream),
-            servers: upstream.servers.iter().map(ToString::to_string).collect(),
+            servers: upstream.servers.iter().map(|server| server.address.to_string()).collect(),
         })
         .collect()
 }

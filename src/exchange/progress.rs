@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use crate::balance::attempts::{AfterFailure, Attempts};
 use crate::config::HttpTimeouts;
 use crate::error::{Direction, FaultKind};
+use crate::id::ServerId;
 use crate::relay::silence::{Look, QueueLook};
 
 /// How far the request is; the diagram stands above.
@@ -214,9 +215,9 @@ impl Progress {
     }
 
     /// An attempt to connect has failed.
-    pub fn connect_failed(&mut self, now: Instant) -> AfterFailure {
+    pub fn connect_failed(&mut self, next_server: ServerId, now: Instant) -> AfterFailure {
         let Some(attempts) = &mut self.attempts else { return AfterFailure::GiveUp };
-        let next = attempts.failed(now);
+        let next = attempts.failed(next_server, now);
         self.request = RequestProgress::Waiting { until: now + self.connect_timeout };
         next
     }

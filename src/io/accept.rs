@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Protocol, RelayMode};
 use crate::error::{CloseReason, Direction, FallbackReason, Side, is_exhaustion};
-use crate::id::{ConnectionId, ListenerId, Token, UpstreamId};
+use crate::id::{ConnectionId, ListenerId, ServerId, Token, UpstreamId};
 use crate::io::connection::{Accepted, Connection, Slot};
 use crate::io::handover::Arrival;
 use crate::io::http::connection::HttpConnection;
@@ -248,24 +248,39 @@ impl<K: Kernel> Worker<K> {
         target: UpstreamId,
         now: Instant,
     ) {
-        let session = self.new_session(&accepted, target, now);
+        let servers = self.roster.upstream(target);
+        let Some(first) = self.turns[target.index()].pick_of(servers.members()) else {
+            return self.turn_away(id, accepted, now);
+        };
+        let session = self.new_session(&accepted, target, first, now);
         let connection = Connection::new(accepted, target, session);
         self.connections[id.index as usize] = Slot::Tcp(connection);
         self.begin_connect(id, now);
     }
 
-    /// The session of a client that is about to be connected to a server of `target`.
+    /// There is nobody to connect a client to.
+    fn turn_away(&mut self, id: ConnectionId, accepted: Accepted<K::Socket>, now: Instant) {
+        let Accepted { listener, accepted_at, client, .. } = accepted;
+        self.connections.remove(id.index as usize);
+        self.kernel.reset(client);
+        let total = now.saturating_duration_since(accepted_at);
+        self.account.left(listener, CloseReason::ConnectFailed, total);
+        self.on_place_free(now);
+    }
+
+    /// The session of a client that is about to be connected to a server of `target`, first to
+    /// this one.
     fn new_session(
         &mut self,
         accepted: &Accepted<K::Socket>,
         target: UpstreamId,
+        first: ServerId,
         now: Instant,
     ) -> Session {
         let Accepted { listener, is_unix, accepted_at, .. } = *accepted;
         let settings = &self.config.listeners[listener.index()];
-        let servers = self.config.upstreams[target.index()].servers.len();
-        let servers = u32::try_from(servers).unwrap_or(1);
-        let first = self.turns[target.index()].pick(servers);
+        let servers = self.roster.upstream(target).members().len();
+        let servers = u32::try_from(servers).unwrap_or(u32::MAX);
         let plan = &self.plan.listeners[listener.index()].relay;
         let is_passed_through =
             accepted.session.is_none() && matches!(settings.protocol, Protocol::Sni(_));

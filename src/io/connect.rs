@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::time::Instant;
 
+use crate::address::Address;
 use crate::balance::attempts::AfterFailure;
 use crate::config::Upstream;
 use crate::error::{Direction, FaultKind, Side, is_exhaustion};
@@ -24,9 +25,8 @@ pub(super) fn begin_to_connect<K: Kernel>(
     kernel: &mut K,
     supplies: &mut Supplies<K>,
     upstream: &Upstream,
-    server: ServerId,
+    address: &Address,
 ) -> io::Result<Connecting<K::Socket>> {
-    let address = &upstream.servers[server.index()];
     let begun = kernel.connect(address, upstream.source);
     let is_short = |error: &io::Error| error.raw_os_error().is_some_and(is_exhaustion);
     if begun.as_ref().is_err_and(is_short) && supplies.pipes.usage().idle > 0 {
@@ -61,12 +61,13 @@ impl<K: Kernel> Worker<K> {
         now: Instant,
     ) -> Result<(), FaultKind> {
         let upstream = &self.config.upstreams[target.index()];
-        let begun = begin_to_connect(&mut self.kernel, &mut self.supplies, upstream, server);
+        let address = &self.roster.server(target, server).settings.address;
+        let begun = begin_to_connect(&mut self.kernel, &mut self.supplies, upstream, address);
         let begun = begun.map_err(|error| FaultKind::of(&error))?;
         let watched = self.kernel.watch(&begun.socket, Token::Socket(id, Side::Upstream));
         watched.map_err(|_| FaultKind::Exhausted)?;
-        let is_unix = upstream.servers[server.index()].is_unix();
-        let settings = self.tls.client(target, &upstream.servers[server.index()]);
+        let is_unix = address.is_unix();
+        let settings = self.tls.client(target, address);
         let session = settings.map(|(config, name)| Session::client(config, name)).transpose();
         let session = session.map_err(|_| FaultKind::Tls)?.map(Box::new);
         let is_plain = session.is_none() && upstream.proxy_protocol.is_none();
@@ -101,11 +102,14 @@ impl<K: Kernel> Worker<K> {
 
     /// Counts a failed attempt and asks the session for what follows.
     fn connect_failed(&mut self, id: ConnectionId, kind: FaultKind, now: Instant) -> AfterFailure {
-        let Some(connection) = self.connection(id) else { return AfterFailure::GiveUp };
+        let Some(connection) = lookup(&mut self.connections, id) else {
+            return AfterFailure::GiveUp;
+        };
         let (target, server) = (connection.target, connection.session.server());
+        let next_server = self.roster.upstream(target).after(server);
         connection.upstream = None;
         let session = connection.upstream_tls.take();
-        let next = connection.session.connect_failed(kind, now);
+        let next = connection.session.connect_failed(kind, next_server, now);
         if let Some(failure) = session.and_then(|session| session.handshake_failure(kind)) {
             self.account.server_tls_failed(target, server, failure);
         }

@@ -14,16 +14,17 @@
 //! tried again on another one, where that is safe.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
 
 use crate::account::Account;
-use crate::config::Upstream;
 use crate::id::{ConnectionId, Generation, ServerId, UpstreamConnectionId, UpstreamId};
 use crate::io::channel::Channel;
 use crate::io::kernel::Kernel;
 use crate::relay::Readiness;
+use crate::roster::{Roster, UpstreamRoster};
 use crate::tls::session::Session;
 
 /// One connection to a server.
@@ -77,13 +78,15 @@ pub struct UpstreamPool<K: Kernel> {
 }
 
 impl<K: Kernel> UpstreamPool<K> {
-    /// A pool without connections for the servers of `upstreams`.
-    pub fn new(upstreams: &[Upstream]) -> UpstreamPool<K> {
-        let idle = |upstream: &Upstream| upstream.servers.iter().map(|_| VecDeque::new()).collect();
+    /// A pool without connections for the servers of a roster.
+    pub fn new(roster: &Roster) -> UpstreamPool<K> {
+        let idle = |upstream: &Arc<UpstreamRoster>| {
+            upstream.servers().iter().map(|_| VecDeque::new()).collect()
+        };
         UpstreamPool {
             connections: Slab::new(),
             generation: Generation::default(),
-            idle: upstreams.iter().map(idle).collect(),
+            idle: roster.upstreams().iter().map(idle).collect(),
             idle_count: 0,
             sweep_at: None,
             is_closed: false,

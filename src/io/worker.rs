@@ -41,6 +41,7 @@ use crate::io::run_queue::{GREETINGS_PER_TURN_MAX, RunQueue, Weight};
 use crate::io::timer::Timers;
 use crate::io::upstream_pool::UpstreamPool;
 use crate::relay::Readiness;
+use crate::roster::Roster;
 use crate::session::{Expiry, Phase, Session};
 use crate::snapshot::{Stage, WorkerReport};
 use crate::tls::store::TlsStore;
@@ -57,6 +58,8 @@ pub struct Setup {
     pub config: Arc<Config>,
     /// What the process may use.
     pub plan: Arc<Plan>,
+    /// The servers.
+    pub roster: Arc<Roster>,
     /// The bound that all workers share.
     pub limit: Arc<ConnectionLimit>,
     /// Where finished connections are logged.
@@ -86,6 +89,7 @@ pub struct Worker<K: Kernel> {
     pub(super) kernel: K,
     pub(super) config: Arc<Config>,
     pub(super) plan: Arc<Plan>,
+    pub(super) roster: Arc<Roster>,
     pub(super) limit: Arc<ConnectionLimit>,
     pub(super) member: Member<K::Socket>,
     pub(super) report: Arc<WorkerReport>,
@@ -119,17 +123,18 @@ pub struct Worker<K: Kernel> {
 impl<K: Kernel> Worker<K> {
     /// A worker without listeners and connections.
     pub fn new(setup: Setup, kernel: K) -> Worker<K> {
-        let Setup { index, config, plan, limit, access_log, report, tls, turn_bytes_max } = setup;
+        let Setup { index, config, plan, roster, limit, access_log, report, tls, turn_bytes_max } =
+            setup;
         let turn = RoundRobin::new(u32::try_from(index).unwrap_or(0));
         Worker {
             kernel,
-            account: Account::new(Arc::clone(&config), access_log),
+            account: Account::new(Arc::clone(&config), Arc::clone(&roster), access_log),
             supplies: Supplies::new(plan.pipe_memory_per_worker, plan.buffer_memory_per_worker),
             acceptors: Vec::new(),
             accept_first: 0,
             pause: None,
             connections: Slab::new(),
-            upstreams: UpstreamPool::new(&config.upstreams),
+            upstreams: UpstreamPool::new(&roster),
             desk: Desk::new(&config),
             tls,
             handshakes: HandshakeGate::new(config.process.handshakes_max.get()),
@@ -146,6 +151,7 @@ impl<K: Kernel> Worker<K> {
             turn_bytes_left: 0,
             config,
             plan,
+            roster,
             limit,
             member: Member::alone(),
             report,

@@ -191,10 +191,15 @@ impl Session {
         self.phase = Phase::Relaying;
     }
 
-    /// The attempt to connect failed. The next server in turn is tried, each once at most.
-    pub fn connect_failed(&mut self, kind: FaultKind, now: Instant) -> AfterFailure {
+    /// The attempt to connect failed. `next_server`, whose turn it is, is tried, each once at most.
+    pub fn connect_failed(
+        &mut self,
+        kind: FaultKind,
+        next_server: ServerId,
+        now: Instant,
+    ) -> AfterFailure {
         debug_assert!(matches!(self.phase, Phase::Connecting { .. }));
-        let next = self.connect.failed(now);
+        let next = self.connect.failed(next_server, now);
         self.phase = match next {
             AfterFailure::Retry => Phase::Connecting { until: now + self.timeouts.connect },
             AfterFailure::GiveUp => Phase::Ended(CloseReason::of_connect(kind)),

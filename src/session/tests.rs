@@ -40,7 +40,9 @@ fn each_server_is_tried_once_and_three_at_most() {
             now,
         );
         let mut tried = vec![session.server().0];
-        while session.connect_failed(FaultKind::Refused, now) == AfterFailure::Retry {
+        let next = |session: &Session| ServerId((session.server().0 + 1) % servers);
+        while session.connect_failed(FaultKind::Refused, next(&session), now) == AfterFailure::Retry
+        {
             tried.push(session.server().0);
         }
         assert_eq!(tried, expected);
@@ -58,7 +60,8 @@ fn each_attempt_has_the_whole_connect_timeout() {
     let first = start + TIMEOUTS.connect;
     assert_eq!(session.expire(first - MILLISECOND), Expiry::NotYet);
     assert_eq!(session.expire(first), Expiry::ConnectTimedOut);
-    assert_eq!(session.connect_failed(FaultKind::TimedOut, first), AfterFailure::Retry);
+    let next = session.connect_failed(FaultKind::TimedOut, ServerId(1), first);
+    assert_eq!(next, AfterFailure::Retry);
     assert_eq!(session.deadline(), Some(first + TIMEOUTS.connect));
     session.connected(first + MILLISECOND);
     assert_eq!(session.connect_took(), Some(MILLISECOND));

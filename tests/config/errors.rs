@@ -62,8 +62,31 @@ fn unknown_keys() {
     );
     check(
         "upstreams.app",
-        "servers = [{ address = \"127.0.0.1:1\", weight = 2 }]",
-        &["a.toml:@: upstreams.app.servers[0].weight: unknown key; expected one of address"],
+        "servers = [{ address = \"127.0.0.1:1\", wieght = 2 }]",
+        &["a.toml:@: upstreams.app.servers[0].wieght: unknown key; did you mean \"weight\"?"],
+    );
+    check(
+        "upstreams.app",
+        "servers = [{ address = \"127.0.0.1:1\", zone = 2 }]",
+        &["a.toml:@: upstreams.app.servers[0].zone: unknown key; expected one of address, name, \
+           weight, backup, connections_max"],
+    );
+    check(
+        "upstreams.app",
+        "servers = [{ address = \"127.0.0.1:1\", name = \"a b\", weight = 0 }]",
+        &[
+            "a.toml:@: upstreams.app.servers[0].name: found \"a b\"; expected 1 to 63 letters, \
+             digits, \"-\", \"_\", \".\" and \":\"",
+            "a.toml:@: upstreams.app.servers[0].weight: found the number 0; expected a whole number \
+             from 1 to 1000",
+        ],
+    );
+    check(
+        "upstreams.app",
+        "servers = [\"127.0.0.1:1\", { address = \"127.0.0.1:2\", name = \"127.0.0.1:1\" }]",
+        &["a.toml:@: upstreams.app.servers[1].address: there is a server \"127.0.0.1:1\" already \
+             (upstreams.app.servers[0]); expected each server once, with a weight where it is to \
+             get more; or a name for each of them"],
     );
     check(
         "listeners.web",

@@ -14,7 +14,7 @@ use spliceway::access_log::AccessLogSink;
 use spliceway::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
 use spliceway::config::{
     AccessLog, Balance, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay,
-    RelayMemory, RelayMode, Timeouts, Upstream, Workers,
+    RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
 use spliceway::control::{self, ControlError, ControlPlane, WorkerHandle};
 use spliceway::id::UpstreamId;
@@ -80,7 +80,9 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             name: "app".to_owned(),
             balance: Balance::RoundRobin,
             source: None,
-            servers: vec!["127.0.0.1:9001".parse().unwrap(), "unix:/run/app".parse().unwrap()],
+            servers: ["127.0.0.1:9001", "unix:/run/app"]
+                .map(|address| ServerSettings::new(address.parse().unwrap()))
+                .to_vec(),
             pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
             tls: None,
             proxy_protocol: None,

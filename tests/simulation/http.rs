@@ -42,6 +42,7 @@ use spliceway::io::http::connection::{HttpConnection, Unread};
 use spliceway::io::kernel::PipeState;
 use spliceway::io::worker::{Setup, Wake, Worker};
 use spliceway::relay::lane::Step;
+use spliceway::roster::Roster;
 use spliceway::route::{Pattern, Router};
 use spliceway::snapshot::WorkerReport;
 use spliceway::tls::store::TlsStore;
@@ -162,9 +163,11 @@ impl Simulation {
         world.registry.seed = seed;
         world.speaks_http = true;
         let world = Rc::new(RefCell::new(world));
+        let config = Arc::new(config(mode, timeout));
         let setup = Setup {
             index: 0,
-            config: Arc::new(config(mode, timeout)),
+            roster: Arc::new(Roster::new(&config)),
+            config,
             plan: Arc::new(machine_plan(mode)),
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),

@@ -44,7 +44,7 @@ use spliceway::address::Address;
 use spliceway::capacity::{ListenerPlan, Plan, RelayPlan};
 use spliceway::config::{
     AccessLog, Balance, Config, Keepalive, Listener, LogFormat, LogTarget, Pool, Process, Protocol,
-    Relay, RelayMemory, RelayMode, Timeouts, Upstream, Workers,
+    Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
 use spliceway::error::{CloseReason, Direction, FaultKind, Side};
 use spliceway::id::{ListenerId, UpstreamId};
@@ -53,6 +53,7 @@ use spliceway::io::conduit::Conduit;
 use spliceway::io::kernel::PipeState;
 use spliceway::io::worker::{Setup, Wake, Worker};
 use spliceway::relay::coalesce::PATIENCE;
+use spliceway::roster::Roster;
 use spliceway::session::Phase;
 use spliceway::snapshot::WorkerReport;
 use spliceway::tls::store::TlsStore;
@@ -107,7 +108,7 @@ fn config(mode: RelayMode) -> Config {
             name: "up".into(),
             balance: Balance::RoundRobin,
             source: None,
-            servers: vec![server(2), server(3)],
+            servers: [server(2), server(3)].map(ServerSettings::new).to_vec(),
             pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
             tls: None,
             proxy_protocol: None,
@@ -143,9 +144,11 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64, mode: RelayMode, faults: Faults, sabotage: Sabotage) -> Simulation {
         let world = Rc::new(RefCell::new(World::new(seed, faults, sabotage)));
+        let config = Arc::new(config(mode));
         let setup = Setup {
             index: 0,
-            config: Arc::new(config(mode)),
+            roster: Arc::new(Roster::new(&config)),
+            config,
             plan: Arc::new(plan(mode)),
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),

@@ -1,5 +1,5 @@
 //! What the exchanges of a worker share, so that nothing is allocated for one in the steady
-//! state: memory that is used again, request ids, the date, the names of servers.
+//! state: memory that is used again, request ids, the date.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant, SystemTime};
@@ -9,7 +9,6 @@ use crate::exchange::Exchange;
 use crate::http::date::HttpDate;
 use crate::http::edits::HeaderEdits;
 use crate::http::request_id::RequestId;
-use crate::id::{ServerId, UpstreamId};
 use crate::relay::policy::Expectation;
 
 /// Exchanges whose memory is kept for others.
@@ -33,8 +32,6 @@ pub struct Desk {
     pub(super) tail: Vec<u8>,
     /// For a request without a route.
     pub(super) no_edits: HeaderEdits,
-    /// By upstream, then by server: its address as text.
-    server_names: Vec<Vec<Box<str>>>,
     /// By upstream: what its responses so far tell of the size of the next.
     pub(super) expectations: Box<[Expectation]>,
     random: RandomState,
@@ -46,15 +43,11 @@ pub struct Desk {
 impl Desk {
     /// An empty desk.
     pub fn new(config: &Config) -> Desk {
-        let names = config.upstreams.iter().map(|upstream| {
-            upstream.servers.iter().map(|server| server.to_string().into()).collect()
-        });
         Desk {
             exchanges: Vec::new(),
             head: Vec::new(),
             tail: Vec::new(),
             no_edits: HeaderEdits::default(),
-            server_names: names.collect(),
             expectations: vec![Expectation::default(); config.upstreams.len()].into(),
             random: RandomState::new(),
             requests: 0,
@@ -89,11 +82,6 @@ impl Desk {
         self.requests += 1;
         let half = |which: u8| u128::from(self.random.hash_one((self.requests, which)));
         RequestId::new(half(0) << 64 | half(1))
-    }
-
-    /// The address of a server as text.
-    pub fn server_name(&self, upstream: UpstreamId, server: ServerId) -> &str {
-        &self.server_names[upstream.index()][server.index()]
     }
 
     /// The date, brought up to date at most twice a second.

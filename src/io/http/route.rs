@@ -69,8 +69,13 @@ impl<'a, K: Kernel> Turn<'a, K> {
         }
     }
 
-    /// Answers a request that no route is for. Returns how much of `rest` was used.
-    fn answer_miss(&mut self, exchange: &mut Exchange, status: u16, rest: &[u8]) -> usize {
+    /// Answers a request that no route is for, or no server. Returns how much of `rest` was used.
+    pub(super) fn answer_miss(
+        &mut self,
+        exchange: &mut Exchange,
+        status: u16,
+        rest: &[u8],
+    ) -> usize {
         let used = self.skip_body(exchange, rest);
         self.answer_status(exchange, status);
         used

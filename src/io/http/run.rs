@@ -19,6 +19,7 @@ use crate::io::http::desk::Desk;
 use crate::io::kernel::Kernel;
 use crate::io::upstream_pool::{UpstreamConnection, UpstreamPool};
 use crate::relay::lane::{Drained, Filled};
+use crate::roster::Roster;
 use crate::tls::store::TlsStore;
 
 /// Exchanges of one connection after which the others have their turn: a client that pipelines
@@ -39,6 +40,7 @@ pub(in crate::io) struct Turn<'a, K: Kernel> {
     pub(in crate::io) tls: &'a TlsStore,
     pub(in crate::io) config: &'a Config,
     pub(in crate::io) plan: &'a Plan,
+    pub(in crate::io) roster: &'a Roster,
     pub(in crate::io) now: Instant,
     /// No exchange begins any more on a connection that is kept.
     pub(in crate::io) is_draining: bool,

@@ -35,13 +35,16 @@ impl<K: Kernel> Turn<'_, K> {
         rest: &[u8],
     ) -> usize {
         let upstream = forward.upstream;
-        let servers = self.config.upstreams[upstream.index()].servers.len();
-        let servers = u32::try_from(servers).unwrap_or(u32::MAX);
-        let first = self.turns[upstream.index()].pick(servers);
-        let attempts = Attempts::new(servers, first, self.now);
+        exchange.upstream = Some(upstream);
+        let servers = self.roster.upstream(upstream);
+        let Some(first) = self.turns[upstream.index()].pick_of(servers.members()) else {
+            exchange.end = CloseReason::ConnectFailed;
+            return self.answer_miss(exchange, 503, rest);
+        };
+        let members = u32::try_from(servers.members().len()).unwrap_or(u32::MAX);
+        let attempts = Attempts::new(members, first, self.now);
         let listener = &self.config.listeners[self.connection.listener.index()];
         let connect_timeout = listener.timeouts.connect;
-        exchange.upstream = Some(upstream);
         exchange.progress = Progress::forwarded(http.timeouts, connect_timeout, attempts, self.now);
         self.begin_relay(exchange, forward);
         match self.upstreams.take(upstream, first, self.id, self.now, self.account) {
@@ -119,11 +122,12 @@ impl<K: Kernel> Turn<'_, K> {
             return Err(FaultKind::Other);
         };
         let settings = &self.config.upstreams[upstream.index()];
-        let mut begun = begin_to_connect(self.kernel, self.supplies, settings, server);
+        let address = &self.roster.server(upstream, server).settings.address;
+        let mut begun = begin_to_connect(self.kernel, self.supplies, settings, address);
         let is_short = begun.as_ref().is_err_and(|it| FaultKind::of(it) == FaultKind::Exhausted);
         if is_short && self.upstreams.idle() > 0 {
             self.upstreams.clear(self.account);
-            begun = begin_to_connect(self.kernel, self.supplies, settings, server);
+            begun = begin_to_connect(self.kernel, self.supplies, settings, address);
         }
         let begun = begun.map_err(|error| FaultKind::of(&error))?;
         let id = self.upstreams.insert(begun.socket, upstream, server, self.id);
@@ -131,7 +135,6 @@ impl<K: Kernel> Turn<'_, K> {
         self.connection.connect_events = Readiness::default();
         self.connection.relay.attach(Side::Upstream, false);
         let Some(connection) = self.upstreams.connection_mut(id) else { return Ok(()) };
-        let address = &settings.servers[server.index()];
         connection.is_unix = address.is_unix();
         let watched = self.kernel.watch(&connection.socket, Token::Upstream(id));
         watched.map_err(|_| FaultKind::Exhausted)?;
@@ -226,7 +229,13 @@ impl<K: Kernel> Turn<'_, K> {
             }
         }
         self.drop_server(exchange);
-        let next = exchange.progress.connect_failed(self.now);
+        let failed = Self::server(exchange);
+        let next_server =
+            failed.map(|(upstream, server)| self.roster.upstream(upstream).after(server));
+        let next = match next_server {
+            Some(next_server) => exchange.progress.connect_failed(next_server, self.now),
+            None => AfterFailure::GiveUp,
+        };
         match (next, exchange.upstream) {
             (AfterFailure::Retry, Some(upstream)) => self.account.retried(upstream),
             _ => self.fail(exchange, status_of_connect(kind), CloseReason::of_connect(kind)),
@@ -293,7 +302,7 @@ impl<K: Kernel> Turn<'_, K> {
     /// What heads may tell of the connections around an exchange.
     pub(super) fn context<'s>(&'s self, exchange: &'s Exchange) -> Context<'s> {
         let server = Self::server(exchange);
-        let name = |(upstream, server)| self.desk.server_name(upstream, server);
+        let name = |(upstream, server)| &*self.roster.server(upstream, server).authority;
         let (peer, scheme) = (self.connection.client_address, self.connection.scheme());
         Context {
             peer,

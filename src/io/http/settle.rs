@@ -103,6 +103,7 @@ impl<K: Kernel> Worker<K> {
             tls: &self.tls,
             config: &self.config,
             plan: &self.plan,
+            roster: &self.roster,
             now,
             is_draining: self.drain_until.is_some(),
             keeps_promises: self.is_handed_over,
