@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::load::{Assignment, Base, EMBEDDED_DEFAULT, Sources};
+use crate::operate::{Request, SOCKET_DEFAULT};
 
 /// A TCP and HTTP reverse proxy that moves bytes through kernel pipes with splice(2).
 ///
@@ -12,7 +13,8 @@ use crate::load::{Assignment, Base, EMBEDDED_DEFAULT, Sources};
 #[derive(Debug, Parser)]
 #[command(name = "spliceway", version, args_conflicts_with_subcommands = true)]
 #[command(after_help = "Exit codes: 0 done, 1 the configuration is wrong, 2 the command line is \
-    wrong, 3 an address cannot be bound, 4 anything else failed.\n\
+    wrong, 3 an address cannot be bound, 4 anything else failed, 5 nobody answers at the control \
+    socket.\n\
     Variables such as SPLICEWAY__LISTENERS__WEB__RELAY__MODE=copy override files; flags override \
     both.")]
 pub struct Cli {
@@ -34,6 +36,11 @@ enum Command {
     Check(FileArguments),
     /// Print each value in force with its origin, and which way bytes will take and why.
     Explain(ExplainArguments),
+    /// Show what the running process does: listeners, servers, connections.
+    Status(StatusArguments),
+    /// Have the running process start its binary again and hand over to it, without a client
+    /// noticing.
+    Upgrade(TargetArguments),
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +83,26 @@ struct ExplainArguments {
 }
 
 #[derive(Debug, Args)]
+struct StatusArguments {
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: TargetArguments,
+}
+
+/// Which process is meant.
+#[derive(Debug, Args)]
+struct TargetArguments {
+    /// Its control socket [default: /run/spliceway/control.sock]
+    #[arg(long, value_name = "PATH", conflicts_with = "config")]
+    socket: Option<PathBuf>,
+    /// The configuration that it runs with, to find its control socket.
+    #[arg(long, value_name = "FILE")]
+    config: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct Overrides {
     /// Set any key, such as listeners.web.backlog=1024; commas separate the values of a list.
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_assignment)]
@@ -114,6 +141,22 @@ pub enum Action {
         /// Whether as JSON.
         json: bool,
     },
+    /// Ask the running process for something.
+    Operate {
+        /// Which process.
+        target: Target,
+        /// For what.
+        request: Request,
+    },
+}
+
+/// Where a process takes commands.
+#[derive(Debug)]
+pub enum Target {
+    /// At this path.
+    Socket(PathBuf),
+    /// Where this configuration says.
+    Configured(Sources),
 }
 
 impl Cli {
@@ -146,6 +189,23 @@ impl Cli {
                 let base = Base::Files(file.config);
                 Action::Explain { sources: sources(base, file.overrides.into_flags()), json }
             }
+            Command::Status(StatusArguments { json, target }) => Action::Operate {
+                target: target.resolve(sources),
+                request: Request::Status { json },
+            },
+            Command::Upgrade(target) => {
+                Action::Operate { target: target.resolve(sources), request: Request::Upgrade }
+            }
+        }
+    }
+}
+
+impl TargetArguments {
+    fn resolve(self, sources: impl FnOnce(Base, Vec<Assignment>) -> Sources) -> Target {
+        match (self.socket, self.config) {
+            (Some(socket), _) => Target::Socket(socket),
+            (None, files) if files.is_empty() => Target::Socket(SOCKET_DEFAULT.into()),
+            (None, files) => Target::Configured(sources(Base::Files(files), Vec::new())),
         }
     }
 }
@@ -283,6 +343,26 @@ mod tests {
         ]);
         assert_eq!(loaded.config.listeners[0].relay.mode.label(), "copy");
         assert_eq!(loaded.config.process.drain_timeout.as_secs(), 3);
+    }
+
+    #[test]
+    fn commands_find_their_process() {
+        let target = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from([&["spliceway", "status"], arguments].concat()).unwrap();
+            match cli.into_action(Vec::new()) {
+                Action::Operate { target, .. } => target,
+                other => panic!("{other:?}"),
+            }
+        };
+        let at = |target: Target| match target {
+            Target::Socket(path) => path,
+            Target::Configured(sources) => panic!("{sources:?}"),
+        };
+        assert_eq!(at(target(&[])), PathBuf::from(SOCKET_DEFAULT));
+        assert_eq!(at(target(&["--socket", "./a"])), PathBuf::from("./a"));
+        assert!(matches!(target(&["--config", "a.toml"]), Target::Configured(_)));
+        let both = ["spliceway", "status", "--socket", "./a", "--config", "a.toml"];
+        assert!(Cli::try_parse_from(both).is_err());
     }
 
     #[test]

@@ -8,11 +8,12 @@ use clap::Parser;
 use rustls::RootCertStore;
 use spliceway::address::Address;
 use spliceway::capacity::{self, Machine, Plan};
-use spliceway::cli::{Action, Cli};
+use spliceway::cli::{Action, Cli, Target};
 use spliceway::config::ConfigError;
 use spliceway::demo::{self, Demo};
 use spliceway::listen::Inheritance;
 use spliceway::load::{self, Base, Loaded, Sources};
+use spliceway::operate::{self, OperateError, Request};
 use spliceway::run::RunError;
 use spliceway::tls::authorities::system_roots;
 use spliceway::tls::inspect::{Inspection, inspect};
@@ -24,6 +25,9 @@ const EXIT_CONFIG: u8 = 1;
 
 /// An address cannot be bound.
 const EXIT_BIND: u8 = 3;
+
+/// No process answers at the control socket.
+const EXIT_UNREACHABLE: u8 = 5;
 
 /// Something failed that is neither: the system lacks what every process needs, or a worker died.
 const EXIT_FAILURE: u8 = 4;
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         Action::Run(sources) => run(sources),
         Action::Check(sources) => check(sources),
         Action::Explain { sources, json } => explain(sources, json),
+        Action::Operate { target, request } => operate(target, &request),
     }
 }
 
@@ -157,6 +162,26 @@ fn explain(sources: Sources, json: bool) -> ExitCode {
     };
     let show = if json { explain::as_json } else { explain::as_text };
     finish(&mut io::stdout(), &show(&loaded, &plan, &machine, &keeper), ExitCode::SUCCESS)
+}
+
+fn operate(target: Target, request: &Request) -> ExitCode {
+    let socket = match target {
+        Target::Socket(path) => Ok(path),
+        Target::Configured(sources) => match load::load(sources) {
+            Ok(loaded) => operate::socket_of(&loaded.config),
+            Err(errors) => return failed(Failure::of_config(&errors)),
+        },
+    };
+    let error = match socket.and_then(|socket| operate::operate(&socket, request)) {
+        Ok(text) => return finish(&mut io::stdout(), &text, ExitCode::SUCCESS),
+        Err(error) => error,
+    };
+    let code = match error {
+        OperateError::Config(_) => EXIT_CONFIG,
+        OperateError::Off | OperateError::Unreachable { .. } => EXIT_UNREACHABLE,
+        OperateError::Broken(_) | OperateError::Refused(_) => EXIT_FAILURE,
+    };
+    failed(Failure { text: format!("{error}\n"), code })
 }
 
 /// Prints `text` and ends with `code`. A reader that has gone (`spliceway explain | head`) is no

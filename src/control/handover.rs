@@ -8,6 +8,7 @@ use super::drain::Phase;
 use super::predecessor::LetGo;
 use super::supervisor::Supervisor;
 use super::upgrade::{Outcome, Upgrade};
+use crate::config::units::show_duration;
 
 impl Supervisor {
     /// Starts a successor. `cause` is what has asked for it, in a word.
@@ -28,7 +29,8 @@ impl Supervisor {
                 tracing::info!(
                     program = %program.path.display(),
                     pid = upgrade.pid(),
-                    "{cause}: a new process was started; it has {timeout:?} to get ready"
+                    "{cause}: a new process was started; it has {} to get ready",
+                    show_duration(timeout)
                 );
                 upgrade.reply = reply;
                 self.upgrade = Some(upgrade);
@@ -102,7 +104,8 @@ impl Supervisor {
         let open = self.state.sum(|report| &report.connections);
         tracing::info!(
             connections = open,
-            "process {successor} accepts now; connections of this one may go on for {timeout:?}"
+            "process {successor} accepts now; connections of this one may go on for {}",
+            show_duration(timeout)
         );
         self.notifier.step_aside(successor);
         self.endpoints.leave();

@@ -24,6 +24,7 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep_until};
 
 use super::command::Reply;
+use crate::config::units::show_duration;
 use crate::listen::PREDECESSOR;
 use crate::sys::successor::Program;
 
@@ -127,8 +128,8 @@ impl Upgrade {
                 }
                 Event::TimedOut => {
                     let problem = format!(
-                        "it was not ready after {:?} (process.upgrade_timeout)",
-                        self.timeout
+                        "it was not ready after {} (process.upgrade_timeout)",
+                        show_duration(self.timeout)
                     );
                     return Outcome::Failed(problem);
                 }

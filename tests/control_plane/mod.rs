@@ -13,10 +13,10 @@ use arc_swap::ArcSwap;
 use spliceway::access_log::AccessLogSink;
 use spliceway::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
 use spliceway::config::{
-    AccessLog, Balance, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay,
-    RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
+    AccessLog, Balance, Config, Control, ControlSocket, Listener, LogFormat, LogTarget, Pool,
+    Process, Protocol, Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
-use spliceway::control::{self, ControlError, ControlPlane, WorkerHandle};
+use spliceway::control::{self, ControlError, ControlPlane, Ended, Lineage, WorkerHandle};
 use spliceway::id::UpstreamId;
 use spliceway::metrics::{ListenerMetrics, Recorder};
 use spliceway::snapshot::{Snapshot, Stage, WorkerReport};
@@ -44,7 +44,7 @@ pub struct Plane {
     pub admin: SocketAddr,
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub workers: Vec<FakeWorker>,
-    pub thread: JoinHandle<Result<(), ControlError>>,
+    pub thread: JoinHandle<Result<Ended, ControlError>>,
 }
 
 pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration) -> Config {
@@ -55,7 +55,10 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             handshakes_max: NonZeroUsize::new(512).unwrap(),
             drain_grace,
             drain_timeout,
+            upgrade_timeout: DEADLINE,
+            upgrade_drain_timeout: DEADLINE,
         },
+        control: Control { socket: ControlSocket::Off, mode: 0o600 },
         admin: None,
         access_log: AccessLog { target, format: LogFormat::Json },
         memory: RelayMemory { pipe_memory_max: 1 << 28, buffer_memory_max: 1 << 28 },
@@ -123,6 +126,8 @@ pub fn start(config: Config) -> Plane {
                 workers: handles,
                 bound: vec![("web".to_owned(), vec!["127.0.0.1:4711".to_owned()])],
                 admin: Some(listener),
+                control: None,
+                lineage: Lineage::default(),
                 exposition,
                 access_log,
                 tls,

@@ -43,8 +43,9 @@ use spliceway::access_log::AccessLogSink;
 use spliceway::address::Address;
 use spliceway::capacity::{ListenerPlan, Plan, RelayPlan};
 use spliceway::config::{
-    AccessLog, Balance, Config, Keepalive, Listener, LogFormat, LogTarget, Pool, Process, Protocol,
-    Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
+    AccessLog, Balance, Config, Control, ControlSocket, Keepalive, Listener, LogFormat, LogTarget,
+    Pool, Process, Protocol, Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream,
+    Workers,
 };
 use spliceway::error::{CloseReason, Direction, FaultKind, Side};
 use spliceway::id::{ListenerId, UpstreamId};
@@ -79,8 +80,11 @@ fn config(mode: RelayMode) -> Config {
             handshakes_max: NonZeroUsize::new(512).unwrap(),
             drain_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            upgrade_timeout: Duration::from_secs(30),
+            upgrade_drain_timeout: Duration::from_secs(30),
         },
         admin: None,
+        control: Control { socket: ControlSocket::Off, mode: 0o600 },
         access_log: AccessLog { target: LogTarget::Off, format: LogFormat::Json },
         memory: RelayMemory { pipe_memory_max: 1 << 20, buffer_memory_max: 1 << 18 },
         listeners: vec![Listener {
