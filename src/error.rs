@@ -236,11 +236,17 @@ pub enum CloseReason {
     ProxyHeader,
     /// Nothing is there for the name that the client asks for.
     UnknownName,
+    /// All servers of the upstream are down, ejected or taken out of service.
+    NoServer,
+    /// All servers of the upstream have as many connections as they may have, and so has the queue.
+    QueueFull,
+    /// No server of the upstream had room before `queue.timeout` was over.
+    QueueTimeout,
 }
 
 impl CloseReason {
     /// Every reason, in the order in which arrays indexed by reason hold them.
-    pub const ALL: [CloseReason; 20] = [
+    pub const ALL: [CloseReason; 23] = [
         CloseReason::Completed,
         CloseReason::ClientReset,
         CloseReason::UpstreamReset,
@@ -261,6 +267,9 @@ impl CloseReason {
         CloseReason::ConnectTls,
         CloseReason::ProxyHeader,
         CloseReason::UnknownName,
+        CloseReason::NoServer,
+        CloseReason::QueueFull,
+        CloseReason::QueueTimeout,
     ];
 
     /// Where arrays indexed by reason keep this one: the order of the declaration, which
@@ -292,6 +301,9 @@ impl CloseReason {
             CloseReason::ConnectTls => "connect_tls",
             CloseReason::ProxyHeader => "proxy_header",
             CloseReason::UnknownName => "unknown_name",
+            CloseReason::NoServer => "no_server",
+            CloseReason::QueueFull => "queue_full",
+            CloseReason::QueueTimeout => "queue_timeout",
         }
     }
 

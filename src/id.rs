@@ -11,7 +11,7 @@ pub struct ListenerId(pub u32);
 pub struct UpstreamId(pub u32);
 
 /// Which server of an upstream, in the order of the config.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct ServerId(pub u32);
 
 /// Which route of an HTTP listener, in the order of the config.

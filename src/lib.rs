@@ -160,6 +160,7 @@ pub mod demo;
 pub mod error;
 pub mod exchange;
 pub mod explain;
+pub mod health;
 pub mod http;
 pub mod id;
 pub mod io;

@@ -10,14 +10,19 @@
 //! A server is the same one while its name and its address are; what is known of it follows the
 //! address. Places are given as [`succession`] says, so an id that a connection holds stays right.
 
+pub mod assign;
+pub mod state;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::address::Address;
+use crate::balance::random;
 use crate::config::succession::{self, Standing};
 use crate::config::{Config, ServerSettings};
 use crate::id::{ServerId, UpstreamId};
+
+pub use state::{ServerState, UpstreamState};
 
 /// The servers of all upstreams. Immutable but for each [`ServerState`].
 #[derive(Debug, Default)]
@@ -32,6 +37,8 @@ pub struct UpstreamRoster {
     servers: Vec<Arc<Server>>,
     /// Those that get connections, in the order of the config.
     members: Box<[ServerId]>,
+    /// What they share.
+    pub state: Arc<UpstreamState>,
 }
 
 /// A server.
@@ -41,38 +48,12 @@ pub struct Server {
     pub settings: ServerSettings,
     /// Its address as text.
     pub authority: Box<str>,
+    /// Its name, hashed.
+    pub identity: u64,
     /// Whether it gets connections still.
     pub standing: Standing,
     /// What is known of it.
     pub state: Arc<ServerState>,
-}
-
-/// What workers and the control plane know of a server, and tell each other: atomics alone. It
-/// stays while the address does.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct ServerState {
-    /// Connections to it that stand, of all workers. Touched once for each connection, never for
-    /// bytes or requests.
-    connections: AtomicU64,
-}
-
-impl ServerState {
-    /// A connection to it stands.
-    pub fn connected(&self) {
-        // A count and nothing else: no other memory is published with it.
-        self.connections.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A connection to it is closed.
-    pub fn disconnected(&self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Connections to it that stand, of all workers.
-    pub fn connections(&self) -> u64 {
-        self.connections.load(Ordering::Relaxed)
-    }
 }
 
 impl Roster {
@@ -131,13 +112,6 @@ impl UpstreamRoster {
         &self.members
     }
 
-    /// The member whose turn it is after a server, which may have ceased to be one.
-    pub fn after(&self, server: ServerId) -> ServerId {
-        let position = self.members.iter().position(|member| *member == server);
-        let next = position.map_or(0, |position| (position + 1) % self.members.len());
-        self.members.get(next).copied().unwrap_or(server)
-    }
-
     fn followed_by(
         &self,
         wanted: &[ServerSettings],
@@ -153,7 +127,7 @@ impl UpstreamRoster {
         let places = succession::places(&present, &keys, now);
         let mut servers: Vec<_> = self.servers.iter().map(|it| it.retired(until)).collect();
         for (settings, place) in wanted.iter().zip(&places) {
-            let server = Arc::new(self.server(settings));
+            let server = Arc::new(self.server(settings, now));
             match servers.get_mut(*place) {
                 Some(taken) => *taken = server,
                 // Places at the end are given in their order.
@@ -161,20 +135,46 @@ impl UpstreamRoster {
             }
         }
         let id = |place: &usize| ServerId(u32::try_from(*place).unwrap_or(u32::MAX));
-        UpstreamRoster { servers, members: places.iter().map(id).collect() }
+        let members: Box<[ServerId]> = places.iter().map(id).collect();
+        self.pardon_gone(&servers, &members, now);
+        UpstreamRoster { servers, members, state: Arc::clone(&self.state) }
+    }
+
+    /// Servers that are ejected and belong to the upstream no more leave their places among the
+    /// ejected to others.
+    fn pardon_gone(&self, servers: &[Arc<Server>], members: &[ServerId], now: Instant) {
+        let is_member = |server: &&Arc<Server>| {
+            let mut states = members.iter().map(|member| &servers[member.index()].state);
+            states.any(|state| Arc::ptr_eq(state, &server.state))
+        };
+        for gone in self.servers.iter().filter(|server| !is_member(server)) {
+            gone.state.passive.pardon(&self.state.ejected, state::milliseconds(now));
+        }
     }
 
     /// A server as it is wanted, with what is known of its address.
-    fn server(&self, settings: &ServerSettings) -> Server {
+    fn server(&self, settings: &ServerSettings, now: Instant) -> Server {
         let known = self.servers.iter().filter(|it| it.settings.address == settings.address);
         // The one that is in use knows more than one that was before it.
         let known = known.min_by_key(|it| it.standing.is_retired());
         Server {
             settings: settings.clone(),
             authority: settings.address.to_string().into(),
+            identity: random::hash(settings.name.as_bytes()),
             standing: Standing::Active,
-            state: known.map_or_else(Arc::default, |it| Arc::clone(&it.state)),
+            state: known.map_or_else(|| self.joining(now), |it| Arc::clone(&it.state)),
         }
+    }
+}
+
+impl UpstreamRoster {
+    /// What is known of a server that joins: among others, it has to warm up.
+    fn joining(&self, now: Instant) -> Arc<ServerState> {
+        let state = ServerState::default();
+        if !self.servers.is_empty() {
+            state.came_up(now);
+        }
+        Arc::new(state)
     }
 }
 
@@ -188,6 +188,7 @@ impl Server {
         Arc::new(Server {
             settings: self.settings.clone(),
             authority: self.authority.clone(),
+            identity: self.identity,
             standing,
             state: Arc::clone(&self.state),
         })
@@ -230,8 +231,6 @@ mod tests {
         assert_eq!(shown(&second), [(a, true), (b, false), (c, false)]);
         assert_eq!(second.upstream(APP).members(), [ServerId(1), ServerId(2)]);
         assert_eq!(second.server(APP, ServerId(1)).state.connections(), 1);
-        assert_eq!(second.upstream(APP).after(ServerId(0)), ServerId(1), "it has retired");
-        assert_eq!(second.upstream(APP).after(ServerId(2)), ServerId(1));
 
         let back = follow(&second, &[a], 2);
         assert_eq!(shown(&back), [(a, false), (b, true), (c, true)]);
@@ -251,13 +250,5 @@ mod tests {
         assert_eq!(second.upstream(APP).members(), [ServerId(1)]);
         assert!(second.server(APP, ServerId(0)).standing.is_retired());
         assert_eq!(second.server(APP, ServerId(1)).state.connections(), 1);
-    }
-
-    #[test]
-    fn nobody_comes_after_the_only_one_but_itself() {
-        let now = Instant::now();
-        let roster = Roster::default().with_servers(APP, &servers(&["10.0.0.1:1"]), now, now);
-        assert_eq!(roster.upstream(APP).after(ServerId(0)), ServerId(0));
-        assert_eq!(UpstreamRoster::default().after(ServerId(3)), ServerId(3));
     }
 }

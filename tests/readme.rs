@@ -29,7 +29,6 @@ use spliceway::access_log::{
     ClientTls, ConnectionRecord, LINES_QUEUED_MAX, QUEUED_BYTES_MAX, RequestRecord, TEXT_BYTES_MAX,
     Timings, Traffic,
 };
-use spliceway::balance::attempts;
 use spliceway::config::Effective;
 use spliceway::config::units::{parse_duration, parse_size};
 use spliceway::config::{LogFormat, limits};
@@ -775,7 +774,6 @@ fn figures_in_sentences_are_those_of_the_source() {
         ),
         format!("woken {} times in a row", relay::lane::BARREN_WAKES_MAX),
         format!("looks again {} ms after", io::accept::ACCEPT_RETRY_INTERVAL.as_millis()),
-        format!("the next server in turn is tried, {} servers at", word(attempts::ATTEMPTS_MAX)),
         format!("One buffer of {} for each worker", kib(io::conduit::SCRATCH_BYTES)),
         format!("reads shrink to {}", kib(io::conduit::READ_BYTES_WHEN_SPENT)),
         format!("up to {}. |", kib(limits::RESPOND_BODY)),

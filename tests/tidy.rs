@@ -18,6 +18,7 @@ const RANKS: [(&str, u8); 44] = [
     ("balance", 1),
     ("config", 1),
     ("capacity", 1),
+    ("health", 1),
     ("http", 1),
     ("relay", 1),
     ("route", 1),
@@ -59,8 +60,10 @@ const RANKS: [(&str, u8); 44] = [
 ];
 
 /// Uses within one rank that are meant: user, used, why.
-const EXCEPTIONS: [(&str, &str, &str); 9] = [
+const EXCEPTIONS: [(&str, &str, &str); 11] = [
     ("id", "error", "a token names the side of a connection"),
+    ("config", "balance", "names the algorithm of an upstream"),
+    ("config", "health", "says when servers are believed to be well"),
     ("capacity", "config", "decides from a Config what the process may use"),
     ("relay", "config", "is built from the settings of a listener"),
     ("route", "http", "compares its patterns with a request's head"),

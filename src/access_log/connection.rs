@@ -152,7 +152,11 @@ pub(super) fn status(reason: CloseReason) -> u16 {
         | CloseReason::ConnectTls
         | CloseReason::ConnectUnreachable => 502,
         CloseReason::ConnectTimeout | CloseReason::ResponseTimeout => 504,
-        CloseReason::ConnectFailed | CloseReason::DrainTimeout => 503,
+        CloseReason::ConnectFailed
+        | CloseReason::DrainTimeout
+        | CloseReason::NoServer
+        | CloseReason::QueueFull
+        | CloseReason::QueueTimeout => 503,
     }
 }
 

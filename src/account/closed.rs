@@ -62,14 +62,14 @@ impl Closed<'_> {
         let Closed { listener, client, session, .. } = *self;
         let relay = session.relay();
         let upstream = &config.upstreams[self.upstream.index()];
-        let server = roster.server(self.upstream, session.server());
+        let server = session.server().map(|server| roster.server(self.upstream, server));
         let mut fallbacks = [FallbackReason::Unavailable; FallbackReason::ALL.len()];
         let record = ConnectionRecord {
             time: jiff::Timestamp::now(),
             listener: &config.listeners[listener.index()].name,
             client: shown(client.as_ref()),
             upstream: Some(&upstream.name),
-            server: Some(&server.settings.name),
+            server: server.map(|server| &server.settings.name as _),
             traffic: Traffic {
                 bytes: Direction::ALL.map(|direction| relay.lane(direction).totals().delivered),
                 fallbacks: collect(relay.fallbacks(), &mut fallbacks),

@@ -58,7 +58,8 @@ impl Exchanged<'_> {
         let attempts = exchange.progress.attempts();
         let upstream = exchange.upstream.map(|upstream| &config.upstreams[upstream.index()]);
         let server = exchange.upstream.zip(attempts);
-        let server = server.map(|(upstream, it)| roster.server(upstream, it.server()));
+        let server = server.and_then(|(upstream, it)| Some((upstream, it.server()?)));
+        let server = server.map(|(upstream, server)| roster.server(upstream, server));
         let server = server.map(|server| &server.settings.name);
         let mut fallbacks = [FallbackReason::Unavailable; FallbackReason::ALL.len()];
         let record = RequestRecord {

@@ -153,11 +153,13 @@ impl Account {
         let Closed { listener, upstream, session, reason, .. } = closed;
         let total = now.saturating_duration_since(session.accepted_at());
         self.left(listener, reason, total);
-        if session.connect_took().is_some() {
-            self.disconnected(upstream, session.server());
-        }
-        if let Some((Side::Upstream, kind)) = session.relay().fault() {
-            self.server_failed(upstream, session.server(), kind);
+        if let Some(server) = session.server() {
+            if session.connect_took().is_some() {
+                self.disconnected(upstream, server);
+            }
+            if let Some((Side::Upstream, kind)) = session.relay().fault() {
+                self.server_failed(upstream, server, kind);
+            }
         }
         match closed.upgraded_by {
             Some(exchange) => self.exchanged(&Exchanged {

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::balance::attempts::RETRIES_MAX;
 use crate::http::limits::{ChunkLimits, HeadLimits};
 
 const KIB: u64 = 1 << 10;
@@ -83,6 +84,36 @@ pub const SERVER_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 
 /// `upstreams.NAME.pool.idle_max`: none at all to more than one server should be asked to hold.
 pub const POOL_IDLE: RangeInclusive<u64> = 0..=10_000;
+
+/// `upstreams.NAME.slow_start`: none at all to a day.
+pub const SLOW_START: RangeInclusive<Duration> = Duration::ZERO..=DAY;
+
+/// `upstreams.NAME.queue.max`: each that waits holds a connection.
+pub const QUEUE: RangeInclusive<u64> = 0..=1_000_000;
+
+/// `upstreams.NAME.retries.max`: further attempts would find what these have found.
+pub const RETRIES: RangeInclusive<u64> = 0..=RETRIES_MAX as u64;
+
+/// `upstreams.NAME.sticky.max_age`: browsers shorten what is longer than 400 days.
+pub const STICKY_MAX_AGE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(400 * 24 * 60 * 60);
+
+/// `upstreams.NAME.health.interval` and `timeout`: more often would be load, and more seldom
+/// would be no news.
+pub const PROBE_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(60 * 60);
+
+/// `upstreams.NAME.health.rise` and `fall`
+pub const PROBES: RangeInclusive<u64> = 1..=100;
+
+/// `upstreams.NAME.ejection.consecutive_errors`
+pub const CONSECUTIVE_ERRORS: RangeInclusive<u64> = 1..=10_000;
+
+/// `upstreams.NAME.ejection.requests_min`
+pub const REQUESTS_MIN: RangeInclusive<u64> = 1..=1_000_000;
+
+/// `upstreams.NAME.ejection.base_time`, `max_time` and `window`
+pub const EJECTION: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
 
 /// `keepalive.idle` and `keepalive.interval`, in whole seconds: `MAX_TCP_KEEPIDLE` and
 /// `MAX_TCP_KEEPINTVL` of the kernel's `include/net/tcp.h`.

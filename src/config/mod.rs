@@ -3,6 +3,7 @@
 //! A file, the environment and the flags are merged into the tree of [`raw`]; [`valid`] turns
 //! that tree into a [`Config`] or into every error that it finds.
 
+pub mod balancing;
 mod conflict;
 mod control;
 mod error;
@@ -28,6 +29,9 @@ mod tls_listener;
 mod tls_upstream;
 pub mod units;
 mod upstream;
+mod upstream_balancing;
+mod upstream_health;
+mod upstream_kinds;
 pub mod valid;
 
 use std::net::{IpAddr, SocketAddr};
@@ -40,6 +44,7 @@ use crate::http::forwarded::TrustedPeers;
 use crate::id::UpstreamId;
 use crate::proxy_protocol::ProxyVersion;
 
+use balancing::Balancing;
 pub use error::ConfigError;
 pub use http::{Action, Forward, Http, HttpLimits, HttpTimeouts, Redirect, Respond, Route};
 pub use reader::Effective;
@@ -298,8 +303,8 @@ pub struct Keepalive {
 pub struct Upstream {
     /// The name in the config, used as a label.
     pub name: String,
-    /// `balance`
-    pub balance: Balance,
+    /// `balance`, and what goes with it.
+    pub balancing: Balancing,
     /// `source`: the local IP address to connect from; `None` lets the kernel choose.
     pub source: Option<IpAddr>,
     /// `servers`, at least one.
@@ -348,9 +353,9 @@ pub struct Pool {
     pub idle_timeout: Duration,
 }
 
-/// `balance`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    /// Each server in its turn.
-    RoundRobin,
+impl Upstream {
+    /// `balance` as written.
+    pub fn balance(&self) -> &'static str {
+        upstream_balancing::label(self.balancing.algorithm)
+    }
 }

@@ -3,25 +3,25 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::balancing::Balancing;
 use super::error::{alternatives, nearest};
-use super::kinds::{Choice, Count, Mismatch, SourceAddress, Span};
+use super::kinds::{Count, Mismatch, SourceAddress, Span};
 use super::proxy_protocol;
 use super::reader::{Fallback, Report, Section, Setting};
 use super::server;
 use super::tls::UpstreamTls;
 use super::tls_upstream;
 use super::valid::{check_name, narrow};
-use super::{Balance, Pool, ServerSettings, Upstream, limits};
+use super::{Pool, ServerSettings, Upstream, limits, upstream_balancing};
 use crate::address::Address;
 use crate::id::UpstreamId;
 use crate::proxy_protocol::ProxyVersion;
 
-const BALANCE: Choice<Balance> = Choice(&[("round_robin", Balance::RoundRobin)]);
 const POOL_IDLE_DEFAULT: u64 = 64;
 
 pub(super) struct UpstreamSettings {
     name: String,
-    balance: Balance,
+    balancing: Balancing,
     source: Option<IpAddr>,
     pub(super) servers: Vec<Setting<ServerSettings>>,
     pool: Pool,
@@ -40,8 +40,7 @@ impl UpstreamSettings {
         check_name(report, section.key(), section.origin(), name);
         let servers = server::read(&mut section, report);
         let addresses = server::addresses(&servers);
-        let balance = Fallback::Default(Balance::RoundRobin);
-        let balance = section.read(report, "balance", &BALANCE, balance).value;
+        let balancing = upstream_balancing::read(&mut section, report);
         let source = section.read(report, "source", &SourceAddress, Fallback::Default(None)).value;
         check_servers(report, &addresses, source);
         let proxy_protocol = proxy_protocol::read_send(&mut section, report);
@@ -50,13 +49,13 @@ impl UpstreamSettings {
         let tls = tls_upstream::read(&mut section, report, &addresses);
         section.finish(report);
         let name = name.to_owned();
-        UpstreamSettings { name, balance, source, servers, pool, tls, proxy_protocol }
+        UpstreamSettings { name, balancing, source, servers, pool, tls, proxy_protocol }
     }
 
     pub(super) fn into_upstream(self) -> Upstream {
         Upstream {
             name: self.name,
-            balance: self.balance,
+            balancing: self.balancing,
             source: self.source,
             servers: self.servers.into_iter().map(|server| server.value).collect(),
             pool: self.pool,

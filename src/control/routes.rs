@@ -81,7 +81,8 @@ async fn readyz(Shared(state): Shared<Arc<State>>) -> Response {
 async fn status(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
     let vary = [(header::VARY, "Accept")];
     if wants_page(accept(&headers).as_deref()) {
-        return (vary, [(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)], Html(PAGE)).into_response();
+        return (vary, [(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)], Html(PAGE))
+            .into_response();
     }
     (vary, Json(Status::of(&state))).into_response()
 }

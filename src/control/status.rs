@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::state::State;
-use crate::config::{Balance, Config, Listener};
+use crate::config::{Config, Listener};
 use crate::snapshot::WorkerReport;
 
 /// The document; sizes in bytes, times in seconds.
@@ -161,15 +161,12 @@ impl WorkerStatus {
 }
 
 fn upstreams(config: &Config) -> Vec<UpstreamStatus<'_>> {
-    let status = |upstream: &'_ crate::config::Upstream| match upstream.balance {
-        Balance::RoundRobin => "round_robin",
-    };
     config
         .upstreams
         .iter()
         .map(|upstream| UpstreamStatus {
             name: &upstream.name,
-            balance: status(upstream),
+            balance: upstream.balance(),
             servers: upstream.servers.iter().map(|server| server.address.to_string()).collect(),
         })
         .collect()

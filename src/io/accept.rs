@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::balance::attempts::Attempts;
 use crate::config::{Protocol, RelayMode};
 use crate::error::{CloseReason, Direction, FallbackReason, Side, is_exhaustion};
-use crate::id::{ConnectionId, ListenerId, ServerId, Token, UpstreamId};
+use crate::id::{ConnectionId, ListenerId, Token, UpstreamId};
 use crate::io::connection::{Accepted, Connection, Slot};
 use crate::io::handover::Arrival;
 use crate::io::http::connection::HttpConnection;
@@ -248,39 +249,27 @@ impl<K: Kernel> Worker<K> {
         target: UpstreamId,
         now: Instant,
     ) {
-        let servers = self.roster.upstream(target);
-        let Some(first) = self.turns[target.index()].pick_of(servers.members()) else {
-            return self.turn_away(id, accepted, now);
-        };
-        let session = self.new_session(&accepted, target, first, now);
+        let session = self.new_session(&accepted, target, now);
         let connection = Connection::new(accepted, target, session);
         self.connections[id.index as usize] = Slot::Tcp(connection);
-        self.begin_connect(id, now);
+        self.roster.upstream(target).state.retries.deposit(self.retry_share(target));
+        self.begin_connect(id, None, now);
     }
 
-    /// There is nobody to connect a client to.
-    fn turn_away(&mut self, id: ConnectionId, accepted: Accepted<K::Socket>, now: Instant) {
-        let Accepted { listener, accepted_at, client, .. } = accepted;
-        self.connections.remove(id.index as usize);
-        self.kernel.reset(client);
-        let total = now.saturating_duration_since(accepted_at);
-        self.account.left(listener, CloseReason::ConnectFailed, total);
-        self.on_place_free(now);
+    /// What each client or request earns of a retry, in thousandths.
+    fn retry_share(&self, target: UpstreamId) -> u32 {
+        self.config.upstreams[target.index()].balancing.retries.budget
     }
 
-    /// The session of a client that is about to be connected to a server of `target`, first to
-    /// this one.
+    /// The session of a client that is about to be connected to a server of `target`.
     fn new_session(
         &mut self,
         accepted: &Accepted<K::Socket>,
         target: UpstreamId,
-        first: ServerId,
         now: Instant,
     ) -> Session {
         let Accepted { listener, is_unix, accepted_at, .. } = *accepted;
         let settings = &self.config.listeners[listener.index()];
-        let servers = self.roster.upstream(target).members().len();
-        let servers = u32::try_from(servers).unwrap_or(u32::MAX);
         let plan = &self.plan.listeners[listener.index()].relay;
         let is_passed_through =
             accepted.session.is_none() && matches!(settings.protocol, Protocol::Sni(_));
@@ -306,7 +295,9 @@ impl<K: Kernel> Worker<K> {
         if is_unix {
             relay.lane_mut(Direction::Upstream).source_is_unix();
         }
-        Session::new(relay, settings.timeouts, servers, first, accepted_at, now)
+        let retries = self.config.upstreams[target.index()].balancing.retries.max;
+        let attempts = Attempts::new(retries, now);
+        Session::new(relay, settings.timeouts, attempts, accepted_at, now)
     }
 
     /// Takes what is in the backlogs already, and closes the listeners.

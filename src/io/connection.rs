@@ -109,6 +109,19 @@ impl<K: Kernel> Slot<K> {
         }
     }
 
+    /// Whether this is the connection of that generation, and waits for a server to have room.
+    pub fn waits_as(&self, generation: Generation) -> bool {
+        let is_queued = match self {
+            Slot::Tcp(connection) => connection.session.attempts().is_queued(),
+            Slot::Http(connection) => {
+                let exchange = connection.exchange.as_ref();
+                exchange.is_some_and(|exchange| exchange.progress.is_queued())
+            }
+            Slot::Greeting(_) | Slot::Changing => false,
+        };
+        is_queued && self.generation() == Some(generation)
+    }
+
     /// What the connection was found to carry when it last ran.
     pub fn weight(&self) -> Weight {
         match self {

@@ -11,6 +11,7 @@
 //! All but `event_loop` and `linux` is generic over [`kernel::Kernel`] and runs in simulation.
 
 pub mod accept;
+pub mod balancer;
 pub mod channel;
 pub mod conduit;
 mod connect;
@@ -25,6 +26,7 @@ pub mod introduction;
 pub mod kernel;
 pub mod linux;
 pub mod pipe_pool;
+mod queue;
 pub mod record_buffers;
 pub mod run_queue;
 pub mod timer;

@@ -21,12 +21,12 @@ use slab::Slab;
 
 use crate::access_log::AccessLogSink;
 use crate::account::{Account, Closed, FLUSH_INTERVAL};
-use crate::balance::round_robin::RoundRobin;
 use crate::capacity::Plan;
 use crate::config::Config;
 use crate::error::{CloseReason, Direction, FaultKind, Side};
 use crate::id::{ConnectionId, Generation, ListenerId, Token};
 use crate::io::accept::{Acceptor, ConnectionLimit, Pause};
+use crate::io::balancer::Balancer;
 use crate::io::channel::Channel;
 use crate::io::conduit::Supplies;
 use crate::io::connection::{Connection, Slot};
@@ -107,7 +107,7 @@ pub struct Worker<K: Kernel> {
     pub(super) generation: Generation,
     pub(super) run_queue: RunQueue,
     pub(super) timers: Timers,
-    pub(super) turns: Vec<RoundRobin>,
+    pub(super) balancer: Balancer,
     pub(super) flush_at: Option<Instant>,
     pub(super) trim_at: Option<Instant>,
     pub(super) drain_until: Option<Instant>,
@@ -123,9 +123,17 @@ pub struct Worker<K: Kernel> {
 impl<K: Kernel> Worker<K> {
     /// A worker without listeners and connections.
     pub fn new(setup: Setup, kernel: K) -> Worker<K> {
-        let Setup { index, config, plan, roster, limit, access_log, report, tls, turn_bytes_max } =
-            setup;
-        let turn = RoundRobin::new(u32::try_from(index).unwrap_or(0));
+        let Setup {
+            index: _,
+            config,
+            plan,
+            roster,
+            limit,
+            access_log,
+            report,
+            tls,
+            turn_bytes_max,
+        } = setup;
         Worker {
             kernel,
             account: Account::new(Arc::clone(&config), Arc::clone(&roster), access_log),
@@ -141,7 +149,7 @@ impl<K: Kernel> Worker<K> {
             generation: Generation::default(),
             run_queue: RunQueue::default(),
             timers: Timers::default(),
-            turns: vec![turn; config.upstreams.len()],
+            balancer: Balancer::default(),
             flush_at: None,
             trim_at: None,
             drain_until: None,
@@ -232,6 +240,7 @@ impl<K: Kernel> Worker<K> {
             self.expire(id, now);
         }
         self.upstreams.sweep(now, &mut self.account);
+        self.serve_queues(now);
         self.keep_house(now);
     }
 
@@ -357,6 +366,7 @@ impl<K: Kernel> Worker<K> {
         let Some(connection) = self.connection(id) else { return };
         connection.queued = false;
         match connection.session.phase() {
+            Phase::Queued { .. } => self.settle(id, now),
             Phase::Connecting { .. } => self.check_connect(id, now),
             Phase::Relaying => self.drive(id, now),
             Phase::Resetting { .. } | Phase::Ended(_) => self.settle(id, now),
@@ -418,6 +428,7 @@ impl<K: Kernel> Worker<K> {
         let Some(connection) = self.connection(id) else { return };
         connection.armed = None;
         match connection.session.expire(now) {
+            Expiry::QueueTimedOut => self.leave_queue(id, CloseReason::QueueTimeout, now),
             Expiry::ConnectTimedOut => self.retry_connect(id, FaultKind::TimedOut, now),
             Expiry::CheckSurvivorQueue(side) => {
                 let unsent = self.unsent(id, side);
@@ -444,7 +455,7 @@ impl<K: Kernel> Worker<K> {
         }
     }
 
-    fn with_session(&mut self, id: ConnectionId, act: impl FnOnce(&mut Session)) {
+    pub(super) fn with_session(&mut self, id: ConnectionId, act: impl FnOnce(&mut Session)) {
         if let Some(connection) = self.connection(id) {
             act(&mut connection.session);
         }
@@ -481,7 +492,7 @@ impl<K: Kernel> Worker<K> {
         let Connection {
             listener,
             target,
-            session,
+            mut session,
             client,
             client_address,
             client_tls,
@@ -494,6 +505,7 @@ impl<K: Kernel> Worker<K> {
         if let Some(exchange) = &mut upgraded_by {
             exchange.end = reason;
         }
+        self.release(target, &mut session);
         for conduit in conduits {
             self.supplies.release(conduit);
         }

@@ -1,9 +1,9 @@
 //! One client connection from accept to close, without any I/O.
 //!
 //! ```text
-//!                 refused, timed out …: next server
-//!                      ┌───┐
-//!                      ▼   │
+//!      all full     refused, timed out …: next server
+//!     ┌─▶ Queued ─┐    ┌───┐
+//!     │           ▼    ▼   │
 //!   accepted ──▶ Connecting ──connected──▶ Relaying ──both ended──────────▶ Ended(completed)
 //!                    │                       │   │
 //!                    │                       │   └─one side broke──▶ Resetting ──▶ Ended(…_reset …)
@@ -32,6 +32,11 @@ use crate::relay::{Progress, Readiness, Relay};
 /// Where a session is; the diagram stands above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// Every server has as many connections as it may have.
+    Queued {
+        /// When nobody waits any longer.
+        until: Instant,
+    },
     /// An attempt to connect to a server is under way.
     Connecting {
         /// When it counts as failed.
@@ -62,6 +67,8 @@ pub enum Expiry {
     Run,
     /// Treat the attempt to connect as failed with [`FaultKind::TimedOut`].
     ConnectTimedOut,
+    /// Leave the queue: no server had room in time.
+    QueueTimedOut,
     /// Look at the send queue of this side and tell [`Session::survivor_queue`].
     CheckSurvivorQueue(Side),
     /// Look at the send queues of both sides and tell [`Session::send_queues`].
@@ -88,13 +95,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session for a client that was accepted at `accepted_at` and is connected from `now` on,
-    /// first to server `first` of an upstream with `servers` servers.
+    /// A session for a client that was accepted at `accepted_at` and is about to be connected, to
+    /// whichever server [`Session::assigned`] names.
     pub fn new(
         relay: Relay,
         timeouts: Timeouts,
-        servers: u32,
-        first: ServerId,
+        connect: Attempts,
         accepted_at: Instant,
         now: Instant,
     ) -> Session {
@@ -107,7 +113,7 @@ impl Session {
             tail: TailWatch::default(),
             is_open: true,
             look: QueueLook::default(),
-            connect: Attempts::new(servers, first, now),
+            connect,
         }
     }
 
@@ -148,9 +154,26 @@ impl Session {
         &mut self.relay
     }
 
-    /// The server that is being connected to, or that was.
-    pub fn server(&self) -> ServerId {
+    /// The server that is being connected to, or that was; `None` before the first.
+    pub fn server(&self) -> Option<ServerId> {
         self.connect.server()
+    }
+
+    /// The attempts to connect.
+    pub fn attempts(&self) -> &Attempts {
+        &self.connect
+    }
+
+    /// The server that counts this session, which is to be told that it is over. Answers once for
+    /// each attempt.
+    pub fn take_place(&mut self) -> Option<ServerId> {
+        self.connect.take_place()
+    }
+
+    /// Whether the session waited in a queue, which is to be told that it does no more. Answers
+    /// once.
+    pub fn take_queued(&mut self) -> bool {
+        self.connect.take_queued()
     }
 
     /// Attempts to connect beyond the first.
@@ -173,7 +196,9 @@ impl Session {
     pub fn on_ready(&mut self, side: Side, readiness: Readiness) {
         self.relay.on_ready(side, readiness);
         match self.phase {
-            Phase::Connecting { .. } if side == Side::Client && readiness.broken => {
+            Phase::Queued { .. } | Phase::Connecting { .. }
+                if side == Side::Client && readiness.broken =>
+            {
                 self.phase = Phase::Ended(CloseReason::ClientReset);
             }
             Phase::Resetting { survivor, reason, .. } if side == survivor && readiness.broken => {
@@ -181,6 +206,24 @@ impl Session {
             }
             _ => {}
         }
+    }
+
+    /// An attempt to connect begins, to this server.
+    pub fn assigned(&mut self, server: ServerId, now: Instant) {
+        self.connect.begin(server, now);
+        self.phase = Phase::Connecting { until: now + self.timeouts.connect };
+    }
+
+    /// Every server has as many connections as it may have: the session waits until one has room,
+    /// but not for longer than until then.
+    pub fn queued(&mut self, until: Instant) {
+        self.connect.queue();
+        self.phase = Phase::Queued { until };
+    }
+
+    /// No server can be had.
+    pub fn refused(&mut self, reason: CloseReason) {
+        self.phase = Phase::Ended(reason);
     }
 
     /// The attempt to connect succeeded.
@@ -191,19 +234,13 @@ impl Session {
         self.phase = Phase::Relaying;
     }
 
-    /// The attempt to connect failed. `next_server`, whose turn it is, is tried, each once at most.
-    pub fn connect_failed(
-        &mut self,
-        kind: FaultKind,
-        next_server: ServerId,
-        now: Instant,
-    ) -> AfterFailure {
+    /// The attempt to connect failed. After the last one the session has ended.
+    pub fn connect_failed(&mut self, kind: FaultKind) -> AfterFailure {
         debug_assert!(matches!(self.phase, Phase::Connecting { .. }));
-        let next = self.connect.failed(next_server, now);
-        self.phase = match next {
-            AfterFailure::Retry => Phase::Connecting { until: now + self.timeouts.connect },
-            AfterFailure::GiveUp => Phase::Ended(CloseReason::of_connect(kind)),
-        };
+        let next = self.connect.failed();
+        if next == AfterFailure::GiveUp {
+            self.phase = Phase::Ended(CloseReason::of_connect(kind));
+        }
         next
     }
 
@@ -253,7 +290,7 @@ impl Session {
     /// When [`Session::expire`] should be called next. Never for a session that has ended.
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Connecting { until } => Some(until),
+            Phase::Queued { until } | Phase::Connecting { until } => Some(until),
             Phase::Relaying => {
                 let silent = self.silent_at();
                 Some(self.tail.deadline().map_or(silent, |tail| tail.min(silent)))
@@ -289,6 +326,7 @@ impl Session {
             return Expiry::NotYet;
         }
         match self.phase {
+            Phase::Queued { .. } => Expiry::QueueTimedOut,
             Phase::Connecting { .. } => Expiry::ConnectTimedOut,
             Phase::Relaying if now < self.silent_at() && self.tail.take_due(now) => {
                 self.relay.on_tail();

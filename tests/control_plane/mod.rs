@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use spliceway::access_log::AccessLogSink;
 use spliceway::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
+use spliceway::config::balancing::Balancing;
 use spliceway::config::{
-    AccessLog, Balance, Config, Control, ControlSocket, Listener, LogFormat, LogTarget, Pool,
-    Process, Protocol, Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
+    AccessLog, Config, Control, ControlSocket, Listener, LogFormat, LogTarget, Pool, Process,
+    Protocol, Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
 use spliceway::control::{self, ControlError, ControlPlane, Ended, Lineage, WorkerHandle};
 use spliceway::id::UpstreamId;
@@ -81,7 +82,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
         }],
         upstreams: vec![Upstream {
             name: "app".to_owned(),
-            balance: Balance::RoundRobin,
+            balancing: Balancing::default(),
             source: None,
             servers: ["127.0.0.1:9001", "unix:/run/app"]
                 .map(|address| ServerSettings::new(address.parse().unwrap()))
@@ -189,8 +190,10 @@ fn fake_worker(snapshot: &Arc<ArcSwap<Snapshot>>) -> (WorkerHandle, FakeWorker) 
         loop {
             let draining = match snapshot.load().stage {
                 _ if stays.load(Ordering::Relaxed) => None,
-                Stage::Serving => None,
-                Stage::Draining { until } => Some(until.saturating_duration_since(Instant::now())),
+                Stage::Standby | Stage::Serving => None,
+                Stage::HandedOver { until } | Stage::Draining { until } => {
+                    Some(until.saturating_duration_since(Instant::now()))
+                }
             };
             let connections = WorkerReport::read(&reported.connections);
             match draining {

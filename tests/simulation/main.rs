@@ -42,10 +42,10 @@ use std::time::{Duration, Instant};
 use spliceway::access_log::AccessLogSink;
 use spliceway::address::Address;
 use spliceway::capacity::{ListenerPlan, Plan, RelayPlan};
+use spliceway::config::balancing::Balancing;
 use spliceway::config::{
-    AccessLog, Balance, Config, Control, ControlSocket, Keepalive, Listener, LogFormat, LogTarget,
-    Pool, Process, Protocol, Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream,
-    Workers,
+    AccessLog, Config, Control, ControlSocket, Keepalive, Listener, LogFormat, LogTarget, Pool,
+    Process, Protocol, Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
 use spliceway::error::{CloseReason, Direction, FaultKind, Side};
 use spliceway::id::{ListenerId, UpstreamId};
@@ -110,7 +110,7 @@ fn config(mode: RelayMode) -> Config {
         }],
         upstreams: vec![Upstream {
             name: "up".into(),
-            balance: Balance::RoundRobin,
+            balancing: Balancing::default(),
             source: None,
             servers: [server(2), server(3)].map(ServerSettings::new).to_vec(),
             pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },

@@ -113,6 +113,13 @@ impl<K: Kernel> Turn<'_, K> {
         let server = Self::server(exchange).filter(|_| self.connection.upstream.is_some());
         if let (true, Some((upstream, server))) = (is_servers, server) {
             self.account.server_failed(upstream, server, FaultKind::TimedOut);
+            self.observe(exchange, false);
+        }
+        if timeout == Timeout::ResponseHead
+            && exchange.progress.has_try_timeout()
+            && self.send_again(exchange, FaultKind::TimedOut)
+        {
+            return;
         }
         self.fail(exchange, status, reason);
     }

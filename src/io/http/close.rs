@@ -26,6 +26,7 @@ impl<K: Kernel> Turn<'_, K> {
         }
         self.count(&mut exchange);
         self.release_server(&mut exchange);
+        self.release_place(&mut exchange);
         self.log(&exchange);
         if self.connection.phase == Phase::Exchanging {
             self.go_on(&exchange);

@@ -28,6 +28,8 @@ pub struct Desk {
     exchanges: Vec<Box<Exchange>>,
     /// Where heads are written.
     pub(super) head: Vec<u8>,
+    /// Where the value of a cookie is written.
+    pub(super) cookie: Vec<u8>,
     /// Where what follows a body's own bytes is written.
     pub(super) tail: Vec<u8>,
     /// For a request without a route.
@@ -37,6 +39,7 @@ pub struct Desk {
     random: RandomState,
     requests: u64,
     date: HttpDate,
+    unix_seconds: u64,
     date_at: Option<Instant>,
 }
 
@@ -46,12 +49,14 @@ impl Desk {
         Desk {
             exchanges: Vec::new(),
             head: Vec::new(),
+            cookie: Vec::new(),
             tail: Vec::new(),
             no_edits: HeaderEdits::default(),
             expectations: vec![Expectation::default(); config.upstreams.len()].into(),
             random: RandomState::new(),
             requests: 0,
             date: HttpDate::from_unix(0),
+            unix_seconds: 0,
             date_at: None,
         }
     }
@@ -90,9 +95,15 @@ impl Desk {
         if self.date_at.is_none_or(is_old) {
             let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
             // A clock that stands before 1970 is not worth a failure.
-            self.date = HttpDate::from_unix(since.unwrap_or_default().as_secs());
+            self.unix_seconds = since.unwrap_or_default().as_secs();
+            self.date = HttpDate::from_unix(self.unix_seconds);
             self.date_at = Some(now);
         }
+    }
+
+    /// The time as [`Desk::refresh_date`] left it, in seconds since 1970.
+    pub fn unix_seconds(&self) -> u64 {
+        self.unix_seconds
     }
 
     /// The date as [`Desk::refresh_date`] left it.

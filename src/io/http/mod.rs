@@ -14,6 +14,7 @@
 //! What is decided stands in [`crate::exchange`] and [`crate::http`]; this carries it out, a file
 //! for each box.
 
+mod affinity;
 mod answer;
 mod body;
 mod close;

@@ -4,13 +4,13 @@ use std::io::IoSlice;
 use std::time::Instant;
 
 use crate::account::Account;
-use crate::balance::round_robin::RoundRobin;
 use crate::capacity::Plan;
 use crate::config::{Config, Http};
 use crate::error::{CloseReason, Direction, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::{End, Phase};
 use crate::id::{ConnectionId, Token};
+use crate::io::balancer::Balancer;
 use crate::io::channel::{Channel, Outgoing};
 use crate::io::conduit::{Conduit, Supplies};
 use crate::io::drive::{Ends, drive};
@@ -34,7 +34,7 @@ pub(in crate::io) struct Turn<'a, K: Kernel> {
     pub(in crate::io) kernel: &'a mut K,
     pub(in crate::io) supplies: &'a mut Supplies<K>,
     pub(in crate::io) upstreams: &'a mut UpstreamPool<K>,
-    pub(in crate::io) turns: &'a mut [RoundRobin],
+    pub(in crate::io) balancer: &'a mut Balancer,
     pub(in crate::io) account: &'a mut Account,
     pub(in crate::io) desk: &'a mut Desk,
     pub(in crate::io) tls: &'a TlsStore,

@@ -59,6 +59,10 @@ impl<K: Kernel> Turn<'_, K> {
             }
             (Phase::Exchanging, Some(exchange)) => match exchange.progress.expire(self.now) {
                 Overdue::Nothing => false,
+                Overdue::Queue => {
+                    self.fail(exchange, 503, CloseReason::QueueTimeout);
+                    true
+                }
                 Overdue::Connect => {
                     self.retry_connect(exchange, FaultKind::TimedOut);
                     true
@@ -97,7 +101,7 @@ impl<K: Kernel> Worker<K> {
             kernel: &mut self.kernel,
             supplies: &mut self.supplies,
             upstreams: &mut self.upstreams,
-            turns: &mut self.turns,
+            balancer: &mut self.balancer,
             account: &mut self.account,
             desk: &mut self.desk,
             tls: &self.tls,
@@ -137,6 +141,17 @@ impl<K: Kernel> Worker<K> {
             self.enqueue(id);
         }
         self.settle_http(id, now);
+    }
+
+    /// Serves a request that has waited for a server to have room. Says whether it waits no more.
+    pub(in crate::io) fn serve_queued_http(&mut self, id: ConnectionId, now: Instant) -> bool {
+        let Some(mut turn) = self.http_turn(id, now) else { return true };
+        let is_served = turn.serve_queued();
+        if is_served && turn.run() {
+            self.enqueue(id);
+        }
+        self.settle_http(id, now);
+        is_served
     }
 
     /// The worker drains.
@@ -212,7 +227,7 @@ impl<K: Kernel> Worker<K> {
             let server = self.upstreams.connection(*upstream);
             server.is_some_and(|it| self.kernel.rewatch(&it.socket, token, true).is_ok())
         });
-        let (Some(upstream), Some(exchange)) = (
+        let (Some(upstream), Some(mut exchange)) = (
             server.and_then(|upstream| self.upstreams.detach(upstream)),
             http.exchange.take_if(|_| server.is_some()),
         ) else {
@@ -221,8 +236,9 @@ impl<K: Kernel> Worker<K> {
         };
         let settings = &self.config.listeners[http.listener.index()];
         let attempts = exchange.progress.attempts().copied();
-        let alone = || Attempts::new(upstream.server.0 + 1, upstream.server, now);
-        let attempts = attempts.unwrap_or_else(alone).standing();
+        let attempts = attempts.unwrap_or_else(|| Attempts::new(0, now)).standing();
+        // From here on it is the session that the server counts.
+        let _moved = exchange.progress.take_place();
         let (timeouts, accepted_at) = (settings.timeouts, http.accepted_at);
         *place = Slot::Tcp(Connection {
             generation: http.generation,
