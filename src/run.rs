@@ -129,6 +129,7 @@ pub fn run(
         config,
         machine,
         plan: Plan::clone(&plan),
+        roster,
         snapshot,
         workers,
         bound: bound.addresses,

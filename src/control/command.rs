@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+use super::operator::ServerOrder;
+
 /// Commands that wait for the loop; more of them wait in their connections.
 const QUEUED_MAX: usize = 16;
 
@@ -12,6 +14,8 @@ const QUEUED_MAX: usize = 16;
 pub(super) enum Command {
     /// Start the binary again and hand over to it.
     Upgrade,
+    /// Treat a server otherwise.
+    Server(ServerOrder),
 }
 
 /// The end of a command.
@@ -29,6 +33,8 @@ pub(super) struct Done {
 pub(super) enum Refusal {
     /// It cannot be done now: the process ends, or does something else.
     NotNow(String),
+    /// What it speaks of is not there, or cannot be so.
+    Unknown(String),
     /// It was tried and came to nothing; everything is as before.
     Failed(String),
 }

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 
 use super::command::{Answer, Command, Commander, Refusal};
+use super::operator::ServerOrder;
 use super::state::State;
 use super::status::Status;
 
@@ -29,6 +30,7 @@ pub(super) fn router(state: Arc<State>, commander: Commander) -> Router {
     Router::new()
         .route("/status", get(status))
         .route("/upgrade", post(upgrade))
+        .route("/server", post(server))
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such command\n") })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(map_response(not_to_be_kept))
@@ -48,9 +50,14 @@ async fn upgrade(Shared(control): Shared<Control>) -> Response {
     respond(control.commander.run(Command::Upgrade).await)
 }
 
+async fn server(Shared(control): Shared<Control>, Json(order): Json<ServerOrder>) -> Response {
+    respond(control.commander.run(Command::Server(order)).await)
+}
+
 fn respond(answer: Answer) -> Response {
     let (status, message) = match answer {
         Ok(done) => return Json(done).into_response(),
+        Err(Refusal::Unknown(message)) => (StatusCode::NOT_FOUND, message),
         Err(Refusal::NotNow(message)) => (StatusCode::CONFLICT, message),
         Err(Refusal::Failed(message)) => (StatusCode::INTERNAL_SERVER_ERROR, message),
     };

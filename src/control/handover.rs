@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::ControlError;
 use super::command::{self, Done, Refusal, Reply};
 use super::drain::Phase;
+use super::operator::{self, Bequest, ServerOrder};
 use super::predecessor::LetGo;
 use super::supervisor::Supervisor;
 use super::upgrade::{Outcome, Upgrade};
@@ -39,6 +40,10 @@ impl Supervisor {
         }
     }
 
+    fn bequests(&self) -> Vec<Bequest> {
+        operator::bequests(&self.state.config, &self.state.roster)
+    }
+
     fn may_upgrade(&self) -> Result<(), String> {
         if self.upgrade.is_some() {
             return Err("one is under way already".to_owned());
@@ -65,7 +70,7 @@ impl Supervisor {
         let reply = upgrade.reply.take();
         let (pid, phase) = (upgrade.pid(), self.phase());
         let outcome = match outcome {
-            Outcome::Ready if !upgrade.has_it_accept() => {
+            Outcome::Ready if !upgrade.has_it_accept(&self.bequests()) => {
                 Outcome::Failed("it ended when it was about to serve".to_owned())
             }
             outcome => outcome,
@@ -121,11 +126,32 @@ impl Supervisor {
         self.upgrade_failed("this process was told to end".to_owned(), reply);
     }
 
+    /// An operator treats a server otherwise.
+    pub(super) fn order_server(&self, order: &ServerOrder, reply: Reply) {
+        let (config, roster) = (&self.state.config, &self.state.roster);
+        let done = operator::carry_out(config, roster, order, Instant::now());
+        match &done {
+            Ok(Done { message }) => tracing::info!("by order: {message}"),
+            Err(refusal) => {
+                tracing::warn!(?order, "an order that cannot be carried out: {refusal:?}")
+            }
+        }
+        // Whoever waits for a server may find one now.
+        self.state.wake_workers();
+        command::answer(reply, done);
+    }
+
     /// The predecessor has let go: clients are this process's from now on.
     pub(super) fn succeed(&mut self, how: LetGo) -> Result<(), ControlError> {
         self.predecessor = None;
         match how {
-            LetGo::Told => tracing::info!("took over from the predecessor"),
+            LetGo::Told(bequests) => {
+                let now = Instant::now();
+                for bequest in &bequests {
+                    bequest.take(&self.state.config, &self.state.roster, now);
+                }
+                tracing::info!(orders = bequests.len(), "took over from the predecessor");
+            }
             LetGo::Gone => tracing::warn!("the predecessor is gone; taking over"),
         }
         self.state.metrics.upgrades_succeeded.increment(1);

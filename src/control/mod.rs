@@ -14,6 +14,7 @@ mod lineage;
 mod negotiation;
 mod notify;
 mod openmetrics;
+mod operator;
 mod predecessor;
 mod pulse;
 mod routes;
@@ -37,6 +38,7 @@ pub use self::admin::{
     KEEP_ALIVE_MAX,
 };
 pub use self::lineage::{Ended, Lineage};
+pub use self::operator::{Change, ServerOrder};
 pub use self::upgrade::tell_failure;
 pub use self::worker::WorkerHandle;
 
@@ -51,6 +53,7 @@ use crate::access_log::AccessLogSink;
 use crate::capacity::{Machine, Plan};
 use crate::config::Config;
 use crate::metrics::{Exposition, ProcessMetrics};
+use crate::roster::Roster;
 use crate::snapshot::{Snapshot, WorkerReport};
 use crate::tls::keeper::Keeper;
 
@@ -69,6 +72,8 @@ pub struct ControlPlane {
     pub machine: Machine,
     /// What was decided from it.
     pub plan: Plan,
+    /// The servers.
+    pub roster: Arc<Roster>,
     /// What the workers read.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// The workers, which run already.
@@ -175,6 +180,7 @@ async fn supervise(mut plane: ControlPlane) -> Result<Ended, ControlError> {
         config: plane.config,
         machine: plane.machine,
         plan: plane.plan,
+        roster: plane.roster,
         bound: plane.bound,
         pulse: Mutex::new(Pulse::new(heartbeats)),
         life: Mutex::new(Life { phase: Phase::Starting, workers_running: links.len() }),

@@ -5,7 +5,8 @@ use std::io;
 
 use tokio::net::UnixStream;
 
-use super::upgrade::{ACCEPT, READY};
+use super::operator::Bequest;
+use super::upgrade::{ACCEPT, BEQUESTS_BYTES_MAX, READY};
 
 /// A process that waits to hand over to this one.
 #[derive(Debug)]
@@ -15,10 +16,10 @@ pub(super) struct Predecessor {
 }
 
 /// How it lets go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum LetGo {
-    /// It has said so.
-    Told,
+    /// It has said so, and what it knew of servers.
+    Told(Vec<Bequest>),
     /// It is gone.
     Gone,
 }
@@ -44,15 +45,20 @@ impl Predecessor {
             if self.link.readable().await.is_err() {
                 return LetGo::Gone;
             }
-            let mut bytes = [0; ACCEPT.len()];
+            let mut bytes = [0; 4096];
             match self.link.try_read(&mut bytes) {
                 Ok(0) => return LetGo::Gone,
                 Ok(count) => self.heard.extend_from_slice(&bytes[..count]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return LetGo::Gone,
             }
-            if self.heard.len() >= ACCEPT.len() {
-                return LetGo::Told;
+            if let Some(line) = self.heard.strip_suffix(b"\n") {
+                let json = line.strip_prefix(ACCEPT).unwrap_or_default();
+                // One of another version may know other things: then nothing is taken over.
+                return LetGo::Told(serde_json::from_slice(json).unwrap_or_default());
+            }
+            if self.heard.len() > ACCEPT.len() + BEQUESTS_BYTES_MAX {
+                return LetGo::Told(Vec::new());
             }
         }
     }

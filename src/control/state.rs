@@ -13,6 +13,7 @@ use crate::access_log::AccessLogSink;
 use crate::capacity::{Machine, Plan};
 use crate::config::Config;
 use crate::metrics::{Exposition, ProcessMetrics};
+use crate::roster::Roster;
 use crate::snapshot::WorkerReport;
 
 /// A worker that has not answered for that long makes the process unready. Workers are asked once
@@ -26,6 +27,7 @@ pub(super) struct State {
     pub(super) config: Arc<Config>,
     pub(super) machine: Machine,
     pub(super) plan: Plan,
+    pub(super) roster: Arc<Roster>,
     pub(super) bound: Vec<(String, Vec<String>)>,
     pub(super) workers: Vec<WorkerLink>,
     pub(super) exposition: Exposition,

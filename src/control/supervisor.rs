@@ -192,6 +192,7 @@ impl Supervisor {
         let Asked { command, reply } = asked;
         match command {
             Command::Upgrade => self.begin_upgrade("control socket", Some(reply)),
+            Command::Server(order) => self.order_server(&order, reply),
         }
     }
 

@@ -7,7 +7,7 @@
 //!   start ──── LISTEN_FDS, spliceway.predecessor ────▶  config, sockets, workers
 //!     │ ◀────────────────────────────────── READY ────  in standby: accepts nothing yet
 //!   workers let go of the sockets
-//!     │ ───── ACCEPT ─────────────────────────────────▶ serves
+//!     │ ───── ACCEPT, what operators have ordered ────▶ serves
 //!   drains
 //! ```
 //!
@@ -24,6 +24,7 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep_until};
 
 use super::command::Reply;
+use super::operator::Bequest;
 use crate::config::units::show_duration;
 use crate::listen::PREDECESSOR;
 use crate::sys::successor::Program;
@@ -31,8 +32,11 @@ use crate::sys::successor::Program;
 /// What the new process says when it could serve.
 pub(super) const READY: &[u8] = b"READY\n";
 
-/// What it is told when it shall.
-pub(super) const ACCEPT: &[u8] = b"ACCEPT\n";
+/// What it is told when it shall; behind it, as JSON in one line, what is known of servers.
+pub(super) const ACCEPT: &[u8] = b"ACCEPT ";
+
+/// How long that line may be: a socket takes it at once.
+pub(super) const BEQUESTS_BYTES_MAX: usize = 64 * 1024;
 
 /// What it says before the reason why it cannot.
 pub(super) const FAILED: &[u8] = b"FAILED ";
@@ -174,10 +178,11 @@ impl Upgrade {
     }
 
     /// Has the new process serve. `false`, and nothing has changed, if it has ended meanwhile.
-    pub(super) fn has_it_accept(&mut self) -> bool {
-        // The line is short, and nothing was written before it: it fits as a whole.
+    pub(super) fn has_it_accept(&mut self, bequests: &[Bequest]) -> bool {
+        let line = accept_line(bequests);
+        // Nothing was written before it: it fits as a whole.
         matches!(self.child.try_wait(), Ok(None))
-            && self.link.try_write(ACCEPT).is_ok_and(|count| count == ACCEPT.len())
+            && self.link.try_write(&line).is_ok_and(|count| count == line.len())
     }
 
     /// Leaves it to itself, but for its exit status, which nobody else can take.
@@ -185,6 +190,25 @@ impl Upgrade {
         tokio::spawn(async move {
             let _status = self.child.wait().await;
         });
+    }
+}
+
+/// With as many as there is room for: thousands of servers that are all down are not worth a
+/// failure.
+fn accept_line(bequests: &[Bequest]) -> Vec<u8> {
+    let mut left = bequests.len();
+    loop {
+        // Names and numbers: nothing in it cannot be written as JSON.
+        let json = serde_json::to_vec(&bequests[..left]).unwrap_or_else(|_| b"[]".to_vec());
+        if json.len() < BEQUESTS_BYTES_MAX || left == 0 {
+            if left < bequests.len() {
+                tracing::warn!(
+                    "the new process is not told of all servers that are down or under orders"
+                );
+            }
+            return [ACCEPT, &json, b"\n"].concat();
+        }
+        left /= 2;
     }
 }
 

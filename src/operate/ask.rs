@@ -6,7 +6,6 @@ use axum::body::{Body, Bytes, to_bytes};
 use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
 use tokio::net::UnixStream;
 
 use super::OperateError;
@@ -26,7 +25,7 @@ pub(super) fn ask(
     socket: &Path,
     method: &str,
     path: &str,
-    body: Option<&Value>,
+    body: Vec<u8>,
 ) -> Result<Answer, OperateError> {
     let broken = |error: &dyn std::error::Error| OperateError::Broken(error.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -46,7 +45,7 @@ pub(super) fn ask(
             .uri(path)
             .header("host", "localhost")
             .header("content-type", "application/json")
-            .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
+            .body(Body::from(body))
             .map_err(|error| broken(&error))?;
         let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
         let status = response.status().as_u16();

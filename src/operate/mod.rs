@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use self::ask::{Answer, ask};
 use crate::config::{Config, ControlSocket};
+use crate::control::ServerOrder;
 
 /// Where the control socket is unless somebody says otherwise: in the folder that systemd makes
 /// with `RuntimeDirectory=spliceway`.
@@ -27,6 +28,10 @@ pub enum Request {
     },
     /// To start its binary again and hand over to it.
     Upgrade,
+    /// To read its configuration again.
+    Reload,
+    /// To treat a server otherwise.
+    Server(ServerOrder),
 }
 
 /// Why it did not do it.
@@ -104,11 +109,15 @@ pub fn socket_of(config: &Config) -> Result<PathBuf, OperateError> {
 /// # Errors
 /// See [`OperateError`].
 pub fn operate(socket: &Path, request: &Request) -> Result<String, OperateError> {
-    let (method, path) = match request {
-        Request::Status { .. } => ("GET", "/status"),
-        Request::Upgrade => ("POST", "/upgrade"),
+    let (method, path, order) = match request {
+        Request::Status { .. } => ("GET", "/status", None),
+        Request::Upgrade => ("POST", "/upgrade", None),
+        Request::Reload => ("POST", "/reload", None),
+        Request::Server(order) => ("POST", "/server", Some(order)),
     };
-    let Answer { status, body } = ask(socket, method, path, None)?;
+    let order = order.map(serde_json::to_vec).transpose();
+    let order = order.map_err(|error| OperateError::Broken(error.to_string()))?;
+    let Answer { status, body } = ask(socket, method, path, order.unwrap_or_default())?;
     let document: Value = serde_json::from_slice(&body)
         .map_err(|_| OperateError::Broken(String::from_utf8_lossy(&body).trim().to_owned()))?;
     let text = |key: &str| document[key].as_str().unwrap_or("no reason given").to_owned();

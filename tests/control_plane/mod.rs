@@ -123,6 +123,7 @@ pub fn start(config: Config) -> Plane {
                 config,
                 machine: machine(),
                 plan: plan(),
+                roster: Arc::default(),
                 snapshot: published,
                 workers: handles,
                 bound: vec![("web".to_owned(), vec!["127.0.0.1:4711".to_owned()])],
