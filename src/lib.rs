@@ -174,6 +174,7 @@ pub mod relay;
 pub mod roster;
 pub mod route;
 pub mod run;
+pub mod secrets;
 pub mod session;
 pub mod snapshot;
 pub mod sys;

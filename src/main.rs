@@ -15,6 +15,7 @@ use spliceway::listen::Inheritance;
 use spliceway::load::{self, Base, Loaded, Sources};
 use spliceway::operate::{self, OperateError, Request};
 use spliceway::run::RunError;
+use spliceway::secrets::Secrets;
 use spliceway::tls::authorities::system_roots;
 use spliceway::tls::inspect::{Inspection, inspect};
 use spliceway::tls::keeper::Keeper;
@@ -89,7 +90,9 @@ fn try_run(mut sources: Sources, inheritance: Inheritance) -> Result<(), Failure
     let loaded = load::load(sources).map_err(|errors| Failure::of_config(&errors))?;
     let (machine, plan) = probe(&loaded)?;
     let tls = read_tls(&loaded)?;
-    let ended = spliceway::run::run(loaded.config, plan, machine, tls, inheritance, is_demo);
+    let secrets = read_secrets(&loaded)?;
+    let ended =
+        spliceway::run::run(loaded.config, plan, machine, tls, &secrets, inheritance, is_demo);
     ended.map_err(|error| {
         let code = match error {
             RunError::AccessLog(_) => EXIT_CONFIG,
@@ -131,11 +134,20 @@ fn read_tls(loaded: &Loaded) -> Result<Keeper, Failure> {
     keeper.map_err(|findings| Failure::of_config(&explain::tls::as_errors(&findings, loaded)))
 }
 
+/// What signs cookies.
+fn read_secrets(loaded: &Loaded) -> Result<Secrets, Failure> {
+    let secrets = Secrets::read(&loaded.config);
+    secrets.map_err(|problems| Failure::of_config(&explain::file_errors(problems, loaded)))
+}
+
 fn check_tls(files: &str, loaded: &Loaded) -> ExitCode {
     let keeper = match read_tls(loaded) {
         Ok(keeper) => keeper,
         Err(failure) => return failed(failure),
     };
+    if let Err(failure) = read_secrets(loaded) {
+        return failed(failure);
+    }
     let none = RootCertStore::empty();
     let system = system_roots();
     let system = system.as_deref().unwrap_or(&none);

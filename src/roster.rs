@@ -95,6 +95,20 @@ impl Roster {
         &self.upstream(upstream).servers[server.index()]
     }
 
+    /// The member that an operator calls by these names.
+    pub fn find(
+        &self,
+        config: &Config,
+        upstream: &str,
+        server: &str,
+    ) -> Option<(UpstreamId, ServerId)> {
+        let index = config.upstreams.iter().position(|it| it.name == upstream)?;
+        let id = UpstreamId(u32::try_from(index).ok()?);
+        let servers = self.upstreams.get(index)?;
+        let is_named = |it: &&ServerId| servers.servers[it.index()].settings.name == server;
+        Some((id, *servers.members.iter().find(is_named)?))
+    }
+
     /// All upstreams, by their ids.
     pub fn upstreams(&self) -> &[Arc<UpstreamRoster>] {
         &self.upstreams

@@ -30,6 +30,7 @@ use crate::io::worker::{Setup, Worker};
 use crate::listen::{self, BindError, Bound, Inheritance, WorkerSocket};
 use crate::metrics;
 use crate::roster::Roster;
+use crate::secrets::Secrets;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
 use crate::sys::core_dump;
 use crate::sys::successor::Program;
@@ -61,9 +62,9 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until the process was told to end and has drained. `tls` is what the configuration names,
-/// as it was read; `inheritance`, what this process was handed. With `is_demo`, the configuration
-/// is the embedded one, and whoever started it is told where to look.
+/// Runs until the process was told to end and has drained. `tls` and `secrets` are what the
+/// configuration names, as it was read; `inheritance`, what this process was handed. With
+/// `is_demo`, the configuration is the embedded one, and whoever started it is told where to look.
 ///
 /// # Errors
 /// See [`RunError`].
@@ -72,6 +73,7 @@ pub fn run(
     plan: Plan,
     machine: Machine,
     tls: Keeper,
+    secrets: &Secrets,
     mut inheritance: Inheritance,
     is_demo: bool,
 ) -> Result<(), RunError> {
@@ -107,6 +109,7 @@ pub fn run(
     let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
     let plan = Arc::new(plan);
     let roster = Arc::new(Roster::new(&config));
+    secrets.install(&roster);
     let crew = Arc::new(Crew::new(plan.workers));
     let store = tls.store();
     let mut workers = Vec::new();

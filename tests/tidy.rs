@@ -51,6 +51,7 @@ const RANKS: [(&str, u8); 45] = [
     ("control", 4),
     ("demo", 4),
     ("load", 4),
+    ("secrets", 4),
     ("cli", 5),
     ("run", 5),
     ("explain", 5),

@@ -85,6 +85,12 @@ pub const SERVER_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// `upstreams.NAME.pool.idle_max`: none at all to more than one server should be asked to hold.
 pub const POOL_IDLE: RangeInclusive<u64> = 0..=10_000;
 
+/// `dns.ttl_min` and `dns.ttl_max`
+pub const DNS_TTL: RangeInclusive<Duration> = Duration::from_millis(100)..=DAY;
+
+/// `dns.addresses_max`: each is a server of its own, with metrics of its own.
+pub const DNS_ADDRESSES: RangeInclusive<u64> = 1..=1000;
+
 /// `upstreams.NAME.slow_start`: none at all to a day.
 pub const SLOW_START: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 

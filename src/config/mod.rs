@@ -16,6 +16,7 @@ mod inherited;
 mod kinds;
 pub mod limits;
 mod listener;
+pub mod names;
 mod proxy_protocol;
 pub mod raw;
 mod reader;
@@ -47,6 +48,7 @@ use crate::proxy_protocol::ProxyVersion;
 use balancing::Balancing;
 pub use error::ConfigError;
 pub use http::{Action, Forward, Http, HttpLimits, HttpTimeouts, Redirect, Respond, Route};
+use names::{Dns, NamedServers};
 pub use reader::Effective;
 use tls::{ListenerTls, Sni, UpstreamTls};
 
@@ -63,6 +65,8 @@ pub struct Config {
     pub access_log: AccessLog,
     /// What all relays together may hold.
     pub memory: RelayMemory,
+    /// `[dns]`
+    pub dns: Dns,
     /// `[listeners.NAME]`, sorted by name.
     pub listeners: Vec<Listener>,
     /// `[upstreams.NAME]`, sorted by name.
@@ -307,8 +311,10 @@ pub struct Upstream {
     pub balancing: Balancing,
     /// `source`: the local IP address to connect from; `None` lets the kernel choose.
     pub source: Option<IpAddr>,
-    /// `servers`, at least one.
+    /// `servers` that are addresses.
     pub servers: Vec<ServerSettings>,
+    /// `servers` that are names. Of both together there is at least one.
+    pub names: Vec<NamedServers>,
     /// `[upstreams.NAME.pool]`
     pub pool: Pool,
     /// `[upstreams.NAME.tls]`; `None` for plain text.

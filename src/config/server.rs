@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::kinds::{Count, Kind, Mismatch, ServerAddress, Switch, text};
+use super::names::{NameQuery, NamedServers};
 use super::raw::{Node, Value};
 use super::reader::{Report, Section, Setting, read_node};
 use super::valid::narrow;
@@ -11,13 +12,33 @@ use crate::address::Address;
 
 const EXPECTED: &str = "a list of addresses, such as [\"127.0.0.1:9001\"]";
 
-/// Reads the servers of an upstream, at least one: a string, a list of strings, or of tables. The
-/// key of each is that of its address.
-pub(super) fn read(section: &mut Section<'_>, report: &mut Report) -> Vec<Setting<ServerSettings>> {
+/// What one of `servers` is.
+#[derive(Debug, Clone)]
+enum Entry {
+    Server(ServerSettings),
+    Names(NamedServers),
+}
+
+/// What stands in `servers`.
+pub(super) struct Servers {
+    /// The key of each is that of its address.
+    pub(super) addresses: Vec<Setting<ServerSettings>>,
+    pub(super) names: Vec<Setting<NamedServers>>,
+}
+
+/// Reads the servers of an upstream, at least one: a string, a list of strings, or of tables.
+pub(super) fn read(section: &mut Section<'_>, report: &mut Report) -> Servers {
     section.demand(report, "servers", EXPECTED);
-    let servers = section.list(report, "servers", EXPECTED, server, show);
-    report_namesakes(report, &servers);
-    servers
+    let entries = section.list(report, "servers", EXPECTED, entry, show);
+    let (mut addresses, mut names) = (Vec::new(), Vec::new());
+    for Setting { value, key, origin } in entries {
+        match value {
+            Entry::Server(value) => addresses.push(Setting { value, key, origin }),
+            Entry::Names(value) => names.push(Setting { value, key, origin }),
+        }
+    }
+    report_namesakes(report, &addresses);
+    Servers { addresses, names }
 }
 
 /// The addresses of servers, each with where it was written.
@@ -30,39 +51,63 @@ pub(super) fn addresses(servers: &[Setting<ServerSettings>]) -> Vec<Setting<Addr
     servers.iter().map(address).collect()
 }
 
-fn server(report: &mut Report, key: String, node: &Node) -> Option<Setting<ServerSettings>> {
+fn entry(report: &mut Report, key: String, node: &Node) -> Option<Setting<Entry>> {
     let Value::Table(_) = &node.value else {
-        let address = read_node(report, key, node, &ServerAddress)?;
-        return Some(with_address(address, ServerSettings::new));
+        return read_node(report, key, node, &Target);
     };
     let mut section = Section::new(report, key, node);
-    let address = section.require(report, "address", &ServerAddress, ServerAddress::EXPECTED);
+    let entry = section.require(report, "address", &Target, ServerAddress::EXPECTED);
     let name = section.optional(report, "name", &ServerName);
     let weight = section.optional(report, "weight", &Count(limits::SERVER_WEIGHT));
     let backup = section.optional(report, "backup", &Switch);
     let connections = Count(limits::SERVER_CONNECTIONS);
     let connections = section.optional(report, "connections_max", &connections);
     section.finish(report);
-    Some(with_address(address?, |address| {
-        let mut settings = ServerSettings::new(address);
-        if let Some(name) = name {
-            settings.name = name.value;
+    let mut entry = entry?;
+    let weight = weight.map(|weight| narrow(weight.value));
+    let is_backup = backup.is_some_and(|backup| backup.value);
+    let connections_max = connections.and_then(|max| NonZeroU32::new(narrow(max.value)));
+    match &mut entry.value {
+        Entry::Server(settings) => {
+            settings.weight = weight.unwrap_or(settings.weight);
+            settings.name = name.map_or_else(|| settings.name.clone(), |name| name.value);
+            (settings.is_backup, settings.connections_max) = (is_backup, connections_max);
         }
-        if let Some(weight) = weight {
-            settings.weight = narrow(weight.value);
+        Entry::Names(settings) => {
+            settings.weight = weight.unwrap_or(settings.weight);
+            (settings.is_backup, settings.connections_max) = (is_backup, connections_max);
+            if let Some(name) = name {
+                let problem = "it could not tell the servers apart for which the address stands";
+                report.error(&name.key, &name.origin, problem, "nothing");
+            }
         }
-        settings.is_backup = backup.is_some_and(|backup| backup.value);
-        settings.connections_max = connections.and_then(|max| NonZeroU32::new(narrow(max.value)));
-        settings
-    }))
+    }
+    Some(entry)
 }
 
-fn with_address(
-    address: Setting<Address>,
-    settings: impl FnOnce(Address) -> ServerSettings,
-) -> Setting<ServerSettings> {
-    let Setting { value, key, origin } = address;
-    Setting { value: settings(value), key, origin }
+/// An address, or a name that stands for some.
+struct Target;
+
+impl Kind for Target {
+    type Value = Entry;
+
+    fn read(&self, node: &Node) -> Result<Entry, Mismatch> {
+        let written = text(node, ServerAddress::EXPECTED)?;
+        match NameQuery::parse(written) {
+            None => Ok(Entry::Server(ServerSettings::new(ServerAddress.read(node)?))),
+            Some(Err(reason)) => Err(Mismatch::found(&node.value, &reason, "")),
+            Some(Ok(query)) => Ok(Entry::Names(NamedServers {
+                query,
+                weight: 1,
+                is_backup: false,
+                connections_max: None,
+            })),
+        }
+    }
+
+    fn show(&self, entry: &Entry) -> String {
+        show(entry)
+    }
 }
 
 /// Two servers of one name could not be told apart in metrics, nor after a reload.
@@ -79,24 +124,29 @@ fn report_namesakes(report: &mut Report, servers: &[Setting<ServerSettings>]) {
 }
 
 /// As `explain` shows it: the address, and what is not the default.
-fn show(settings: &ServerSettings) -> String {
-    let plain = ServerSettings::new(settings.address.clone());
+fn show(entry: &Entry) -> String {
+    let (address, weight, is_backup, connections_max) = match entry {
+        Entry::Server(it) => (it.address.to_string(), it.weight, it.is_backup, it.connections_max),
+        Entry::Names(it) => (it.query.to_string(), it.weight, it.is_backup, it.connections_max),
+    };
     let mut differences = Vec::new();
-    if settings.name != plain.name {
+    if let Entry::Server(settings) = entry
+        && settings.name != address
+    {
         differences.push(format!("name {}", settings.name));
     }
-    if settings.weight != plain.weight {
-        differences.push(format!("weight {}", settings.weight));
+    if weight != 1 {
+        differences.push(format!("weight {weight}"));
     }
-    if settings.is_backup {
+    if is_backup {
         differences.push("backup".to_owned());
     }
-    if let Some(max) = settings.connections_max {
+    if let Some(max) = connections_max {
         differences.push(format!("connections_max {max}"));
     }
     match differences.is_empty() {
-        true => settings.address.to_string(),
-        false => format!("{} ({})", settings.address, differences.join(", ")),
+        true => address,
+        false => format!("{address} ({})", differences.join(", ")),
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::balancing::Balancing;
 use super::error::{alternatives, nearest};
 use super::kinds::{Count, Mismatch, SourceAddress, Span};
+use super::names::NamedServers;
 use super::proxy_protocol;
 use super::reader::{Fallback, Report, Section, Setting};
-use super::server;
+use super::server::{self, Servers};
 use super::tls::UpstreamTls;
 use super::tls_upstream;
 use super::valid::{check_name, narrow};
@@ -24,6 +25,7 @@ pub(super) struct UpstreamSettings {
     balancing: Balancing,
     source: Option<IpAddr>,
     pub(super) servers: Vec<Setting<ServerSettings>>,
+    names: Vec<Setting<NamedServers>>,
     pool: Pool,
     tls: Option<UpstreamTls>,
     proxy_protocol: Option<ProxyVersion>,
@@ -38,7 +40,7 @@ impl UpstreamSettings {
         idle_timeout: &Setting<Duration>,
     ) -> UpstreamSettings {
         check_name(report, section.key(), section.origin(), name);
-        let servers = server::read(&mut section, report);
+        let Servers { addresses: servers, names } = server::read(&mut section, report);
         let addresses = server::addresses(&servers);
         let balancing = upstream_balancing::read(&mut section, report);
         let source = section.read(report, "source", &SourceAddress, Fallback::Default(None)).value;
@@ -46,10 +48,10 @@ impl UpstreamSettings {
         let proxy_protocol = proxy_protocol::read_send(&mut section, report);
         let is_shared = proxy_protocol.is_none();
         let pool = read_pool(section.section(report, "pool"), report, idle_timeout, is_shared);
-        let tls = tls_upstream::read(&mut section, report, &addresses);
+        let tls = tls_upstream::read(&mut section, report, &addresses, &names);
         section.finish(report);
         let name = name.to_owned();
-        UpstreamSettings { name, balancing, source, servers, pool, tls, proxy_protocol }
+        UpstreamSettings { name, balancing, source, servers, names, pool, tls, proxy_protocol }
     }
 
     pub(super) fn into_upstream(self) -> Upstream {
@@ -58,6 +60,7 @@ impl UpstreamSettings {
             balancing: self.balancing,
             source: self.source,
             servers: self.servers.into_iter().map(|server| server.value).collect(),
+            names: self.names.into_iter().map(|names| names.value).collect(),
             pool: self.pool,
             tls: self.tls,
             proxy_protocol: self.proxy_protocol,

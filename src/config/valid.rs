@@ -16,7 +16,7 @@ use super::reader::{Effective, Fallback, Report, Section, Setting};
 use super::server;
 use super::upstream::{self, UpstreamSettings};
 use super::{
-    AccessLog, Config, Listener, LogFormat, LogTarget, Process, RelayMemory, Workers, limits,
+    AccessLog, Config, Listener, LogFormat, LogTarget, Process, RelayMemory, Workers, limits, names,
 };
 use crate::address::Address;
 
@@ -83,6 +83,7 @@ fn read_root(report: &mut Report, tree: &Node) -> Option<Config> {
     let upstream_idle =
         timeouts.read(report, "upstream_idle", &Span(limits::TIMEOUT), upstream_idle);
     timeouts.finish(report);
+    let dns = names::read(root.section(report, "dns"), report);
     let listeners = root.section(report, "listeners");
     let upstreams = root.section(report, "upstreams");
     root.finish(report);
@@ -113,6 +114,7 @@ fn read_root(report: &mut Report, tree: &Node) -> Option<Config> {
         control,
         access_log,
         memory,
+        dns,
         listeners: listeners.into_iter().collect::<Option<Vec<Listener>>>()?,
         upstreams: upstreams.into_iter().map(UpstreamSettings::into_upstream).collect(),
     })

@@ -10,16 +10,21 @@ mod command_routes;
 mod drain;
 mod endpoints;
 mod handover;
+mod health;
 mod lineage;
+mod names;
 mod negotiation;
 mod notify;
 mod openmetrics;
 mod operator;
 mod predecessor;
+mod probe;
 mod pulse;
+mod resolve;
 mod routes;
 mod scrape;
 mod signals;
+mod standing;
 mod state;
 mod status;
 mod supervisor;
@@ -39,16 +44,19 @@ pub use self::admin::{
 };
 pub use self::lineage::{Ended, Lineage};
 pub use self::operator::{Change, ServerOrder};
+pub use self::probe::BODY_BYTES_MAX;
+pub use self::resolve::SERVICE_TARGETS_MAX;
 pub use self::upgrade::tell_failure;
 pub use self::worker::WorkerHandle;
 
 use self::certificates::Certificates;
 use self::drain::Phase;
 use self::endpoints::Endpoints;
+use self::health::HealthChecks;
 use self::predecessor::Predecessor;
 use self::pulse::Pulse;
 use self::state::{Life, State};
-use self::supervisor::{Parts, Supervisor};
+use self::supervisor::{Parts, Supervisor, Watched};
 use crate::access_log::AccessLogSink;
 use crate::capacity::{Machine, Plan};
 use crate::config::Config;
@@ -174,13 +182,16 @@ async fn supervise(mut plane: ControlPlane) -> Result<Ended, ControlError> {
     let (links, ends): (Vec<_>, Vec<_>) =
         plane.workers.into_iter().map(WorkerHandle::into_parts).unzip();
     let heartbeats = links.iter().map(|link| WorkerReport::read(&link.report.heartbeat));
+    let tls = plane.tls.store();
     let certificates = Certificates::watch(&plane.config, plane.tls);
+    let mut checks = HealthChecks::default();
+    checks.apply(&plane.config, &plane.roster, &tls);
     let state = Arc::new(State {
         started: Instant::now(),
         config: plane.config,
+        roster: plane.roster,
         machine: plane.machine,
         plan: plane.plan,
-        roster: plane.roster,
         bound: plane.bound,
         pulse: Mutex::new(Pulse::new(heartbeats)),
         life: Mutex::new(Life { phase: Phase::Starting, workers_running: links.len() }),
@@ -201,7 +212,7 @@ async fn supervise(mut plane: ControlPlane) -> Result<Ended, ControlError> {
         state,
         snapshot: plane.snapshot,
         signals,
-        certificates,
+        watched: Watched { certificates, checks },
         commander,
         commands,
         endpoints,

@@ -1,9 +1,12 @@
 //! The JSON document of `/status`, for people and scripts that ask what the proxy does right now.
 
+use std::time::Instant;
+
 use serde::Serialize;
 
+use super::standing::{self, ServerStatus};
 use super::state::State;
-use crate::config::{Config, Listener};
+use crate::config::Listener;
 use crate::snapshot::WorkerReport;
 
 /// The document; sizes in bytes, times in seconds.
@@ -81,7 +84,9 @@ struct WorkerStatus {
 struct UpstreamStatus<'a> {
     name: &'a str,
     balance: &'static str,
-    servers: Vec<String>,
+    /// Clients and requests that wait for a server to have room.
+    queued: u32,
+    servers: Vec<ServerStatus<'a>>,
 }
 
 impl Status<'_> {
@@ -115,7 +120,7 @@ impl Status<'_> {
                 .enumerate()
                 .map(|(index, worker)| WorkerStatus::of(index, &worker.report))
                 .collect(),
-            upstreams: upstreams(&state.config),
+            upstreams: upstreams(state),
             access_log_dropped: state.access_log.dropped(),
         }
     }
@@ -160,14 +165,15 @@ impl WorkerStatus {
     }
 }
 
-fn upstreams(config: &Config) -> Vec<UpstreamStatus<'_>> {
-    config
-        .upstreams
-        .iter()
-        .map(|upstream| UpstreamStatus {
+fn upstreams(state: &State) -> Vec<UpstreamStatus<'_>> {
+    let now = Instant::now();
+    let upstreams = state.config.upstreams.iter().zip(state.roster.upstreams());
+    upstreams
+        .map(|(upstream, roster)| UpstreamStatus {
             name: &upstream.name,
             balance: upstream.balance(),
-            servers: upstream.servers.iter().map(|server| server.address.to_string()).collect(),
+            queued: roster.state.waiting.count(),
+            servers: standing::servers(upstream, roster, now),
         })
         .collect()
 }

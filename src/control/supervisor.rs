@@ -13,9 +13,11 @@ use super::certificates::{self, Cause, Certificates};
 use super::command::{Asked, Command, Commander};
 use super::drain::{DrainTimes, Phase};
 use super::endpoints::Endpoints;
+use super::health::HealthChecks;
 use super::notify::{Notifier, watchdog_interval};
 use super::predecessor::{self, Predecessor};
 use super::signals::{Request, Signals};
+use super::standing::{LOOK_INTERVAL, Standings};
 use super::state::State;
 use super::upgrade::{self, Upgrade};
 use super::worker::WorkerEnd;
@@ -35,12 +37,19 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 /// How long workers may take to cut what is left and end.
 const CUT_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// What goes on besides the workers. It ends with the supervisor.
+pub(super) struct Watched {
+    /// `None` where there is no TLS.
+    pub(super) certificates: Option<Certificates>,
+    pub(super) checks: HealthChecks,
+}
+
 pub(super) struct Supervisor {
     pub(super) state: Arc<State>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     signals: Signals,
-    /// `None` where there is no TLS.
-    certificates: Option<Certificates>,
+    watched: Watched,
+    standings: Standings,
     /// Each resolves to the worker's index and what it panicked with.
     ends: JoinSet<(usize, Result<(), String>)>,
     pub(super) notifier: Notifier,
@@ -62,7 +71,7 @@ pub(super) struct Parts {
     pub(super) state: Arc<State>,
     pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(super) signals: Signals,
-    pub(super) certificates: Option<Certificates>,
+    pub(super) watched: Watched,
     pub(super) commander: Commander,
     pub(super) commands: mpsc::Receiver<Asked>,
     pub(super) endpoints: Endpoints,
@@ -77,7 +86,7 @@ impl Supervisor {
             state,
             snapshot,
             signals,
-            certificates,
+            watched,
             commander,
             commands,
             endpoints,
@@ -96,7 +105,8 @@ impl Supervisor {
             state,
             snapshot,
             signals,
-            certificates,
+            watched,
+            standings: Standings::default(),
             ends,
             notifier,
             times,
@@ -116,6 +126,7 @@ impl Supervisor {
         let mut pulse = ticks(pulse_interval);
         let mut start = ticks(START_INTERVAL);
         let mut status = ticks(STATUS_INTERVAL);
+        let mut looks = ticks(LOOK_INTERVAL);
         let mut watchdog_ticks = watchdog.map(ticks);
         loop {
             let phase = self.phase();
@@ -130,11 +141,12 @@ impl Supervisor {
                 Some(asked) = self.commands.recv() => self.take_command(asked),
                 outcome = upgrade::outcome(&mut self.upgrade) => self.take_outcome(outcome),
                 how = predecessor::lets_go(&mut self.predecessor) => self.succeed(how)?,
-                cause = certificates::due(&mut self.certificates) => self.read_certificates(cause),
+                cause = certificates::due(&mut self.watched.certificates) => self.read_certificates(cause),
                 () = until_deadline(phase) => self.pass_deadline()?,
                 _ = pulse.tick() => self.ask_workers(),
                 _ = start.tick(), if phase == Phase::Starting => self.serve_once_all_answer(),
                 _ = status.tick() => self.notify_status(),
+                _ = looks.tick() => self.look_at_servers(),
                 Some(half) = tick_of(&mut watchdog_ticks) => self.notify_watchdog(half),
             }
         }
@@ -197,7 +209,7 @@ impl Supervisor {
     }
 
     fn read_certificates(&mut self, cause: Cause) {
-        if let Some(certificates) = &mut self.certificates {
+        if let Some(certificates) = &mut self.watched.certificates {
             certificates.reload(cause);
         }
     }
@@ -288,6 +300,10 @@ impl Supervisor {
         self.enter(Phase::Serving);
         tracing::info!("ready");
         self.notifier.ready();
+    }
+
+    fn look_at_servers(&mut self) {
+        self.standings.look(&self.state.config, &self.state.roster, Instant::now());
     }
 
     fn notify_status(&mut self) {

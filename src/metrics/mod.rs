@@ -13,6 +13,7 @@ pub mod code;
 mod histogram;
 mod http;
 mod recorder;
+mod servers;
 mod tls;
 
 use metrics::{Counter, Gauge, Histogram, Label};
@@ -20,6 +21,7 @@ use metrics::{Counter, Gauge, Histogram, Label};
 pub use histogram::bucket_of;
 pub use http::{HttpMetrics, Message, RequestMetrics};
 pub use recorder::{Exposition, Recorder, install};
+pub use servers::{HealthCheckMetrics, NameMetrics, ServerStandingMetrics, WaitingMetrics};
 pub use tls::{HandshakeMetrics, TLS_VERSIONS, TlsMetrics};
 
 use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path};
@@ -147,6 +149,23 @@ families! {
         "TLS handshakes with a server that came to nothing, by reason.";
     UPSTREAM_RETRIES = "spliceway_upstream_retries_total", Kind::Counter, ["upstream"],
         "Connects and requests that were tried again on another connection.";
+    UPSTREAM_UP = "spliceway_upstream_up", Kind::Gauge, ["upstream", "server"],
+        "1 while a server gets traffic, 0 while it is down, ejected or out of service.";
+    UPSTREAM_ACTIVE = "spliceway_upstream_active", Kind::Gauge, ["upstream", "server"],
+        "Connections of TCP and requests that a server was picked for and that are not over.";
+    UPSTREAM_QUEUED = "spliceway_upstream_queued", Kind::Gauge, ["upstream"],
+        "Clients and requests that wait for a server to have room.";
+    UPSTREAM_EJECTIONS = "spliceway_upstream_ejections_total", Kind::Counter,
+        ["upstream", "server"],
+        "Times that a server was ejected for its errors.";
+    UPSTREAM_HEALTH_CHECKS = "spliceway_upstream_health_checks_total", Kind::Counter,
+        ["upstream", "server", "result"],
+        "Health checks of a server, by whether they passed.";
+    NAME_RESOLUTIONS = "spliceway_name_resolutions_total", Kind::Counter,
+        ["upstream", "name", "result"],
+        "Times that the addresses of a name were asked for, by whether there was an answer.";
+    NAME_SERVERS = "spliceway_name_servers", Kind::Gauge, ["upstream", "name"],
+        "Servers that a name stands for now.";
     CERTIFICATE_NOT_AFTER = "spliceway_certificate_not_after_timestamp_seconds", Kind::Gauge,
         ["side", "name", "chain"],
         "When a certificate ends, in seconds since 1970, by who shows it and by its file.";

@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use spliceway::access_log::AccessLogSink;
 use spliceway::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
 use spliceway::config::balancing::Balancing;
+use spliceway::config::names::Dns;
 use spliceway::config::{
     AccessLog, Config, Control, ControlSocket, Listener, LogFormat, LogTarget, Pool, Process,
     Protocol, Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
@@ -20,6 +21,7 @@ use spliceway::config::{
 use spliceway::control::{self, ControlError, ControlPlane, Ended, Lineage, WorkerHandle};
 use spliceway::id::UpstreamId;
 use spliceway::metrics::{ListenerMetrics, Recorder};
+use spliceway::roster::Roster;
 use spliceway::snapshot::{Snapshot, Stage, WorkerReport};
 use spliceway::tls::keeper::Keeper;
 
@@ -62,6 +64,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
         control: Control { socket: ControlSocket::Off, mode: 0o600 },
         admin: None,
         access_log: AccessLog { target, format: LogFormat::Json },
+        dns: Dns::default(),
         memory: RelayMemory { pipe_memory_max: 1 << 28, buffer_memory_max: 1 << 28 },
         listeners: vec![Listener {
             name: "web".to_owned(),
@@ -83,6 +86,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
         upstreams: vec![Upstream {
             name: "app".to_owned(),
             balancing: Balancing::default(),
+            names: Vec::new(),
             source: None,
             servers: ["127.0.0.1:9001", "unix:/run/app"]
                 .map(|address| ServerSettings::new(address.parse().unwrap()))
@@ -120,10 +124,10 @@ pub fn start(config: Config) -> Plane {
             let tls = Keeper::load(&config).unwrap();
             ListenerMetrics::new("web").relay_bytes[1][0].increment(12345);
             control::run(ControlPlane {
+                roster: Arc::new(Roster::new(&config)),
                 config,
                 machine: machine(),
                 plan: plan(),
-                roster: Arc::default(),
                 snapshot: published,
                 workers: handles,
                 bound: vec![("web".to_owned(), vec!["127.0.0.1:4711".to_owned()])],

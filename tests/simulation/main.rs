@@ -43,6 +43,7 @@ use spliceway::access_log::AccessLogSink;
 use spliceway::address::Address;
 use spliceway::capacity::{ListenerPlan, Plan, RelayPlan};
 use spliceway::config::balancing::Balancing;
+use spliceway::config::names::Dns;
 use spliceway::config::{
     AccessLog, Config, Control, ControlSocket, Keepalive, Listener, LogFormat, LogTarget, Pool,
     Process, Protocol, Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
@@ -86,6 +87,7 @@ fn config(mode: RelayMode) -> Config {
         admin: None,
         control: Control { socket: ControlSocket::Off, mode: 0o600 },
         access_log: AccessLog { target: LogTarget::Off, format: LogFormat::Json },
+        dns: Dns::default(),
         memory: RelayMemory { pipe_memory_max: 1 << 20, buffer_memory_max: 1 << 18 },
         listeners: vec![Listener {
             name: "sim".into(),
@@ -111,6 +113,7 @@ fn config(mode: RelayMode) -> Config {
         upstreams: vec![Upstream {
             name: "up".into(),
             balancing: Balancing::default(),
+            names: Vec::new(),
             source: None,
             servers: [server(2), server(3)].map(ServerSettings::new).to_vec(),
             pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
