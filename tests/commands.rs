@@ -92,12 +92,12 @@ fn servers_are_drained_taken_out_weighted_and_brought_back() {
     commanded.await_shares("two is out", |shares| shares == [40, 0]);
     commanded.must(&["server", "app/two", "up"]);
     let printed = commanded.must(&["server", "app/two", "weight", "3"]);
-    assert_eq!(printed, "app/two has the weight 3\n");
+    assert_eq!(printed, "app/two has the weight 3");
     commanded.await_shares("two has three quarters", |shares| shares == [10, 30]);
     commanded.must(&["server", "app/two", "weight", "0"]);
     commanded.await_shares("a weight of nothing", |shares| shares == [40, 0]);
     let printed = commanded.must(&["server", "app/two", "weight", "configured"]);
-    assert_eq!(printed, "app/two has its configured weight, 1\n");
+    assert_eq!(printed, "app/two has its configured weight, 1");
     commanded.await_shares("as configured", |shares| shares == [20, 20]);
     // By its address as well.
     let address = commanded._servers[0].address().to_string();

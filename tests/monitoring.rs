@@ -120,7 +120,7 @@ fn exported() -> BTreeMap<String, BTreeSet<String>> {
          [listeners.secure]\nprotocol = \"http\"\nbind = \"127.0.0.1:0\"\nupstream = \"app\"\n\
          tls.certificates = [{{ chain = \"{}\", key = \"{}\" }}]\n\
          [listeners.echo]\nbind = \"127.0.0.1:0\"\nupstream = \"safe\"\n\
-         [upstreams.app]\nservers = [\"{}\"]\n\
+         [upstreams.app]\nservers = [\"{}\"]\nhealth = {{ tcp = true }}\n\
          [upstreams.safe]\nservers = [\"127.0.0.1:9\"]\ntls = {{}}\n",
         path("web.pem"),
         path("web.key"),

@@ -8,6 +8,7 @@ mod support;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -86,13 +87,25 @@ impl Family {
     }
 
     fn start_with(settings: &Settings, flags: &[&str]) -> Family {
+        Family::start_by(settings, &[], flags)
+    }
+
+    /// By a command that ends by running the program.
+    fn start_by(settings: &Settings, by: &[&str], flags: &[&str]) -> Family {
         let folder = tempfile::tempdir().unwrap();
         settings.write(folder.path());
         let program = folder.path().join("spliceway");
         symlink(binary(), &program).unwrap();
         let mut launch = Launch::with_arguments(&[]);
         let command = launch.command();
-        *command = Command::new(program);
+        *command = match by {
+            [] => Command::new(program),
+            [first, more @ ..] => {
+                let mut command = Command::new(first);
+                command.args(more).arg(program);
+                command
+            }
+        };
         command.arg("run").arg("--config").arg(folder.path().join("proxy.toml")).args(flags);
         Family { proxy: launch.start(), folder }
     }
@@ -478,4 +491,40 @@ fn whoever_is_told_to_end_does_not_hand_over() {
     assert_eq!(family.proxy.wait().code(), Some(0));
     eventually("the new one is gone as well", || (!is_running(successor)).then_some(()));
     assert!(!family.control().exists());
+}
+
+/// What systemd hears: who is the main process, and nothing that would make it believe that the
+/// service ends.
+#[test]
+fn systemd_is_told_who_is_the_main_process() {
+    let (_web, settings) = small("");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify.sock");
+    let heard = UnixDatagram::bind(&path).unwrap();
+    heard.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    // Until one holds it: all messages so far, this one among them.
+    let hear = |word: &str| {
+        let mut messages = Vec::new();
+        loop {
+            let mut bytes = [0; 4096];
+            let count = heard.recv(&mut bytes).unwrap();
+            messages.extend(String::from_utf8_lossy(&bytes[..count]).lines().map(str::to_owned));
+            if messages.iter().any(|message| message == word) {
+                return messages;
+            }
+        }
+    };
+    let notify = format!("NOTIFY_SOCKET={}", path.display());
+    let mut family = Family::start_by(&settings, &["env", &notify], &[]);
+    hear("READY=1");
+    let successor = family.must_upgrade();
+    assert_eq!(family.proxy.wait().code(), Some(0));
+    let until_handed_over = hear(&format!("MAINPID={successor}"));
+    assert!(!until_handed_over.iter().any(|it| it.starts_with("STOPPING")));
+    let serving = hear("READY=1");
+    assert!(!serving.iter().any(|it| it.starts_with("STOPPING")), "{serving:?}");
+    kill(successor, Signal::SIGTERM).unwrap();
+    let rest = hear("STOPPING=1");
+    let mains = rest.iter().filter(|it| it.starts_with("MAINPID")).count();
+    assert_eq!(mains, 0, "{rest:?}");
 }

@@ -82,11 +82,13 @@ fn listeners(status: &Value) -> Table {
 }
 
 fn servers(status: &Value) -> Table {
-    let mut table = Table::with_head(&["UPSTREAM/SERVER", "BALANCE"]);
+    let head = ["UPSTREAM/SERVER", "STATE", "PROBES", "ORDER", "WEIGHT", "ACTIVE", "CONNECTIONS"];
+    let mut table = Table::with_head(&head);
     for upstream in list(&status["upstreams"]) {
         for server in list(&upstream["servers"]) {
-            let name = format!("{}/{}", text(&upstream["name"]), text(server));
-            table.row(vec![name, text(&upstream["balance"])]);
+            let name = format!("{}/{}", text(&upstream["name"]), text(&server["name"]));
+            let cells = ["state", "health", "order", "weight", "active", "connections"];
+            table.row([name].into_iter().chain(cells.map(|cell| text(&server[cell]))).collect());
         }
     }
     table
