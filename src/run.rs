@@ -100,16 +100,20 @@ pub fn run(
     }
 
     let config = Arc::new(config);
-    let stage = match lineage.predecessor {
-        Some(_) => Stage::Standby,
-        None => Stage::Serving,
-    };
-    let snapshot = Snapshot { config: Arc::clone(&config), stage };
-    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
     let plan = Arc::new(plan);
     let roster = Arc::new(Roster::new(&config));
     secrets.install(&roster);
+    let snapshot = Snapshot {
+        generation: 0,
+        config: Arc::clone(&config),
+        roster: Arc::clone(&roster),
+        stage: match lineage.predecessor {
+            Some(_) => Stage::Standby,
+            None => Stage::Serving,
+        },
+    };
+    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let crew = Arc::new(Crew::new(plan.workers));
     let store = tls.store();
     let mut workers = Vec::new();
@@ -132,7 +136,6 @@ pub fn run(
         config,
         machine,
         plan: Plan::clone(&plan),
-        roster,
         snapshot,
         workers,
         bound: bound.addresses,

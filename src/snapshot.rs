@@ -6,13 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::config::Config;
+use crate::roster::Roster;
 
 /// What the workers are to do now. Immutable; the control plane publishes a new one through an
 /// `arc_swap::ArcSwap` and wakes the workers.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
+    /// Goes up by one with each change of anything but `stage`.
+    pub generation: u64,
     /// The configuration in force.
     pub config: Arc<Config>,
+    /// The servers.
+    pub roster: Arc<Roster>,
     /// How far the process is in its life.
     pub stage: Stage,
 }

@@ -523,6 +523,17 @@ fn limits_of(key: &str) -> Option<[Amount; 2]> {
         "http.request_body_max" => both(&limits::REQUEST_BODY, Amount::Bytes),
         "upstreams.NAME.pool.idle_max" => both(&limits::POOL_IDLE, Amount::Number),
         "upstreams.NAME.pool.idle_timeout" => both(&limits::TIMEOUT, Amount::Time),
+        "upstreams.NAME.slow_start" => both(&limits::SLOW_START, Amount::Time),
+        "upstreams.NAME.queue.max" => both(&limits::QUEUE, Amount::Number),
+        "upstreams.NAME.queue.timeout" => both(&limits::TIMEOUT, Amount::Time),
+        "upstreams.NAME.retries.max" => both(&limits::RETRIES, Amount::Number),
+        "upstreams.NAME.ejection.requests_min" => both(&limits::REQUESTS_MIN, Amount::Number),
+        "upstreams.NAME.ejection.window"
+        | "upstreams.NAME.ejection.base_time"
+        | "upstreams.NAME.ejection.max_time" => both(&limits::EJECTION, Amount::Time),
+        "dns.timeout" => both(&limits::TIMEOUT, Amount::Time),
+        "dns.ttl_min" | "dns.ttl_max" => both(&limits::DNS_TTL, Amount::Time),
+        "dns.addresses_max" => both(&limits::DNS_ADDRESSES, Amount::Number),
         "listeners.NAME.backlog" => both(&limits::BACKLOG, Amount::Number),
         _ if key.starts_with("timeouts.") => both(&limits::TIMEOUT, Amount::Time),
         _ => None,
@@ -593,6 +604,26 @@ fn the_tls_table_has_every_key() {
         }
     }
     let mut shown = first_codes("tls");
+    expected.sort();
+    expected.dedup();
+    shown.sort();
+    assert_eq!(shown, expected);
+}
+
+/// Those that balance.toml has and that do not hold for every upstream.
+#[test]
+fn the_balancing_table_has_every_key() {
+    let base = Base::Files(vec![root().join("config/balance.toml")]);
+    let (supplied, environment, flags) = (Vec::new(), Vec::new(), Vec::new());
+    let loaded = load(Sources { base, supplied, environment, flags }).unwrap();
+    let general = first_codes("config");
+    let keys = loaded.effective.iter().filter_map(|Effective { key, .. }| {
+        let (_, key) = key.strip_prefix("upstreams.")?.split_once('.')?;
+        let key = format!("upstreams.NAME.{key}");
+        (!general.contains(&key)).then_some(key)
+    });
+    let mut expected: Vec<String> = keys.collect();
+    let mut shown = first_codes("balancing");
     expected.sort();
     expected.dedup();
     shown.sort();

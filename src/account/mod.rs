@@ -67,6 +67,17 @@ impl Account {
         }
     }
 
+    /// There are other servers: books are opened for what is new, and go on for what is not.
+    pub fn adopt(&mut self, roster: Arc<Roster>) {
+        // What was counted so far belongs to those who had the places until now.
+        self.flush();
+        let upstreams = self.config.upstreams.iter().zip(roster.upstreams());
+        for (account, (upstream, servers)) in self.upstreams.iter_mut().zip(upstreams) {
+            account.adopt(upstream, servers);
+        }
+        self.roster = roster;
+    }
+
     fn listener(&mut self, listener: ListenerId) -> &mut ListenerAccount {
         self.is_dirty = true;
         &mut self.listeners[listener.index()]

@@ -6,8 +6,8 @@ use crate::id::ServerId;
 /// What a weight of one is counted as, so that a slow start has steps below it.
 pub const WEIGHT_UNIT: u32 = 1024;
 
-/// The largest weight of a server, as HAProxy has it.
-pub const WEIGHT_MAX: u32 = 256;
+/// The largest weight of a server.
+pub const WEIGHT_MAX: u32 = 1000;
 
 /// A server that may be picked.
 #[derive(Debug, Clone, Copy)]

@@ -13,8 +13,8 @@ use super::candidate::{Candidate, WEIGHT_MAX, WEIGHT_UNIT};
 use crate::id::ServerId;
 
 /// The stride of a server with a weight of one [`WEIGHT_UNIT`]'s part: the heaviest has one of
-/// 1024, which leaves shares exact to a thousandth. A lone server uses up 64 bits of virtual time
-/// after 2^46 picks.
+/// 1024, which leaves shares exact to a thousandth. A lone server of weight 1 uses up 64 bits of
+/// virtual time after 2^44 picks, which are years.
 const STRIDE: u64 = 1024 * (WEIGHT_MAX * WEIGHT_UNIT) as u64;
 
 /// When virtual time begins: later than half of the longest stride, so that a first turn may lie

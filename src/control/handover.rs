@@ -41,7 +41,8 @@ impl Supervisor {
     }
 
     fn bequests(&self) -> Vec<Bequest> {
-        operator::bequests(&self.state.config, &self.state.roster)
+        let snapshot = self.state.snapshot.load();
+        operator::bequests(&snapshot.config, &snapshot.roster)
     }
 
     fn may_upgrade(&self) -> Result<(), String> {
@@ -128,8 +129,8 @@ impl Supervisor {
 
     /// An operator treats a server otherwise.
     pub(super) fn order_server(&self, order: &ServerOrder, reply: Reply) {
-        let (config, roster) = (&self.state.config, &self.state.roster);
-        let done = operator::carry_out(config, roster, order, Instant::now());
+        let snapshot = self.state.snapshot.load();
+        let done = operator::carry_out(&snapshot.config, &snapshot.roster, order, Instant::now());
         match &done {
             Ok(Done { message }) => tracing::info!("by order: {message}"),
             Err(refusal) => {
@@ -146,9 +147,9 @@ impl Supervisor {
         self.predecessor = None;
         match how {
             LetGo::Told(bequests) => {
-                let now = Instant::now();
+                let (now, snapshot) = (Instant::now(), self.state.snapshot.load());
                 for bequest in &bequests {
-                    bequest.take(&self.state.config, &self.state.roster, now);
+                    bequest.take(&snapshot.config, &snapshot.roster, now);
                 }
                 tracing::info!(orders = bequests.len(), "took over from the predecessor");
             }

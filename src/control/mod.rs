@@ -53,6 +53,7 @@ use self::certificates::Certificates;
 use self::drain::Phase;
 use self::endpoints::Endpoints;
 use self::health::HealthChecks;
+use self::names::Names;
 use self::predecessor::Predecessor;
 use self::pulse::Pulse;
 use self::state::{Life, State};
@@ -61,7 +62,6 @@ use crate::access_log::AccessLogSink;
 use crate::capacity::{Machine, Plan};
 use crate::config::Config;
 use crate::metrics::{Exposition, ProcessMetrics};
-use crate::roster::Roster;
 use crate::snapshot::{Snapshot, WorkerReport};
 use crate::tls::keeper::Keeper;
 
@@ -80,8 +80,6 @@ pub struct ControlPlane {
     pub machine: Machine,
     /// What was decided from it.
     pub plan: Plan,
-    /// The servers.
-    pub roster: Arc<Roster>,
     /// What the workers read.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// The workers, which run already.
@@ -185,11 +183,13 @@ async fn supervise(mut plane: ControlPlane) -> Result<Ended, ControlError> {
     let tls = plane.tls.store();
     let certificates = Certificates::watch(&plane.config, plane.tls);
     let mut checks = HealthChecks::default();
-    checks.apply(&plane.config, &plane.roster, &tls);
+    checks.apply(&plane.config, &plane.snapshot.load().roster, &tls);
+    let mut names = Names::default();
+    names.apply(&plane.config);
     let state = Arc::new(State {
         started: Instant::now(),
         config: plane.config,
-        roster: plane.roster,
+        snapshot: plane.snapshot,
         machine: plane.machine,
         plan: plane.plan,
         bound: plane.bound,
@@ -210,9 +210,8 @@ async fn supervise(mut plane: ControlPlane) -> Result<Ended, ControlError> {
     }
     let parts = Parts {
         state,
-        snapshot: plane.snapshot,
         signals,
-        watched: Watched { certificates, checks },
+        watched: Watched { certificates, checks, names, tls },
         commander,
         commands,
         endpoints,

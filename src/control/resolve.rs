@@ -145,6 +145,6 @@ mod tests {
     #[test]
     fn weights_of_records_keep_their_proportion() {
         assert_eq!([0, 1, 5, 10].map(|it| weight(it, 10)), [1, 1, 5, 10]);
-        assert_eq!([0, 100, 32_768, 65_535].map(|it| weight(it, 65_535)), [1, 1, 128, 256]);
+        assert_eq!([0, 100, 32_768, 65_535].map(|it| weight(it, 65_535)), [1, 1, 500, 1000]);
     }
 }

@@ -99,9 +99,9 @@ impl Known {
 
 /// A server, in `/status`.
 #[derive(Debug, Serialize)]
-pub(super) struct ServerStatus<'a> {
-    name: &'a str,
-    address: &'a str,
+pub(super) struct ServerStatus {
+    name: String,
+    address: String,
     /// `up`, `draining`, `ejected`, `half_open`, `down` or `out_of_service`.
     state: &'static str,
     /// What its probes say: `unchecked`, `up` or `down`.
@@ -118,17 +118,17 @@ pub(super) struct ServerStatus<'a> {
 }
 
 /// The servers of an upstream that belong to it.
-pub(super) fn servers<'a>(
+pub(super) fn servers(
     upstream: &Upstream,
-    roster: &'a UpstreamRoster,
+    roster: &UpstreamRoster,
     now: Instant,
-) -> Vec<ServerStatus<'a>> {
+) -> Vec<ServerStatus> {
     let status = |id: &ServerId| {
         let server = &roster.servers()[id.index()];
         let state = &server.state;
         ServerStatus {
-            name: &server.settings.name,
-            address: &server.authority,
+            name: server.settings.name.clone(),
+            address: server.authority.to_string(),
             state: label(roster.standing(*id, &upstream.balancing, now)),
             health: state.health().label(),
             order: state.order().label(),

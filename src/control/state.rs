@@ -5,6 +5,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
+
 use super::drain::Phase;
 use super::pulse::{Pulse, Silence};
 use super::scrape::LastScrapes;
@@ -13,8 +15,7 @@ use crate::access_log::AccessLogSink;
 use crate::capacity::{Machine, Plan};
 use crate::config::Config;
 use crate::metrics::{Exposition, ProcessMetrics};
-use crate::roster::Roster;
-use crate::snapshot::WorkerReport;
+use crate::snapshot::{Snapshot, WorkerReport};
 
 /// A worker that has not answered for that long makes the process unready. Workers are asked once
 /// a second and answer within one turn of their loop, which is bounded.
@@ -25,9 +26,9 @@ pub(super) const READY_SILENCE_MAX: Duration = Duration::from_secs(3);
 pub(super) struct State {
     pub(super) started: Instant,
     pub(super) config: Arc<Config>,
+    pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(super) machine: Machine,
     pub(super) plan: Plan,
-    pub(super) roster: Arc<Roster>,
     pub(super) bound: Vec<(String, Vec<String>)>,
     pub(super) workers: Vec<WorkerLink>,
     pub(super) exposition: Exposition,

@@ -86,7 +86,7 @@ struct UpstreamStatus<'a> {
     balance: &'static str,
     /// Clients and requests that wait for a server to have room.
     queued: u32,
-    servers: Vec<ServerStatus<'a>>,
+    servers: Vec<ServerStatus>,
 }
 
 impl Status<'_> {
@@ -166,8 +166,8 @@ impl WorkerStatus {
 }
 
 fn upstreams(state: &State) -> Vec<UpstreamStatus<'_>> {
-    let now = Instant::now();
-    let upstreams = state.config.upstreams.iter().zip(state.roster.upstreams());
+    let (now, snapshot) = (Instant::now(), state.snapshot.load());
+    let upstreams = state.config.upstreams.iter().zip(snapshot.roster.upstreams());
     upstreams
         .map(|(upstream, roster)| UpstreamStatus {
             name: &upstream.name,

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, sleep_until};
@@ -14,6 +13,7 @@ use super::command::{Asked, Command, Commander};
 use super::drain::{DrainTimes, Phase};
 use super::endpoints::Endpoints;
 use super::health::HealthChecks;
+use super::names::Names;
 use super::notify::{Notifier, watchdog_interval};
 use super::predecessor::{self, Predecessor};
 use super::signals::{Request, Signals};
@@ -22,7 +22,9 @@ use super::state::State;
 use super::upgrade::{self, Upgrade};
 use super::worker::WorkerEnd;
 use super::{ControlError, Ended, Lineage};
+use crate::id::UpstreamId;
 use crate::snapshot::Snapshot;
+use crate::tls::store::TlsStore;
 
 /// Workers are asked that often whether they still answer, or more often where the watchdog
 /// wants it.
@@ -42,11 +44,12 @@ pub(super) struct Watched {
     /// `None` where there is no TLS.
     pub(super) certificates: Option<Certificates>,
     pub(super) checks: HealthChecks,
+    pub(super) names: Names,
+    pub(super) tls: Arc<TlsStore>,
 }
 
 pub(super) struct Supervisor {
     pub(super) state: Arc<State>,
-    snapshot: Arc<ArcSwap<Snapshot>>,
     signals: Signals,
     watched: Watched,
     standings: Standings,
@@ -69,7 +72,6 @@ pub(super) struct Supervisor {
 /// What the loop works with.
 pub(super) struct Parts {
     pub(super) state: Arc<State>,
-    pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(super) signals: Signals,
     pub(super) watched: Watched,
     pub(super) commander: Commander,
@@ -82,17 +84,8 @@ pub(super) struct Parts {
 impl Supervisor {
     /// Must be called within the runtime.
     pub(super) fn new(parts: Parts, ends: Vec<WorkerEnd>) -> Supervisor {
-        let Parts {
-            state,
-            snapshot,
-            signals,
-            watched,
-            commander,
-            commands,
-            endpoints,
-            lineage,
-            predecessor,
-        } = parts;
+        let Parts { state, signals, watched, commander, commands, endpoints, lineage, predecessor } =
+            parts;
         let process = &state.config.process;
         let times = DrainTimes { grace: process.drain_grace, timeout: process.drain_timeout };
         let ends = ends.into_iter().enumerate();
@@ -103,7 +96,6 @@ impl Supervisor {
         };
         Supervisor {
             state,
-            snapshot,
             signals,
             watched,
             standings: Standings::default(),
@@ -146,6 +138,7 @@ impl Supervisor {
                 _ = pulse.tick() => self.ask_workers(),
                 _ = start.tick(), if phase == Phase::Starting => self.serve_once_all_answer(),
                 _ = status.tick() => self.notify_status(),
+                upstream = self.watched.names.changed() => self.change_servers(&upstream),
                 _ = looks.tick() => self.look_at_servers(),
                 Some(half) = tick_of(&mut watchdog_ticks) => self.notify_watchdog(half),
             }
@@ -175,11 +168,36 @@ impl Supervisor {
             self.lineage.sockets.clear();
         }
         if let Some(stage) = phase.stage() {
-            let config = Arc::clone(&self.snapshot.load().config);
-            self.snapshot.store(Arc::new(Snapshot { config, stage }));
-            self.state.wake_workers();
+            self.publish(|snapshot| snapshot.stage = stage);
         }
         self.notify_status();
+    }
+
+    /// Has the workers go by another snapshot.
+    fn publish(&self, change: impl FnOnce(&mut Snapshot)) {
+        let mut snapshot = Snapshot::clone(&self.state.snapshot.load());
+        change(&mut snapshot);
+        self.state.snapshot.store(Arc::new(snapshot));
+        self.state.wake_workers();
+    }
+
+    /// Names of an upstream stand for other servers.
+    fn change_servers(&mut self, upstream: &str) {
+        let config = &self.state.config;
+        let Some(place) = config.upstreams.iter().position(|it| it.name == upstream) else {
+            return;
+        };
+        let servers = self.watched.names.servers(&config.upstreams[place]);
+        tracing::info!(upstream, servers = servers.len(), "names stand for other servers");
+        let id = UpstreamId(u32::try_from(place).unwrap_or(u32::MAX));
+        let now = Instant::now();
+        let until = now + config.process.drain_timeout;
+        self.publish(|snapshot| {
+            snapshot.generation += 1;
+            snapshot.roster = Arc::new(snapshot.roster.with_servers(id, &servers, now, until));
+        });
+        let snapshot = self.state.snapshot.load();
+        self.watched.checks.apply(&self.state.config, &snapshot.roster, &self.watched.tls);
     }
 
     fn take_request(&mut self, request: Request) {
@@ -303,7 +321,8 @@ impl Supervisor {
     }
 
     fn look_at_servers(&mut self) {
-        self.standings.look(&self.state.config, &self.state.roster, Instant::now());
+        let snapshot = self.state.snapshot.load();
+        self.standings.look(&snapshot.config, &snapshot.roster, Instant::now());
     }
 
     fn notify_status(&mut self) {

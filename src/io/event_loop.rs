@@ -45,7 +45,11 @@ pub fn run(
             match Token::unpack(event.token().0 as u64) {
                 Token::Waker => {
                     report.heartbeat.fetch_add(1, Ordering::Relaxed);
-                    worker.enter(snapshot.load().stage, now);
+                    let snapshot = snapshot.load();
+                    if snapshot.generation != worker.snapshot_generation() {
+                        worker.adopt(&snapshot);
+                    }
+                    worker.enter(snapshot.stage, now);
                 }
                 token => worker.on_event(token, readiness(event)),
             }

@@ -11,6 +11,7 @@
 //! All but `event_loop` and `linux` is generic over [`kernel::Kernel`] and runs in simulation.
 
 pub mod accept;
+mod adopt;
 pub mod balancer;
 pub mod channel;
 pub mod conduit;

@@ -93,6 +93,36 @@ impl<K: Kernel> UpstreamPool<K> {
         }
     }
 
+    /// Servers have come and gone: `after` follows `before`. What waits for those that are gone is
+    /// closed.
+    pub fn adopt(&mut self, before: &Roster, after: &Roster, account: &mut Account) {
+        self.idle.resize_with(after.upstreams().len(), Vec::new);
+        for (place, upstream) in after.upstreams().iter().enumerate() {
+            let was = before.upstreams().get(place);
+            if was.is_some_and(|was| Arc::ptr_eq(was, upstream)) {
+                continue;
+            }
+            let servers = upstream.servers();
+            self.idle[place].resize_with(servers.len(), VecDeque::new);
+            for (index, server) in servers.iter().enumerate() {
+                let is_same = was.and_then(|was| was.servers().get(index)).is_some_and(|was| {
+                    was.settings.address == server.settings.address
+                        && was.settings.name == server.settings.name
+                });
+                if server.standing.is_retired() || !is_same {
+                    self.close_idle(place, index, account);
+                }
+            }
+        }
+    }
+
+    fn close_idle(&mut self, upstream: usize, server: usize, account: &mut Account) {
+        for id in std::mem::take(&mut self.idle[upstream][server]) {
+            self.idle_count -= 1;
+            self.remove(id, account);
+        }
+    }
+
     /// Adds a connection that is being made, for `owner`.
     pub fn insert(
         &mut self,

@@ -90,6 +90,8 @@ pub struct Worker<K: Kernel> {
     pub(super) config: Arc<Config>,
     pub(super) plan: Arc<Plan>,
     pub(super) roster: Arc<Roster>,
+    /// Of the snapshot that it goes by.
+    pub(super) snapshot_generation: u64,
     pub(super) limit: Arc<ConnectionLimit>,
     pub(super) member: Member<K::Socket>,
     pub(super) report: Arc<WorkerReport>,
@@ -160,6 +162,7 @@ impl<K: Kernel> Worker<K> {
             config,
             plan,
             roster,
+            snapshot_generation: 0,
             limit,
             member: Member::alone(),
             report,

@@ -33,7 +33,6 @@ struct Shared {
     name: String,
     manner: AtomicU8,
     requests: AtomicUsize,
-    connections: AtomicUsize,
     under_way: AtomicUsize,
     most: AtomicUsize,
     is_stopping: AtomicBool,
@@ -50,12 +49,19 @@ pub(crate) struct Backend {
 impl Backend {
     /// One that answers with `name`.
     pub(crate) fn start(name: &str) -> Backend {
-        let listener = Listener::bind(&loopback()).unwrap();
+        Backend::serving(Listener::bind(&loopback()).unwrap(), name)
+    }
+
+    /// The same at an address, if it is free.
+    pub(crate) fn start_at(address: &str, name: &str) -> Option<Backend> {
+        Some(Backend::serving(Listener::bind(&address.parse().unwrap()).ok()?, name))
+    }
+
+    fn serving(listener: Listener, name: &str) -> Backend {
         let shared = Arc::new(Shared {
             name: name.to_owned(),
             manner: AtomicU8::new(0),
             requests: AtomicUsize::new(0),
-            connections: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             is_stopping: AtomicBool::new(false),
@@ -98,11 +104,6 @@ impl Backend {
     /// Requests that have come, but for probes.
     pub(crate) fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::SeqCst)
-    }
-
-    /// Connections that have come.
-    pub(crate) fn connections(&self) -> usize {
-        self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// Requests that were under way at once, at most.
@@ -149,7 +150,6 @@ fn serve(listener: Listener, shared: &Arc<Shared>) -> JoinHandle<()> {
             if shared.is_stopping.load(Ordering::SeqCst) {
                 return;
             }
-            shared.connections.fetch_add(1, Ordering::SeqCst);
             shared.streams.lock().unwrap().push(stream.try_clone().unwrap());
             let shared = Arc::clone(&shared);
             std::thread::spawn(move || answer_all(&shared, Connection::new(stream)));

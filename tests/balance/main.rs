@@ -7,6 +7,8 @@ mod backend;
 mod ejection;
 mod health;
 mod limits;
+mod name_server;
+mod names;
 
 mod retries;
 mod shares;

@@ -54,9 +54,10 @@ fn unknown_keys() {
     );
     check(
         "upstreams.app",
-        "health = { http = \"/\" }",
+        "mirror = \"api\"",
         &[
-            "a.toml:@: upstreams.app.health: unknown key; expected one of servers, balance, source, \
+            "a.toml:@: upstreams.app.mirror: unknown key; expected one of servers, balance, hash_key, \
+          hash_balance_factor, sticky, slow_start, fail, queue, retries, health, ejection, source, \
           proxy_protocol, pool, tls",
         ],
     );
@@ -101,7 +102,7 @@ fn unknown_keys() {
     assert_eq!(
         Case::file("a.toml", &text).errors(),
         ["a.toml:1: \"relay.mode\": unknown key; expected one of process, admin, access_log, \
-          relay, timeouts, http, forwarded, keepalive, listeners, upstreams"]
+          relay, timeouts, http, forwarded, keepalive, dns, listeners, upstreams"]
     );
 }
 
@@ -466,7 +467,7 @@ fn variables_and_flags_of_unknown_keys() {
     check(
         "SPLICEWAY__",
         "SPLICEWAY__: \"\": unknown key; expected one of process, admin, access_log, relay, \
-         timeouts, http, forwarded, keepalive, listeners, upstreams",
+         timeouts, http, forwarded, keepalive, dns, listeners, upstreams",
     );
     let deep = format!("SPLICEWAY__{}", "A__".repeat(40_000));
     check(&deep, &format!("{deep}: the key has too many parts"));

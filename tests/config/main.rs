@@ -3,6 +3,7 @@
 // Helpers of tests may panic as tests do; clippy.toml lets only the tests themselves.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
+mod balancing;
 mod errors;
 mod http;
 mod layers;

@@ -109,6 +109,8 @@ pub fn serving() -> Plane {
 pub fn start(config: Config) -> Plane {
     let config = Arc::new(config);
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot {
+        generation: 0,
+        roster: Arc::new(Roster::new(&config)),
         config: Arc::clone(&config),
         stage: Stage::Serving,
     }));
@@ -124,7 +126,6 @@ pub fn start(config: Config) -> Plane {
             let tls = Keeper::load(&config).unwrap();
             ListenerMetrics::new("web").relay_bytes[1][0].increment(12345);
             control::run(ControlPlane {
-                roster: Arc::new(Roster::new(&config)),
                 config,
                 machine: machine(),
                 plan: plan(),

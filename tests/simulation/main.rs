@@ -34,7 +34,7 @@ mod tls;
 mod world;
 
 use std::cell::RefCell;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ use std::time::{Duration, Instant};
 use spliceway::access_log::AccessLogSink;
 use spliceway::address::Address;
 use spliceway::capacity::{ListenerPlan, Plan, RelayPlan};
-use spliceway::config::balancing::Balancing;
+use spliceway::config::balancing::{Balancing, Queue};
 use spliceway::config::names::Dns;
 use spliceway::config::{
     AccessLog, Config, Control, ControlSocket, Keepalive, Listener, LogFormat, LogTarget, Pool,
@@ -145,16 +145,25 @@ type Seen = Vec<(u64, usize, usize, bool, bool)>;
 struct Simulation {
     world: Shared,
     worker: Worker<FakeKernel>,
+    roster: Arc<Roster>,
     now: Instant,
 }
 
 impl Simulation {
     fn new(seed: u64, mode: RelayMode, faults: Faults, sabotage: Sabotage) -> Simulation {
         let world = Rc::new(RefCell::new(World::new(seed, faults, sabotage)));
-        let config = Arc::new(config(mode));
+        let mut config = config(mode);
+        if seed % 2 == 0 {
+            // Clients wait for each other.
+            let upstream = &mut config.upstreams[0];
+            upstream.servers.iter_mut().for_each(|it| it.connections_max = NonZeroU32::new(1));
+            upstream.balancing.queue = Queue { max: 100, timeout: Duration::from_secs(36_000) };
+        }
+        let config = Arc::new(config);
+        let roster = Arc::new(Roster::new(&config));
         let setup = Setup {
             index: 0,
-            roster: Arc::new(Roster::new(&config)),
+            roster: Arc::clone(&roster),
             config,
             plan: Arc::new(plan(mode)),
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
@@ -165,7 +174,7 @@ impl Simulation {
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
         worker.add_listener(FakeListener, ListenerId(0), false).unwrap();
-        Simulation { world, worker, now: Instant::now() }
+        Simulation { world, worker, roster, now: Instant::now() }
     }
 
     /// Gives the worker its turns until it would sleep, and checks after each.
@@ -189,8 +198,29 @@ impl Simulation {
         self.now += Duration::from_millis(pause);
     }
 
+    /// Servers count exactly those who have them, and nobody has one who waits.
+    fn check_places(&self) {
+        let servers = self.roster.upstream(UpstreamId(0));
+        let mut active = vec![0; servers.servers().len()];
+        let mut waiting = 0;
+        for connection in self.worker.connections() {
+            let session = &connection.session;
+            waiting += u32::from(session.attempts().is_queued());
+            if let (Some(server), false) = (session.server(), session.attempts().is_queued()) {
+                active[server.index()] += 1;
+            }
+        }
+        for (server, active) in servers.servers().iter().zip(active) {
+            assert_eq!(server.state.active(), active);
+            let max = server.settings.connections_max;
+            assert!(max.is_none_or(|max| active <= max.get()), "connections_max is a bound");
+        }
+        assert_eq!(servers.state.waiting.count(), waiting);
+    }
+
     /// Invariants 1 and 2, and the sums of what is held.
     fn check_books(&self) {
+        self.check_places();
         let world = self.world.borrow();
         let (mut piped, mut stuck, mut pipes) = (0, 0, 0);
         for connection in self.worker.connections() {
