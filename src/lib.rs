@@ -86,8 +86,9 @@
 //! | [`sys`] | pipes, sockets, splice: all of `unsafe` and of libc |
 //! | [`account`] | the one way out of a connection and of an exchange: counters, durations, access log line |
 //! | [`metrics`], [`access_log`] | every metric, said once; the line and where it goes |
-//! | [`snapshot`] | what the two planes share: a stage to read, reports to write |
-//! | [`control`] | signals, drain, admin endpoint, certificates that change, systemd, watchdog |
+//! | [`snapshot`] | what the two planes share: what is in force and a stage to read, reports to write |
+//! | [`io::adopt`], [`io::listener_settings`] | a worker takes over what is in force now; what its connections go by |
+//! | [`control`] | signals, reload, drain, admin endpoint, certificates that change, systemd, watchdog |
 //! | [`logging`] | the process log |
 //! | [`error`], [`id`], [`address`] | words that all of them use |
 //!
@@ -103,8 +104,8 @@
 //! |---|---|---|
 //! | 0 | `error`, `id`, `address` | words |
 //! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
-//! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `roster`, `snapshot`, the rest of `tls` | phases of a connection, and what touches the system |
-//! | 3 | `account`, `listen`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
+//! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `roster`, the rest of `tls` | phases of a connection, and what touches the system |
+//! | 3 | `account`, `listen`, `snapshot`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
 //! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
 //! | 5 | `cli`, `run`, `explain`, `operate` | the program |
 //! | 6 | `main`, this file | |
@@ -129,8 +130,11 @@
 //!    of the admin endpoint. At a bound the proxy copies instead of splicing,
 //!    then lets clients wait in the backlog.
 //! 7. No panic can be caused from the network, and no `unsafe` stands outside of [`sys`].
-//! 8. The configuration in force is valid, and does not change: it is read once. The certificates
-//!    that it names may change: each pair is replaced by one that is right, or stays.
+//! 8. A bad configuration never replaces a good one: all of it is read, checked and built beside
+//!    what is in force, and takes its place in one step or not at all. The same holds for each pair
+//!    of certificate and key. A connection's ids stay right across it: a place in a list by id is
+//!    given to another only after the last connection of whoever had it is gone
+//!    ([`config::succession`]).
 //! 9. No key is in a log, an error, `/status` or a core dump; what a file of keys held is overwritten.
 //!
 //! The simulation in `tests/simulation` checks the first five, and the bound of pipe memory, over
@@ -145,7 +149,9 @@
 //!   worker's scratch buffer, and only what a receiver does not take gets memory of its own.
 //! - No splice twin of a copying function. Which of the two it is stands in [`io::drive`] and in
 //!   [`io::conduit`], and nowhere else.
-//! - No state that a reload would have to carry over: reload and upgrade are not built yet.
+//! - No connection that a reload looks into although nothing has changed for it, and none that holds
+//!   a configuration which is in force no more, but for an exchange under way, which ends with the
+//!   settings of its listener that it began with. Upgrade is not built yet.
 //! - No body that is buffered whole, and none that is looked at but for the lines between chunks.
 
 pub mod access_log;

@@ -9,21 +9,25 @@
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::address::Address;
 use crate::config::{Config, Listener};
-use crate::id::ListenerId;
+use crate::id::{ListenerId, SocketId};
+use crate::sys::listening::ListeningSocket;
 use crate::sys::socket::{self, ListenOptions};
 
 mod files;
+mod follow;
 mod inheritance;
 
-pub use files::SocketFiles;
 use inheritance::{Giver, Inherited};
 
+pub use files::SocketFiles;
+pub use follow::Followed;
 pub use inheritance::{ADMIN, CONTROL, Inheritance, PREDECESSOR};
 
 /// Commands that wait to be accepted.
@@ -67,46 +71,35 @@ impl std::error::Error for BindError {
     }
 }
 
-/// A listening socket for one worker.
-#[derive(Debug)]
-pub struct WorkerSocket {
-    /// The socket.
-    pub socket: OwnedFd,
-    /// The listener that it belongs to.
-    pub listener: ListenerId,
-    /// It is one of the unix family.
-    pub is_unix: bool,
-}
-
 /// All listening sockets of the process.
 #[derive(Debug, Default)]
 pub struct Bound {
     /// Those of each worker.
-    pub workers: Vec<Vec<WorkerSocket>>,
+    pub workers: Vec<Vec<ListeningSocket>>,
     /// For each listener, in the order of the config, its name and the addresses really bound.
     pub addresses: Vec<(String, Vec<String>)>,
-    /// All of them once more, for a process that comes after this one.
-    pub held: Vec<HeldSocket>,
     /// Files of unix sockets that were made here, or taken over with their sockets.
     pub files: SocketFiles,
+    /// The id of the next socket.
+    next_id: u64,
 }
 
-/// A listening socket as it is kept to be handed to a successor.
-#[derive(Debug)]
-pub struct HeldSocket {
-    /// The name of the listener in the config.
-    pub listener: String,
-    /// The socket. As long as it is open, clients can connect, whoever has closed it elsewhere.
-    pub socket: OwnedFd,
-    /// It is a unix socket whose file this process would remove.
-    pub owns_file: bool,
-}
-
-impl HeldSocket {
-    /// It as a successor gets it.
-    pub fn named(&self) -> (String, BorrowedFd<'_>) {
-        let name = inheritance::name_for_successor(&self.listener, self.owns_file);
-        (name, self.socket.as_fd())
+impl Bound {
+    /// Each socket once, under the name by which a successor knows it.
+    pub fn named(&self, config: &Config) -> Vec<(String, BorrowedFd<'_>)> {
+        let mut seen: Vec<&ListeningSocket> = Vec::new();
+        for socket in self.workers.iter().flatten() {
+            // Workers share those that exist once.
+            if !seen.iter().any(|it| Arc::ptr_eq(&it.socket, &socket.socket)) {
+                seen.push(socket);
+            }
+        }
+        let named = |it: &&'_ ListeningSocket| {
+            let listener = &config.listeners[it.listener.index()].name;
+            let owns_file = matches!(&it.asked, Address::Unix(path) if self.files.contains(path));
+            inheritance::name_for_successor(listener, owns_file)
+        };
+        seen.iter().map(|it| (named(it), it.socket.as_fd())).collect()
     }
 }
 
@@ -127,76 +120,84 @@ pub fn bind(
         let mut names = Vec::new();
         for address in &listener.bind {
             let inherited = inheritance.claim(&listener.name, address);
-            let name = bind_one(&mut bound, id, listener, address, inherited);
-            names.push(name.map_err(|source| BindError {
-                address: address.to_string(),
-                key: format!("listeners.{}.bind", listener.name),
-                source,
-            })?);
+            let into = (&mut bound.workers, &mut bound.files, &mut bound.next_id);
+            names.push(bind_group(id, listener, address, inherited, into)?);
         }
         bound.addresses.push((listener.name.clone(), names));
     }
     Ok(bound)
 }
 
-/// Binds one address for all workers; says which one it became.
-fn bind_one(
-    bound: &mut Bound,
-    id: ListenerId,
+/// Where the sockets of an address go: to the workers, with the file of a unix socket and the ids
+/// that they get.
+type Into<'b> = (&'b mut Vec<Vec<ListeningSocket>>, &'b mut SocketFiles, &'b mut u64);
+
+/// Binds one address for all workers, or takes what was inherited for it; says which one it became.
+fn bind_group(
+    listener: ListenerId,
     settings: &Listener,
     address: &Address,
     inherited: Vec<Inherited>,
+    into: Into<'_>,
+) -> Result<String, BindError> {
+    bind_one(listener, settings, address, inherited, into).map_err(|source| BindError {
+        address: address.to_string(),
+        key: format!("listeners.{}.bind", settings.name),
+        source,
+    })
+}
+
+fn bind_one(
+    listener: ListenerId,
+    settings: &Listener,
+    address: &Address,
+    inherited: Vec<Inherited>,
+    (workers, files, next_id): Into<'_>,
 ) -> io::Result<String> {
     let options = ListenOptions { backlog: settings.backlog, keepalive: settings.keepalive };
     let is_ours = inherited.iter().all(|it| it.giver != Giver::ServiceManager);
     let is_new = inherited.is_empty();
     let mut owns_file = false;
-    let mut sockets = Vec::new();
+    let mut group = Vec::new();
     for Inherited { socket, giver, .. } in inherited {
         socket::adopt(&socket, options)?;
         if let Giver::Predecessor { owns_file: owned, .. } = giver {
             socket::set_backlog(socket.as_fd(), options.backlog)?;
             owns_file = owned;
         }
-        sockets.push(socket);
+        group.push(Arc::new(socket));
     }
     if is_new {
         if let Address::Ip(ip) = address {
             socket::ensure_free(*ip)?;
         }
-        sockets.push(socket::listen(address, options)?);
+        group.push(Arc::new(socket::listen(address, options)?));
         owns_file = matches!(address, Address::Unix(_));
     }
     if let (Address::Unix(path), true) = (address, owns_file) {
-        bound.files.add(path)?;
-    }
-    for socket in &sockets {
-        let (listener, socket) = (settings.name.clone(), socket.try_clone()?);
-        bound.held.push(HeldSocket { listener, socket, owns_file });
+        files.add(path)?;
     }
     // Port 0 became a port that the other workers must share.
-    let real = socket::local_address(sockets[0].as_fd())?.unwrap_or_else(|| address.clone());
-    let is_group = is_ours && !address.is_unix() && socket::is_of_group(sockets[0].as_fd())?;
-    while sockets.len() < bound.workers.len() {
-        let joined = if is_group { socket::listen(&real, options).map(Some) } else { Ok(None) };
+    let bound = socket::local_address(group[0].as_fd())?.unwrap_or_else(|| address.clone());
+    let is_group = is_ours && !address.is_unix() && socket::is_of_group(group[0].as_fd())?;
+    while group.len() < workers.len() {
+        let joined = if is_group { socket::listen(&bound, options).map(Some) } else { Ok(None) };
         match joined {
-            Ok(Some(socket)) => {
-                let (listener, held) = (settings.name.clone(), socket.try_clone()?);
-                bound.held.push(HeldSocket { listener, socket: held, owns_file });
-                sockets.push(socket);
-            }
+            Ok(Some(socket)) => group.push(Arc::new(socket)),
             Err(error) if is_new => return Err(error),
             // The group of another user cannot be joined; its sockets can be shared.
-            Ok(None) | Err(_) => sockets.push(sockets[0].try_clone()?),
+            Ok(None) | Err(_) => group.push(Arc::clone(&group[0])),
         }
     }
     // A predecessor with more workers has left more sockets than there are workers now.
-    let workers = bound.workers.len();
-    for (index, socket) in sockets.into_iter().enumerate() {
-        let socket = WorkerSocket { socket, listener: id, is_unix: address.is_unix() };
-        bound.workers[index % workers].push(socket);
+    let count = workers.len();
+    for (index, socket) in group.into_iter().enumerate() {
+        let id = SocketId(*next_id);
+        *next_id += 1;
+        let (asked, bound) = (address.clone(), bound.clone());
+        workers[index % count].push(ListeningSocket { id, socket, listener, asked, bound });
     }
-    Ok(real.to_string())
+    Ok(bound.to_string())
 }
 
 /// Binds the admin endpoint, or takes its socket from the inheritance.

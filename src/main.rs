@@ -10,6 +10,7 @@ use spliceway::address::Address;
 use spliceway::capacity::{self, Machine, Plan};
 use spliceway::cli::{Action, Cli, Target};
 use spliceway::config::ConfigError;
+use spliceway::control::ConfigSource;
 use spliceway::demo::{self, Demo};
 use spliceway::listen::Inheritance;
 use spliceway::load::{self, Base, Loaded, Sources};
@@ -91,8 +92,16 @@ fn try_run(mut sources: Sources, inheritance: Inheritance) -> Result<(), Failure
     let (machine, plan) = probe(&loaded)?;
     let tls = read_tls(&loaded)?;
     let secrets = read_secrets(&loaded)?;
-    let ended =
-        spliceway::run::run(loaded.config, plan, machine, tls, &secrets, inheritance, is_demo);
+    let ended = spliceway::run::run(
+        loaded.config,
+        plan,
+        machine,
+        tls,
+        &secrets,
+        again(sources),
+        inheritance,
+        is_demo,
+    );
     ended.map_err(|error| {
         let code = match error {
             RunError::AccessLog(_) => EXIT_CONFIG,
@@ -101,6 +110,16 @@ fn try_run(mut sources: Sources, inheritance: Inheritance) -> Result<(), Failure
         };
         Failure { text: format!("{error}\n"), code }
     })
+}
+
+/// How the configuration is read again. Files may have changed by then, and nothing else.
+fn again(sources: Sources) -> ConfigSource {
+    let files = match &sources.base {
+        Base::Files(files) => files.clone(),
+        Base::Flags | Base::Embedded(_) => Vec::new(),
+    };
+    let read = move || load::load(sources.clone()).map(|loaded| loaded.config);
+    ConfigSource { files, read: Box::new(read) }
 }
 
 /// What the machine offers, and what follows for this configuration.

@@ -66,6 +66,31 @@ impl Roster {
         Roster { upstreams: upstreams.map(|upstream| of(&upstream.servers)).collect() }
     }
 
+    /// The roster after this one for a configuration that follows `before`. Servers that are gone
+    /// may go on until `until`; those of an upstream that is gone stay as they are, since whoever
+    /// was on the way to them needs them still.
+    #[must_use]
+    pub fn following(
+        &self,
+        before: &Config,
+        after: &Config,
+        now: Instant,
+        until: Instant,
+    ) -> Roster {
+        let nobody = UpstreamRoster::default();
+        let upstreams = after.upstreams.iter().enumerate().map(|(place, upstream)| {
+            let was = before.upstreams.get(place).zip(self.upstreams.get(place));
+            match was.filter(|(was, _)| was.name == upstream.name) {
+                Some((_, servers)) if upstream.standing.is_retired() => Arc::clone(servers),
+                // Servers whose settings are what they were have nothing to be made anew for.
+                Some((was, servers)) if *was == *upstream => Arc::clone(servers),
+                Some((_, servers)) => Arc::new(servers.followed_by(&upstream.servers, now, until)),
+                None => Arc::new(nobody.followed_by(&upstream.servers, now, until)),
+            }
+        });
+        Roster { upstreams: upstreams.collect() }
+    }
+
     /// The roster after this one, in which the servers of an upstream are these. Those that are
     /// gone may go on until `until`.
     #[must_use]

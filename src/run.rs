@@ -19,7 +19,7 @@ use crate::access_log::{AccessLogError, AccessLogSink};
 use crate::capacity::{Machine, Plan};
 use crate::config::units::show_size;
 use crate::config::{Config, Control, ControlSocket};
-use crate::control::{self, ControlError, ControlPlane, Ended, Lineage, WorkerHandle};
+use crate::control::{self, ConfigSource, ControlError, ControlPlane, Lineage, WorkerHandle};
 use crate::id::Token;
 use crate::io::accept::ConnectionLimit;
 use crate::io::drive::TURN_BYTES_MAX;
@@ -27,12 +27,13 @@ use crate::io::event_loop;
 use crate::io::handover::{Crew, Member};
 use crate::io::linux::Linux;
 use crate::io::worker::{Setup, Worker};
-use crate::listen::{self, BindError, Bound, Inheritance, WorkerSocket};
+use crate::listen::{self, BindError, Bound, Inheritance};
 use crate::metrics;
 use crate::roster::Roster;
 use crate::secrets::Secrets;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
 use crate::sys::core_dump;
+use crate::sys::listening::ListeningSocket;
 use crate::sys::successor::Program;
 use crate::tls::keeper::Keeper;
 
@@ -63,8 +64,9 @@ impl fmt::Display for RunError {
 impl std::error::Error for RunError {}
 
 /// Runs until the process was told to end and has drained. `tls` and `secrets` are what the
-/// configuration names, as it was read; `inheritance`, what this process was handed. With
-/// `is_demo`, the configuration is the embedded one, and whoever started it is told where to look.
+/// configuration names, as it was read, and `source` what it was read from; `inheritance`, what this
+/// process was handed. With `is_demo`, the configuration is the embedded one, and whoever started
+/// it is told where to look.
 ///
 /// # Errors
 /// See [`RunError`].
@@ -74,6 +76,7 @@ pub fn run(
     machine: Machine,
     tls: Keeper,
     secrets: &Secrets,
+    source: ConfigSource,
     mut inheritance: Inheritance,
     is_demo: bool,
 ) -> Result<(), RunError> {
@@ -90,7 +93,7 @@ pub fn run(
     let admin = listen::bind_admin(&config, &mut inheritance).map_err(RunError::Bind)?;
     let control =
         bind_control(&config.control, &mut inheritance, &mut bound).map_err(RunError::Bind)?;
-    let lineage = lineage(&mut bound, &mut inheritance);
+    let lineage = lineage(&mut inheritance);
     log_addresses(&bound, admin.as_ref());
     for address in listen::leave(inheritance, &mut bound.files) {
         warn!(%address, "this process is handed a socket that no listener binds");
@@ -99,70 +102,43 @@ pub fn run(
         log_where_to_look(&bound, admin.as_ref());
     }
 
-    let config = Arc::new(config);
-    let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
-    let plan = Arc::new(plan);
-    let roster = Arc::new(Roster::new(&config));
-    secrets.install(&roster);
-    let snapshot = Snapshot {
+    let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot {
         generation: 0,
-        config: Arc::clone(&config),
-        roster: Arc::clone(&roster),
+        roster: Arc::new(Roster::new(&config)),
+        config: Arc::new(config),
+        plan: Arc::new(plan),
+        tls: tls.store(),
+        sockets: Arc::new(bound.workers.clone()),
+        access_log,
         stage: match lineage.predecessor {
             Some(_) => Stage::Standby,
             None => Stage::Serving,
         },
-    };
-    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let crew = Arc::new(Crew::new(plan.workers));
-    let store = tls.store();
-    let mut workers = Vec::new();
-    for (index, sockets) in std::mem::take(&mut bound.workers).into_iter().enumerate() {
-        let setup = Setup {
-            index,
-            config: Arc::clone(&config),
-            plan: Arc::clone(&plan),
-            roster: Arc::clone(&roster),
-            limit: Arc::clone(&limit),
-            access_log: access_log.clone(),
-            report: Arc::new(WorkerReport::default()),
-            tls: Arc::clone(&store),
-            turn_bytes_max: TURN_BYTES_MAX,
-        };
-        let worker = start_worker(setup, sockets, &crew, Arc::clone(&snapshot));
-        workers.push(worker.map_err(|error| RunError::Start(error.to_string()))?);
-    }
+    }));
+    secrets.install(&snapshot.load().roster);
+    let workers = start_workers(&snapshot).map_err(|error| RunError::Start(error.to_string()))?;
     let ended = control::run(ControlPlane {
-        config,
+        source,
         machine,
-        plan: Plan::clone(&plan),
         snapshot,
         workers,
-        bound: bound.addresses,
+        bound,
         admin,
         control,
         lineage,
         exposition,
-        access_log,
         tls,
     });
-    if let Ok(Ended::HandedOver) = ended {
-        bound.files.leave();
-    }
-    ended.map(|_| ()).map_err(RunError::Control)
+    ended.map_err(RunError::Control)
 }
 
 /// How to go on from here, and from where it came.
-fn lineage(bound: &mut Bound, inheritance: &mut Inheritance) -> Lineage {
+fn lineage(inheritance: &mut Inheritance) -> Lineage {
     let program = Program::of_this_process();
     let program = program.map_err(|error| {
         warn!(%error, "it cannot be told which program this is: it cannot be upgraded");
     });
-    Lineage {
-        program: program.ok(),
-        sockets: std::mem::take(&mut bound.held),
-        predecessor: inheritance.take_predecessor(),
-    }
+    Lineage { program: program.ok(), predecessor: inheritance.take_predecessor() }
 }
 
 /// Where commands come in: `control.socket`, or the folder that a service manager has made for
@@ -186,9 +162,31 @@ fn bind_control(
     Ok(Some(socket))
 }
 
+/// A thread for each worker that goes by what is in `snapshot`.
+fn start_workers(snapshot: &Arc<ArcSwap<Snapshot>>) -> io::Result<Vec<WorkerHandle>> {
+    let first = snapshot.load_full();
+    let limit = Arc::new(ConnectionLimit::new(first.plan.connections_max));
+    let crew = Arc::new(Crew::new(first.plan.workers));
+    let workers = first.sockets.iter().enumerate().map(|(index, sockets)| {
+        let setup = Setup {
+            index,
+            config: Arc::clone(&first.config),
+            plan: Arc::clone(&first.plan),
+            roster: Arc::clone(&first.roster),
+            limit: Arc::clone(&limit),
+            access_log: first.access_log.clone(),
+            report: Arc::new(WorkerReport::default()),
+            tls: Arc::clone(&first.tls),
+            turn_bytes_max: TURN_BYTES_MAX,
+        };
+        start_worker(setup, sockets, &crew, Arc::clone(snapshot))
+    });
+    workers.collect()
+}
+
 fn start_worker(
     setup: Setup,
-    sockets: Vec<WorkerSocket>,
+    sockets: &[ListeningSocket],
     crew: &Arc<Crew<OwnedFd>>,
     snapshot: Arc<ArcSwap<Snapshot>>,
 ) -> io::Result<WorkerHandle> {
@@ -206,12 +204,12 @@ fn start_worker(
         }
     }));
     worker.enter(snapshot.load().stage, std::time::Instant::now());
-    for WorkerSocket { socket, listener, is_unix } in sockets {
-        worker.add_listener(socket, listener, is_unix)?;
+    for offer in event_loop::offers(sockets) {
+        worker.add_socket(offer)?;
     }
     let seen = Arc::clone(&report);
     WorkerHandle::spawn(name, waker, report, move || {
-        if let Err(error) = event_loop::run(poll, worker, &snapshot, &seen) {
+        if let Err(error) = event_loop::run(poll, worker, index, &snapshot, &seen) {
             error!(%error, "a worker cannot wait for events");
         }
     })

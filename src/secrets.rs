@@ -28,7 +28,8 @@ impl Secrets {
     pub fn read(config: &Config) -> Result<Secrets, Vec<(String, String)>> {
         let (mut signers, mut problems) = (Vec::new(), Vec::new());
         for upstream in &config.upstreams {
-            let sticky = upstream.balancing.sticky.as_ref();
+            let is_retired = upstream.standing.is_retired();
+            let sticky = upstream.balancing.sticky.as_ref().filter(|_| !is_retired);
             let signer = sticky.map(|sticky| read(&sticky.secret_file));
             let signer = signer.transpose().unwrap_or_else(|problem| {
                 problems.push((format!("upstreams.{}.sticky.secret_file", upstream.name), problem));

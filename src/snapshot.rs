@@ -5,8 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::access_log::AccessLogSink;
+use crate::capacity::Plan;
 use crate::config::Config;
 use crate::roster::Roster;
+use crate::sys::listening::ListeningSocket;
+use crate::tls::store::TlsStore;
 
 /// What the workers are to do now. Immutable; the control plane publishes a new one through an
 /// `arc_swap::ArcSwap` and wakes the workers.
@@ -16,8 +20,16 @@ pub struct Snapshot {
     pub generation: u64,
     /// The configuration in force.
     pub config: Arc<Config>,
+    /// What the process may use.
+    pub plan: Arc<Plan>,
     /// The servers.
     pub roster: Arc<Roster>,
+    /// With which settings TLS sessions begin.
+    pub tls: Arc<TlsStore>,
+    /// By worker, what it accepts from.
+    pub sockets: Arc<Vec<Vec<ListeningSocket>>>,
+    /// Where finished connections are logged.
+    pub access_log: AccessLogSink,
     /// How far the process is in its life.
     pub stage: Stage,
 }
@@ -61,6 +73,11 @@ pub struct WorkerReport {
     pub heartbeat: AtomicU64,
     /// Open client connections.
     pub connections: AtomicU64,
+    /// Those among them whose listener, upstream or server is no part of the configuration any
+    /// more, so that they drain.
+    pub connections_retired: AtomicU64,
+    /// The generation of the snapshot that the worker goes by.
+    pub generation: AtomicU64,
     /// Pipes that hold bytes of a flow.
     pub pipes_busy: AtomicU64,
     /// Pipes in the pool.

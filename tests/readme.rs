@@ -45,7 +45,7 @@ use tempfile::TempDir;
 
 /// Commands that are not run here, and why. They are still read by `bash -n`, and tests/tidy.rs
 /// looks whether the files that they name exist.
-const NOT_RUN: [(&str, &str); 28] = [
+const NOT_RUN: [(&str, &str); 29] = [
     ("cargo test", "is what runs this"),
     ("cargo build --release", "the tests run what is built already"),
     (
@@ -86,6 +86,7 @@ const NOT_RUN: [(&str, &str); 28] = [
     ("sudo systemctl enable --now spliceway.socket", "needs root and a running systemd"),
     ("sudo systemctl start spliceway.service", "needs root and a running systemd"),
     ("sudo systemctl kill --signal=USR1 spliceway.service", "needs root and a running systemd"),
+    ("kill -HUP \"$(pidof spliceway)\"", "would reload every proxy of the machine"),
     ("cargo bench --bench relay", "takes minutes; .ci/run runs it with --quick"),
     ("cargo bench --bench http", "takes minutes; .ci/run runs it with --quick"),
     (

@@ -41,6 +41,13 @@ impl ListenerAccount {
         }
     }
 
+    /// The same listener has other routes, perhaps.
+    pub(super) fn adopt(&mut self, listener: &Listener, before: &Config, after: &Config) {
+        if let (Some(account), Some(http)) = (&mut self.http, listener.http()) {
+            account.adopt(&listener.name, http, before, after);
+        }
+    }
+
     /// A connection has ended after `total`.
     pub(super) fn closed(&mut self, reason: CloseReason, total: Duration) {
         self.closed[reason.index()].add(1);

@@ -67,15 +67,32 @@ impl Account {
         }
     }
 
-    /// There are other servers: books are opened for what is new, and go on for what is not.
-    pub fn adopt(&mut self, roster: Arc<Roster>) {
+    /// Another configuration is in force, and other servers: books are opened for what is new, and
+    /// go on for what is not.
+    pub fn adopt(&mut self, config: Arc<Config>, roster: Arc<Roster>, access_log: AccessLogSink) {
+        self.access_log = access_log;
         // What was counted so far belongs to those who had the places until now.
         self.flush();
-        let upstreams = self.config.upstreams.iter().zip(roster.upstreams());
-        for (account, (upstream, servers)) in self.upstreams.iter_mut().zip(upstreams) {
-            account.adopt(upstream, servers);
+        for (place, listener) in config.listeners.iter().enumerate() {
+            let was = self.config.listeners.get(place);
+            let is_same = was.is_some_and(|was| was.identity() == listener.identity());
+            match self.listeners.get_mut(place) {
+                Some(account) if is_same => account.adopt(listener, &self.config, &config),
+                Some(account) => *account = ListenerAccount::new(listener, &config),
+                None => self.listeners.push(ListenerAccount::new(listener, &config)),
+            }
         }
-        self.roster = roster;
+        let upstreams = config.upstreams.iter().zip(roster.upstreams()).enumerate();
+        for (place, (upstream, servers)) in upstreams {
+            let was = self.config.upstreams.get(place);
+            let is_same = was.is_some_and(|was| was.name == upstream.name);
+            match self.upstreams.get_mut(place) {
+                Some(account) if is_same => account.adopt(upstream, servers),
+                Some(account) => *account = UpstreamAccount::new(upstream, servers),
+                None => self.upstreams.push(UpstreamAccount::new(upstream, servers)),
+            }
+        }
+        (self.config, self.roster) = (config, roster);
     }
 
     fn listener(&mut self, listener: ListenerId) -> &mut ListenerAccount {

@@ -53,11 +53,15 @@ impl UpstreamAccount {
         }
     }
 
-    /// The same upstream has other servers, perhaps.
+    /// The same upstream has other servers, perhaps, or speaks to them otherwise.
     pub(super) fn adopt(&mut self, upstream: &Upstream, roster: &UpstreamRoster) {
         for (place, server) in roster.servers().iter().enumerate() {
             match self.servers.get_mut(place) {
-                Some(account) if account.name == server.settings.name => {}
+                Some(account) if account.name == server.settings.name => {
+                    if upstream.tls.is_some() && account.tls.is_none() {
+                        account.tls = ServerAccount::new(upstream, server).tls;
+                    }
+                }
                 Some(account) => *account = ServerAccount::new(upstream, server),
                 None => self.servers.push(ServerAccount::new(upstream, server)),
             }

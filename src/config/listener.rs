@@ -7,6 +7,7 @@ use super::kinds::{Choice, Count, UpstreamName};
 use super::proxy_protocol;
 use super::reader::{Fallback, Report, Section, Setting};
 use super::sni::SniSettings;
+use super::succession::Standing;
 use super::tls::ListenerTls;
 use super::tls_listener;
 use super::upstream::{self, UpstreamSettings};
@@ -136,6 +137,7 @@ impl ListenerSettings {
         };
         Some(Listener {
             name: self.name,
+            standing: Standing::Active,
             bind: self.bind.into_iter().map(|bind| bind.value).collect(),
             backlog: narrow(self.backlog),
             protocol,

@@ -7,6 +7,7 @@ pub mod balancing;
 mod conflict;
 mod control;
 mod error;
+mod follow;
 mod headers;
 mod http;
 mod http_kinds;
@@ -47,9 +48,11 @@ use crate::proxy_protocol::ProxyVersion;
 
 use balancing::Balancing;
 pub use error::ConfigError;
+pub use follow::TooManyPlaces;
 pub use http::{Action, Forward, Http, HttpLimits, HttpTimeouts, Redirect, Respond, Route};
 use names::{Dns, NamedServers};
 pub use reader::Effective;
+use succession::Standing;
 use tls::{ListenerTls, Sni, UpstreamTls};
 
 /// Everything that an operator decides.
@@ -67,9 +70,10 @@ pub struct Config {
     pub memory: RelayMemory,
     /// `[dns]`
     pub dns: Dns,
-    /// `[listeners.NAME]`, sorted by name.
+    /// `[listeners.NAME]` by their ids: sorted by name at first, and as [`Config::following`] says
+    /// after a reload.
     pub listeners: Vec<Listener>,
-    /// `[upstreams.NAME]`, sorted by name.
+    /// `[upstreams.NAME]`, in the same way.
     pub upstreams: Vec<Upstream>,
 }
 
@@ -88,6 +92,8 @@ pub struct Process {
     pub drain_grace: Duration,
     /// `process.drain_timeout`: how long connections may go on after listening ended.
     pub drain_timeout: Duration,
+    /// `process.watch_config`: whether a change of the configuration's files reloads it.
+    pub watch_config: bool,
     /// `process.upgrade_timeout`: how long a new binary may take to get ready before it is given
     /// up.
     pub upgrade_timeout: Duration,
@@ -173,6 +179,8 @@ pub struct RelayMemory {
 pub struct Listener {
     /// The name in the config, used as a label.
     pub name: String,
+    /// Whether it is part of the configuration still.
+    pub standing: Standing,
     /// `bind`, at least one.
     pub bind: Vec<Address>,
     /// `backlog`: connections that the kernel has completed and nobody has accepted yet. The
@@ -307,6 +315,8 @@ pub struct Keepalive {
 pub struct Upstream {
     /// The name in the config, used as a label.
     pub name: String,
+    /// Whether it is part of the configuration still.
+    pub standing: Standing,
     /// `balance`, and what goes with it.
     pub balancing: Balancing,
     /// `source`: the local IP address to connect from; `None` lets the kernel choose.

@@ -10,6 +10,7 @@ use super::names::NamedServers;
 use super::proxy_protocol;
 use super::reader::{Fallback, Report, Section, Setting};
 use super::server::{self, Servers};
+use super::succession::Standing;
 use super::tls::UpstreamTls;
 use super::tls_upstream;
 use super::valid::{check_name, narrow};
@@ -57,6 +58,7 @@ impl UpstreamSettings {
     pub(super) fn into_upstream(self) -> Upstream {
         Upstream {
             name: self.name,
+            standing: Standing::Active,
             balancing: self.balancing,
             source: self.source,
             servers: self.servers.into_iter().map(|server| server.value).collect(),

@@ -9,7 +9,7 @@ use super::control;
 use super::error::ConfigError;
 use super::http_settings::{ForwardedSettings, HttpSettings, HttpTimeoutSettings, LimitSettings};
 use super::inherited::{KeepaliveSettings, RelaySettings, Shared, TimeoutSettings};
-use super::kinds::{AdminBind, AutoOrCount, Choice, Count, LogPath, Size, Span};
+use super::kinds::{AdminBind, AutoOrCount, Choice, Count, LogPath, Size, Span, Switch};
 use super::listener::ListenerSettings;
 use super::raw::{Node, Origin};
 use super::reader::{Effective, Fallback, Report, Section, Setting};
@@ -142,6 +142,8 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
     let upgrade_drain = Span(limits::UPGRADE_DRAIN);
     let upgrade_drain_timeout =
         section.read(report, "upgrade_drain_timeout", &upgrade_drain, timeout).value;
+    let watch = Fallback::Default(false);
+    let watch_config = section.read(report, "watch_config", &Switch, watch).value;
     section.finish(report);
     Process {
         workers: workers.and_then(count).map_or(Workers::Auto, Workers::Count),
@@ -151,6 +153,7 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
         drain_timeout,
         upgrade_timeout,
         upgrade_drain_timeout,
+        watch_config,
     }
 }
 

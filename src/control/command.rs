@@ -11,7 +11,9 @@ const QUEUED_MAX: usize = 16;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Command {
+pub enum Command {
+    /// Read the configuration again, and put it in force.
+    Reload,
     /// Start the binary again and hand over to it.
     Upgrade,
     /// Treat a server otherwise.
@@ -19,18 +21,18 @@ pub(super) enum Command {
 }
 
 /// The end of a command.
-pub(super) type Answer = Result<Done, Refusal>;
+pub type Answer = Result<Done, Refusal>;
 
 /// What was done, in a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Done {
+pub struct Done {
     /// For people.
     pub message: String,
 }
 
 /// Why something was not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// It cannot be done now: the process ends, or does something else.
     NotNow(String),
     /// What it speaks of is not there, or cannot be so.
@@ -40,28 +42,44 @@ pub(super) enum Refusal {
 }
 
 /// Where the loop answers to.
-pub(super) type Reply = oneshot::Sender<Answer>;
+pub type Reply = oneshot::Sender<Answer>;
 
 /// A command with whoever waits for its end.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) command: Command,
-    pub(super) reply: Reply,
+pub struct Asked {
+    /// What is asked for.
+    pub command: Command,
+    /// Who waits.
+    pub reply: Reply,
 }
 
 /// Sends commands to the loop.
 #[derive(Debug, Clone)]
-pub(super) struct Commander(mpsc::Sender<Asked>);
+pub struct Commander(mpsc::Sender<Asked>);
 
 /// A way to the loop, and its end there.
-pub(super) fn channel() -> (Commander, mpsc::Receiver<Asked>) {
+pub fn channel() -> (Commander, Commands) {
     let (sender, receiver) = mpsc::channel(QUEUED_MAX);
-    (Commander(sender), receiver)
+    (Commander(sender), Commands(receiver))
+}
+
+/// Where the loop takes commands from.
+#[derive(Debug)]
+pub struct Commands(mpsc::Receiver<Asked>);
+
+impl Commands {
+    /// Waits for the next one; `None` once nobody can send any.
+    pub(super) async fn next(&mut self) -> Option<Asked> {
+        self.0.recv().await
+    }
 }
 
 impl Commander {
-    /// Has a command carried out.
-    pub(super) async fn run(&self, command: Command) -> Answer {
+    /// Has a command carried out, and waits for its end.
+    ///
+    /// # Errors
+    /// Why it was not.
+    pub async fn run(&self, command: Command) -> Answer {
         let ended = || Refusal::NotNow("the process has ended".to_owned());
         let (reply, answer) = oneshot::channel();
         self.0.send(Asked { command, reply }).await.map_err(|_| ended())?;

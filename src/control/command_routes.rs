@@ -29,6 +29,7 @@ struct Control {
 pub(super) fn router(state: Arc<State>, commander: Commander) -> Router {
     Router::new()
         .route("/status", get(status))
+        .route("/reload", post(reload))
         .route("/upgrade", post(upgrade))
         .route("/server", post(server))
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such command\n") })
@@ -43,11 +44,20 @@ async fn not_to_be_kept(mut response: Response) -> Response {
 }
 
 async fn status(Shared(control): Shared<Control>) -> Response {
-    Json(Status::of(&control.state)).into_response()
+    let snapshot = control.state.snapshot.load_full();
+    Json(Status::of(&control.state, &snapshot)).into_response()
 }
 
 async fn upgrade(Shared(control): Shared<Control>) -> Response {
     respond(control.commander.run(Command::Upgrade).await)
+}
+
+async fn reload(Shared(control): Shared<Control>) -> Response {
+    match control.commander.run(Command::Reload).await {
+        // It is the configuration that is wrong.
+        Err(Refusal::Failed(message)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &message),
+        answer => respond(answer),
+    }
 }
 
 async fn server(Shared(control): Shared<Control>, Json(order): Json<ServerOrder>) -> Response {
@@ -61,5 +71,9 @@ fn respond(answer: Answer) -> Response {
         Err(Refusal::NotNow(message)) => (StatusCode::CONFLICT, message),
         Err(Refusal::Failed(message)) => (StatusCode::INTERNAL_SERVER_ERROR, message),
     };
+    refuse(status, &message)
+}
+
+fn refuse(status: StatusCode, message: &str) -> Response {
     (status, Json(serde_json::json!({ "error": message }))).into_response()
 }

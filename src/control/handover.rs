@@ -1,5 +1,6 @@
 //! What the loop of the control plane does in an upgrade, on either side of it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::ControlError;
@@ -21,10 +22,11 @@ impl Supervisor {
             }
             return;
         }
-        let Some(program) = &self.lineage.program else { return };
-        let sockets = self.lineage.sockets.iter().map(|socket| socket.named());
-        let sockets = sockets.chain(self.endpoints.named()).collect();
-        let timeout = self.state.config.process.upgrade_timeout;
+        let Some(program) = &self.program else { return };
+        let config = Arc::clone(&self.state.snapshot.load().config);
+        let mut sockets = self.sockets.named(&config);
+        sockets.extend(self.endpoints.named());
+        let timeout = config.process.upgrade_timeout;
         match Upgrade::start(program, sockets, timeout, None) {
             Ok(mut upgrade) => {
                 tracing::info!(
@@ -49,7 +51,7 @@ impl Supervisor {
         if self.upgrade.is_some() {
             return Err("one is under way already".to_owned());
         }
-        if self.lineage.program.is_none() {
+        if self.program.is_none() {
             return Err("it is not known how this process was started".to_owned());
         }
         if std::process::id() == 1 {
@@ -106,7 +108,7 @@ impl Supervisor {
 
     /// The successor accepts: this process lets go of everything that clients connect to.
     fn hand_over(&mut self, successor: u32) {
-        let timeout = self.state.config.process.upgrade_drain_timeout;
+        let timeout = self.state.snapshot.load().config.process.upgrade_drain_timeout;
         let open = self.state.sum(|report| &report.connections);
         tracing::info!(
             connections = open,
@@ -115,7 +117,7 @@ impl Supervisor {
         );
         self.notifier.step_aside(successor);
         self.endpoints.leave();
-        self.has_handed_over = true;
+        std::mem::take(&mut self.sockets.files).leave();
         self.enter(Phase::HandedOver { until: Instant::now() + timeout });
     }
 

@@ -55,7 +55,7 @@ impl HealthChecks {
     /// about which nothing has changed go on; what is known of a server outlives a change.
     pub(super) fn apply(&mut self, config: &Config, roster: &Roster, tls: &Arc<TlsStore>) {
         let mut before = std::mem::take(&mut self.running);
-        for (index, upstream) in config.upstreams.iter().enumerate() {
+        for (index, upstream) in config.active_upstreams() {
             let Some(check) = &upstream.balancing.health else { continue };
             let id = UpstreamId(u32::try_from(index).unwrap_or(u32::MAX));
             let servers = roster.upstream(id);

@@ -5,10 +5,12 @@
 
 mod admin;
 mod certificates;
-mod command;
+pub mod command;
 mod command_routes;
+mod config_watch;
 mod drain;
 mod endpoints;
+mod file_watch;
 mod handover;
 mod health;
 mod lineage;
@@ -20,9 +22,12 @@ mod operator;
 mod predecessor;
 mod probe;
 mod pulse;
+mod reload;
 mod resolve;
 mod routes;
 mod scrape;
+mod servers;
+mod settling;
 mod signals;
 mod standing;
 mod state;
@@ -42,9 +47,10 @@ pub use self::admin::{
     CONNECTION_LIFE_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_READ_TIMEOUT, HEADERS_MAX,
     KEEP_ALIVE_MAX,
 };
-pub use self::lineage::{Ended, Lineage};
+pub use self::lineage::Lineage;
 pub use self::operator::{Change, ServerOrder};
 pub use self::probe::BODY_BYTES_MAX;
+pub use self::reload::ConfigSource;
 pub use self::resolve::SERVICE_TARGETS_MAX;
 pub use self::upgrade::tell_failure;
 pub use self::worker::WorkerHandle;
@@ -52,16 +58,13 @@ pub use self::worker::WorkerHandle;
 use self::certificates::Certificates;
 use self::drain::Phase;
 use self::endpoints::Endpoints;
-use self::health::HealthChecks;
-use self::names::Names;
 use self::predecessor::Predecessor;
 use self::pulse::Pulse;
-use self::state::{Life, State};
-use self::supervisor::{Parts, Supervisor, Watched};
-use crate::access_log::AccessLogSink;
-use crate::capacity::{Machine, Plan};
-use crate::config::Config;
-use crate::metrics::{Exposition, ProcessMetrics};
+use self::state::{Life, Reloads, State};
+use self::supervisor::{Parts, Supervisor};
+use crate::capacity::Machine;
+use crate::listen::Bound;
+use crate::metrics::{ConfigMetrics, Exposition, ProcessMetrics};
 use crate::snapshot::{Snapshot, WorkerReport};
 use crate::tls::keeper::Keeper;
 
@@ -74,18 +77,16 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// All that the control plane works with.
 #[derive(Debug)]
 pub struct ControlPlane {
-    /// The configuration in force.
-    pub config: Arc<Config>,
+    /// Where the configuration comes from.
+    pub source: ConfigSource,
     /// What was probed.
     pub machine: Machine,
-    /// What was decided from it.
-    pub plan: Plan,
     /// What the workers read.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// The workers, which run already.
     pub workers: Vec<WorkerHandle>,
-    /// For each listener, by its name, the addresses that were really bound.
-    pub bound: Vec<(String, Vec<String>)>,
+    /// What is listened on.
+    pub bound: Bound,
     /// The socket of the admin endpoint, which listens already; `None` for none.
     pub admin: Option<std::net::TcpListener>,
     /// The control socket, which listens already; `None` for none.
@@ -94,8 +95,6 @@ pub struct ControlPlane {
     pub lineage: Lineage,
     /// Of the recorder that the handles in [`crate::metrics`] belong to.
     pub exposition: Exposition,
-    /// The access log, to be reopened and asked for losses.
-    pub access_log: AccessLogSink,
     /// The files of TLS, to be read again when they change.
     pub tls: Keeper,
 }
@@ -167,7 +166,7 @@ impl std::error::Error for ControlError {
 /// # Errors
 /// When a worker dies or the control plane cannot start. Threads of other workers may still run
 /// then; the process is to exit.
-pub fn run(plane: ControlPlane) -> Result<Ended, ControlError> {
+pub fn run(plane: ControlPlane) -> Result<(), ControlError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -175,33 +174,30 @@ pub fn run(plane: ControlPlane) -> Result<Ended, ControlError> {
     runtime.block_on(supervise(plane))
 }
 
-async fn supervise(mut plane: ControlPlane) -> Result<Ended, ControlError> {
+async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
     let signals = signals::Signals::catch().map_err(ControlError::Start)?;
     let (links, ends): (Vec<_>, Vec<_>) =
         plane.workers.into_iter().map(WorkerHandle::into_parts).unzip();
     let heartbeats = links.iter().map(|link| WorkerReport::read(&link.report.heartbeat));
-    let tls = plane.tls.store();
-    let certificates = Certificates::watch(&plane.config, plane.tls);
-    let mut checks = HealthChecks::default();
-    checks.apply(&plane.config, &plane.snapshot.load().roster, &tls);
-    let mut names = Names::default();
-    names.apply(&plane.config);
+    let config = Arc::clone(&plane.snapshot.load().config);
+    let certificates = Certificates::watch(&config, plane.tls);
     let state = Arc::new(State {
         started: Instant::now(),
-        config: plane.config,
         snapshot: plane.snapshot,
         machine: plane.machine,
-        plan: plane.plan,
-        bound: plane.bound,
+        config_files: plane.source.files.clone(),
+        addresses: Mutex::new(plane.bound.addresses.clone()),
+        reloads: Mutex::new(Reloads::default()),
         pulse: Mutex::new(Pulse::new(heartbeats)),
         life: Mutex::new(Life { phase: Phase::Starting, workers_running: links.len() }),
         last_scrapes: Mutex::default(),
         workers: links,
         exposition: plane.exposition,
         metrics: ProcessMetrics::new(VERSION),
-        access_log: plane.access_log,
+        config_metrics: ConfigMetrics::new(),
+        access_logs_before: Mutex::default(),
     });
-    let predecessor = plane.lineage.predecessor.take();
+    let predecessor = plane.lineage.predecessor;
     let predecessor = predecessor.map(Predecessor::new).transpose().map_err(ControlError::Start)?;
     let (commander, commands) = command::channel();
     let mut endpoints = Endpoints::new(plane.admin, plane.control);
@@ -211,11 +207,13 @@ async fn supervise(mut plane: ControlPlane) -> Result<Ended, ControlError> {
     let parts = Parts {
         state,
         signals,
-        watched: Watched { certificates, checks, names, tls },
+        certificates,
+        source: plane.source,
+        sockets: plane.bound,
         commander,
         commands,
         endpoints,
-        lineage: plane.lineage,
+        program: plane.lineage.program,
         predecessor,
     };
     Supervisor::new(parts, ends).run().await

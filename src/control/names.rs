@@ -58,7 +58,7 @@ impl Names {
             self.tasks.clear();
         }
         let mut before = std::mem::take(&mut self.tasks);
-        for upstream in &config.upstreams {
+        for (_, upstream) in config.active_upstreams() {
             for names in &upstream.names {
                 let key = (upstream.name.clone(), names.clone());
                 let task = before.remove(&key).unwrap_or_else(|| {

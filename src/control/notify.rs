@@ -38,6 +38,15 @@ impl Notifier {
         self.send(&[NotifyState::Ready]);
     }
 
+    /// `RELOADING=1` with the time, which tells systemd's own reloads from others; to be followed
+    /// by [`Notifier::ready`].
+    pub(super) fn reloading(&mut self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => self.send(&[NotifyState::Reloading, now]),
+            Err(error) => tracing::warn!("systemd cannot be told of a reload: {error}"),
+        }
+    }
+
     /// `STOPPING=1`: the end has begun.
     pub(super) fn stopping(&mut self) {
         self.send(&[NotifyState::Stopping]);

@@ -90,10 +90,9 @@ fn find_upstream<'r>(
     roster: &'r Roster,
     name: &str,
 ) -> Result<&'r UpstreamRoster, Refusal> {
-    let names = config.upstreams.iter().map(|upstream| &*upstream.name);
-    let place = names.clone().position(|it| it == name);
-    place.and_then(|place| roster.upstreams().get(place)).map(|it| &**it).ok_or_else(|| {
-        let names: Vec<_> = names.collect();
+    let place = config.active_upstreams().find(|(_, upstream)| upstream.name == name);
+    place.and_then(|(place, _)| roster.upstreams().get(place)).map(|it| &**it).ok_or_else(|| {
+        let names: Vec<_> = config.active_upstreams().map(|(_, it)| &*it.name).collect();
         Refusal::Unknown(format!("there is no upstream {name}: there is {}", names.join(", ")))
     })
 }
@@ -120,12 +119,12 @@ pub(super) struct Bequest {
 
 /// What a successor should know of servers: orders, and which ones fail their probes.
 pub(super) fn bequests(config: &Config, roster: &Roster) -> Vec<Bequest> {
-    let upstreams = config.upstreams.iter().zip(roster.upstreams());
-    let of = |(upstream, servers): (&crate::config::Upstream, _)| {
-        let name = upstream.name.clone();
-        members(servers).filter_map(|server| Bequest::of(&name, server)).collect::<Vec<_>>()
-    };
-    upstreams.flat_map(|(upstream, servers)| of((upstream, &**servers))).collect()
+    let upstreams = config.active_upstreams();
+    let upstreams =
+        upstreams.filter_map(|(place, it)| Some((&*it.name, roster.upstreams().get(place)?)));
+    upstreams
+        .flat_map(|(name, servers)| members(servers).filter_map(|it| Bequest::of(name, it)))
+        .collect()
 }
 
 impl Bequest {

@@ -84,7 +84,8 @@ async fn status(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Respon
         return (vary, [(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)], Html(PAGE))
             .into_response();
     }
-    (vary, Json(Status::of(&state))).into_response()
+    let snapshot = state.snapshot.load_full();
+    (vary, Json(Status::of(&state, &snapshot))).into_response()
 }
 
 /// What is asked for; `None` where nothing is.

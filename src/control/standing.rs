@@ -50,7 +50,8 @@ impl Standings {
     /// Looks at all servers.
     pub(super) fn look(&mut self, config: &Config, roster: &Roster, now: Instant) {
         let mut before = std::mem::take(&mut self.known);
-        for (upstream, servers) in config.upstreams.iter().zip(roster.upstreams()) {
+        for (place, upstream) in config.active_upstreams() {
+            let servers = &roster.upstreams()[place];
             for member in servers.members() {
                 let server = &servers.servers()[member.index()];
                 let key = (upstream.name.clone(), server.settings.name.clone());

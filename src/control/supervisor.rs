@@ -4,27 +4,29 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, sleep_until};
 
-use super::certificates::{self, Cause, Certificates};
-use super::command::{Asked, Command, Commander};
+use super::ControlError;
+use super::certificates::{Cause, Certificates};
+use super::command::{Asked, Command, Commander, Commands, Done, Refusal, Reply, answer};
+use super::config_watch::ConfigWatch;
 use super::drain::{DrainTimes, Phase};
 use super::endpoints::Endpoints;
-use super::health::HealthChecks;
-use super::names::Names;
 use super::notify::{Notifier, watchdog_interval};
 use super::predecessor::{self, Predecessor};
+use super::reload::{self, ConfigSource, Prepared};
+use super::servers::Servers;
+use super::settling::{self, Settling};
 use super::signals::{Request, Signals};
-use super::standing::{LOOK_INTERVAL, Standings};
-use super::state::State;
+use super::standing::LOOK_INTERVAL;
+use super::state::{LastReload, State};
 use super::upgrade::{self, Upgrade};
 use super::worker::WorkerEnd;
-use super::{ControlError, Ended, Lineage};
-use crate::id::UpstreamId;
+use crate::listen::Bound;
+use crate::secrets::Secrets;
 use crate::snapshot::Snapshot;
-use crate::tls::store::TlsStore;
+use crate::sys::successor::Program;
 
 /// Workers are asked that often whether they still answer, or more often where the watchdog
 /// wants it.
@@ -39,80 +41,94 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 /// How long workers may take to cut what is left and end.
 const CUT_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// What goes on besides the workers. It ends with the supervisor.
-pub(super) struct Watched {
-    /// `None` where there is no TLS.
-    pub(super) certificates: Option<Certificates>,
-    pub(super) checks: HealthChecks,
-    pub(super) names: Names,
-    pub(super) tls: Arc<TlsStore>,
-}
+/// Configurations of which connections drain that are counted; the oldest are forgotten first.
+const GENERATIONS_COUNTED_MAX: usize = 1000;
 
 pub(super) struct Supervisor {
     pub(super) state: Arc<State>,
     signals: Signals,
-    watched: Watched,
-    standings: Standings,
-    /// Each resolves to the worker's index and what it panicked with.
-    ends: JoinSet<(usize, Result<(), String>)>,
-    pub(super) notifier: Notifier,
-    times: DrainTimes,
+    certificates: Certificates,
+    servers: Servers,
+    source: ConfigSource,
+    config_watch: ConfigWatch,
+    pub(super) sockets: Bound,
     pub(super) commander: Commander,
-    commands: mpsc::Receiver<Asked>,
+    commands: Commands,
     pub(super) endpoints: Endpoints,
-    pub(super) lineage: Lineage,
+    /// How to start the next process; `None` where that is not known.
+    pub(super) program: Option<Program>,
     /// Who accepts until it lets go; `None` once it has, and where there was none.
     pub(super) predecessor: Option<Predecessor>,
     /// A new process that gets ready.
     pub(super) upgrade: Option<Upgrade>,
-    /// A successor serves.
-    pub(super) has_handed_over: bool,
+    /// A configuration that was published and is not taken by all workers.
+    settling: Option<Settling>,
+    /// Each resolves to the worker's index and what it panicked with.
+    ends: JoinSet<(usize, Result<(), String>)>,
+    pub(super) notifier: Notifier,
 }
 
 /// What the loop works with.
 pub(super) struct Parts {
     pub(super) state: Arc<State>,
     pub(super) signals: Signals,
-    pub(super) watched: Watched,
+    pub(super) certificates: Certificates,
+    pub(super) source: ConfigSource,
+    pub(super) sockets: Bound,
     pub(super) commander: Commander,
-    pub(super) commands: mpsc::Receiver<Asked>,
+    pub(super) commands: Commands,
     pub(super) endpoints: Endpoints,
-    pub(super) lineage: Lineage,
+    pub(super) program: Option<Program>,
     pub(super) predecessor: Option<Predecessor>,
 }
 
 impl Supervisor {
     /// Must be called within the runtime.
     pub(super) fn new(parts: Parts, ends: Vec<WorkerEnd>) -> Supervisor {
-        let Parts { state, signals, watched, commander, commands, endpoints, lineage, predecessor } =
-            parts;
-        let process = &state.config.process;
-        let times = DrainTimes { grace: process.drain_grace, timeout: process.drain_timeout };
+        let Parts {
+            state,
+            signals,
+            certificates,
+            source,
+            sockets,
+            commander,
+            commands,
+            endpoints,
+            program,
+            predecessor,
+        } = parts;
+        let is_watched = state.snapshot.load().config.process.watch_config;
+        let config_watch = ConfigWatch::new(source.files.clone(), is_watched);
+        note_success(&state);
         let ends = ends.into_iter().enumerate();
         let ends = ends.map(|(index, end)| async move { (index, end.wait().await) }).collect();
         let notifier = match predecessor {
             Some(_) => Notifier::aside(),
             None => Notifier::default(),
         };
+        let mut servers = Servers::default();
+        servers.apply(&state.snapshot.load());
         Supervisor {
             state,
             signals,
-            watched,
-            standings: Standings::default(),
-            ends,
-            notifier,
-            times,
+            certificates,
+            servers,
+            source,
+            config_watch,
+            sockets,
             commander,
             commands,
             endpoints,
-            lineage,
+            program,
             predecessor,
             upgrade: None,
-            has_handed_over: false,
+            settling: None,
+            ends,
+            notifier,
         }
     }
 
-    pub(super) async fn run(mut self) -> Result<Ended, ControlError> {
+    pub(super) async fn run(mut self) -> Result<(), ControlError> {
         let watchdog = watchdog_interval();
         let pulse_interval = watchdog.map_or(PULSE_INTERVAL, |half| PULSE_INTERVAL.min(half / 2));
         let mut pulse = ticks(pulse_interval);
@@ -130,16 +146,20 @@ impl Supervisor {
                     }
                 }
                 request = self.signals.next() => self.take_request(request),
-                Some(asked) = self.commands.recv() => self.take_command(asked),
+                Some(asked) = self.commands.next() => self.take_command(asked),
                 outcome = upgrade::outcome(&mut self.upgrade) => self.take_outcome(outcome),
                 how = predecessor::lets_go(&mut self.predecessor) => self.succeed(how)?,
-                cause = certificates::due(&mut self.watched.certificates) => self.read_certificates(cause),
+                () = self.config_watch.changed(), if phase == Phase::Serving => {
+                    self.reload("the configuration has changed", None);
+                }
+                () = settling::over(self.settling.as_ref(), &self.state) => self.settle(),
+                cause = self.certificates.due() => self.certificates.reload(cause),
+                upstream = self.servers.changed() => self.change_servers(&upstream),
+                _ = looks.tick() => self.servers.look(&self.state.snapshot.load()),
                 () = until_deadline(phase) => self.pass_deadline()?,
                 _ = pulse.tick() => self.ask_workers(),
                 _ = start.tick(), if phase == Phase::Starting => self.serve_once_all_answer(),
                 _ = status.tick() => self.notify_status(),
-                upstream = self.watched.names.changed() => self.change_servers(&upstream),
-                _ = looks.tick() => self.look_at_servers(),
                 Some(half) = tick_of(&mut watchdog_ticks) => self.notify_watchdog(half),
             }
         }
@@ -149,7 +169,7 @@ impl Supervisor {
             cut => tracing::warn!(cut, "drained: connections were cut because time was over"),
         }
         self.endpoints.finish().await;
-        Ok(if self.has_handed_over { Ended::HandedOver } else { Ended::Drained })
+        Ok(())
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -164,56 +184,27 @@ impl Supervisor {
         if phase.is_ending() && !before.is_ending() {
             self.notifier.stopping();
         }
-        if phase.cuts_at().is_some() {
-            self.lineage.sockets.clear();
-        }
         if let Some(stage) = phase.stage() {
-            self.publish(|snapshot| snapshot.stage = stage);
+            let present = self.state.snapshot.load_full();
+            let mut snapshot = Snapshot { stage, ..Snapshot::clone(&present) };
+            if phase.cuts_at().is_some() {
+                // Whoever has a socket keeps clients connecting to it: nobody here may.
+                self.sockets.close();
+                snapshot.sockets = Arc::default();
+            }
+            self.publish(snapshot);
         }
         self.notify_status();
-    }
-
-    /// Has the workers go by another snapshot.
-    fn publish(&self, change: impl FnOnce(&mut Snapshot)) {
-        let mut snapshot = Snapshot::clone(&self.state.snapshot.load());
-        change(&mut snapshot);
-        self.state.snapshot.store(Arc::new(snapshot));
-        self.state.wake_workers();
-    }
-
-    /// Names of an upstream stand for other servers.
-    fn change_servers(&mut self, upstream: &str) {
-        let config = &self.state.config;
-        let Some(place) = config.upstreams.iter().position(|it| it.name == upstream) else {
-            return;
-        };
-        let servers = self.watched.names.servers(&config.upstreams[place]);
-        tracing::info!(upstream, servers = servers.len(), "names stand for other servers");
-        let id = UpstreamId(u32::try_from(place).unwrap_or(u32::MAX));
-        let now = Instant::now();
-        let until = now + config.process.drain_timeout;
-        self.publish(|snapshot| {
-            snapshot.generation += 1;
-            snapshot.roster = Arc::new(snapshot.roster.with_servers(id, &servers, now, until));
-        });
-        let snapshot = self.state.snapshot.load();
-        self.watched.checks.apply(&self.state.config, &snapshot.roster, &self.watched.tls);
     }
 
     fn take_request(&mut self, request: Request) {
         match request {
             Request::End(signal) => self.end(signal),
-            Request::ReopenLogs => match self.state.access_log.reopen() {
+            Request::ReopenLogs => match self.state.snapshot.load().access_log.reopen() {
                 Ok(()) => tracing::info!("USR1: log files were opened again"),
                 Err(error) => tracing::error!("USR1: {error}; lines still go to the old file"),
             },
-            Request::Reload => {
-                tracing::warn!(
-                    "HUP: this version cannot reload its config and goes on unchanged; restart \
-                     it to apply a new one"
-                );
-                self.read_certificates(Cause::Asked);
-            }
+            Request::Reload => self.reload("HUP", None),
             Request::Upgrade => self.begin_upgrade("USR2", None),
         }
     }
@@ -221,21 +212,145 @@ impl Supervisor {
     fn take_command(&mut self, asked: Asked) {
         let Asked { command, reply } = asked;
         match command {
-            Command::Upgrade => self.begin_upgrade("control socket", Some(reply)),
+            Command::Reload => self.reload("command", Some(reply)),
+            Command::Upgrade => self.begin_upgrade("command", Some(reply)),
             Command::Server(order) => self.order_server(&order, reply),
         }
     }
 
-    fn read_certificates(&mut self, cause: Cause) {
-        if let Some(certificates) = &mut self.watched.certificates {
-            certificates.reload(cause);
+    fn publish(&self, snapshot: Snapshot) {
+        self.state.snapshot.store(Arc::new(snapshot));
+        self.state.wake_workers();
+    }
+
+    /// Names of an upstream stand for other servers.
+    fn change_servers(&mut self, upstream: &str) {
+        let present = self.state.snapshot.load_full();
+        if let Some(snapshot) = self.servers.resolved(&present, upstream) {
+            self.servers.apply(&snapshot);
+            self.publish(snapshot);
         }
+    }
+
+    // Another configuration.
+
+    /// Reads the configuration again, with all files that it names, and puts it in force. If
+    /// anything is wrong with it, everything stays as it is.
+    fn reload(&mut self, cause: &str, reply: Option<Reply>) {
+        if self.phase().is_ending() {
+            tracing::warn!("{cause}: no reload, the process ends");
+            let refusal = Refusal::NotNow("the process ends".to_owned());
+            if let Some(reply) = reply {
+                answer(reply, Err(refusal));
+            }
+            return;
+        }
+        self.notifier.reloading();
+        self.config_watch.note();
+        let result = self.try_reload();
+        self.certificates.reload(Cause::Asked);
+        let at = jiff::Timestamp::now();
+        self.state.reloads().last = Some(LastReload { at, result: result.clone() });
+        match &result {
+            Ok(changes) => {
+                tracing::info!("{cause}: reloaded: {changes}");
+                note_success(&self.state);
+                self.state.config_metrics.succeeded.increment(1);
+            }
+            Err(problem) => {
+                tracing::error!("{cause}: not reloaded, everything stays as it was: {problem}");
+                self.state.config_metrics.last_reload_success.set(0.0);
+                self.state.config_metrics.failed.increment(1);
+            }
+        }
+        let what = result.map(|message| Done { message }).map_err(Refusal::Failed);
+        match (&mut self.settling, reply) {
+            (Some(settling), Some(reply)) => settling.tell(reply, what),
+            (None, Some(reply)) => answer(reply, what),
+            (_, None) => {}
+        }
+        if self.settling.is_none() {
+            self.notifier.ready();
+        }
+    }
+
+    fn try_reload(&mut self) -> Result<String, String> {
+        let config = (self.source.read)().map_err(|errors| reload::describe(&errors))?;
+        let state = Arc::clone(&self.state);
+        let present = state.snapshot.load_full();
+        let Prepared { snapshot, tls, sockets, changes, drains_until } = reload::prepare(
+            config,
+            &present,
+            &state.machine,
+            &self.certificates,
+            &self.sockets,
+            Instant::now(),
+        )?;
+        let secrets = Secrets::read(&snapshot.config).map_err(|problems| {
+            let line = |(key, problem): (String, String)| format!("{key}: {problem}");
+            problems.into_iter().map(line).collect::<Vec<_>>().join("\n")
+        })?;
+        // Files may have changed where nothing else has.
+        secrets.install(&present.roster);
+        if !changes.is_any() {
+            return Ok(changes.to_string());
+        }
+        // From here on nothing fails.
+        for (listener, address) in &sockets.added {
+            tracing::info!(listener, address, "listening");
+        }
+        for address in &sockets.removed {
+            tracing::info!(address, "listening no more");
+        }
+        for note in snapshot.plan.notes.iter().filter(|it| !present.plan.notes.contains(it)) {
+            tracing::warn!("{note}");
+        }
+        self.sockets.take_over(sockets);
+        state.addresses().clone_from(&self.sockets.addresses);
+        self.config_watch.switch(snapshot.config.process.watch_config);
+        let tls = self.certificates.take_over(&snapshot.config, tls);
+        if snapshot.config.access_log.target != present.config.access_log.target {
+            let before = present.access_log.clone();
+            state.access_logs_before().open.push((snapshot.generation, before));
+        }
+        if changes.retires() {
+            let drains = &mut state.reloads().drains;
+            drains.push(drains_until);
+            let forgotten = drains.len().saturating_sub(GENERATIONS_COUNTED_MAX);
+            drains.drain(..forgotten);
+        }
+        let generation = snapshot.generation;
+        self.settling = Some(Settling::new(generation, self.settling.take()));
+        let sockets = Arc::new(self.sockets.workers.clone());
+        let roster = self.servers.with_names(snapshot.roster, &snapshot.config);
+        secrets.install(&roster);
+        let snapshot = Snapshot { tls, sockets, roster, ..snapshot };
+        self.servers.apply(&snapshot);
+        self.publish(snapshot);
+        Ok(changes.to_string())
+    }
+
+    /// Every worker goes by the configuration in force.
+    fn settle(&mut self) {
+        let generation = self.state.generation_of_all();
+        self.state.access_logs_before().close(generation);
+        if let Some(settling) = self.settling.take() {
+            settling.finish();
+            self.notifier.ready();
+        }
+    }
+
+    // The end.
+
+    fn times(&self) -> DrainTimes {
+        let process = &self.state.snapshot.load().config.process;
+        DrainTimes { grace: process.drain_grace, timeout: process.drain_timeout }
     }
 
     fn end(&mut self, signal: &str) {
         self.cancel_upgrade();
         let (before, now) = (self.phase(), Instant::now());
-        let after = before.told_to_end(now, self.times);
+        let after = before.told_to_end(now, self.times());
         let open = self.state.sum(|report| &report.connections);
         match after {
             _ if matches!(before, Phase::HandedOver { .. }) => self.log_drain(signal, open),
@@ -245,7 +360,7 @@ impl Supervisor {
             Phase::Grace { .. } => tracing::info!(
                 connections = open,
                 "{signal}: not ready any more; still accepting for {:?}",
-                self.times.grace
+                self.times().grace
             ),
             _ => self.log_drain(signal, open),
         }
@@ -256,7 +371,7 @@ impl Supervisor {
         tracing::info!(
             connections = open,
             "{cause}: accepting no more; connections may go on for {:?}",
-            self.times.timeout
+            self.times().timeout
         );
     }
 
@@ -267,7 +382,7 @@ impl Supervisor {
             return Err(ControlError::WorkersStuck { workers: self.ends.len() });
         }
         self.log_drain("grace is over", self.state.sum(|report| &report.connections));
-        self.enter(phase.at(Instant::now(), self.times));
+        self.enter(phase.at(Instant::now(), self.times()));
         Ok(())
     }
 
@@ -320,11 +435,6 @@ impl Supervisor {
         self.notifier.ready();
     }
 
-    fn look_at_servers(&mut self) {
-        let snapshot = self.state.snapshot.load();
-        self.standings.look(&snapshot.config, &snapshot.roster, Instant::now());
-    }
-
     fn notify_status(&mut self) {
         let (state, phase) = (&self.state, self.phase());
         self.notifier.status(format!(
@@ -349,6 +459,13 @@ impl Supervisor {
             _ => self.notifier.well(),
         }
     }
+}
+
+/// A configuration was put in force.
+fn note_success(state: &State) {
+    let now = jiff::Timestamp::now().as_second();
+    state.config_metrics.last_reload_success.set(1.0);
+    state.config_metrics.last_reload_success_timestamp.set(now as f64);
 }
 
 /// A timer that makes up for no tick that it missed.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::balance::attempts::Attempts;
 use crate::config::{Protocol, RelayMode};
 use crate::error::{CloseReason, Direction, FallbackReason, Side, is_exhaustion};
-use crate::id::{ConnectionId, ListenerId, Token, UpstreamId};
+use crate::id::{ConnectionId, ListenerId, SocketId, Token, UpstreamId};
 use crate::io::connection::{Accepted, Connection, Slot};
 use crate::io::handover::Arrival;
 use crate::io::http::connection::HttpConnection;
@@ -36,6 +36,8 @@ pub const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// A listening socket of a worker.
 #[derive(Debug)]
 pub struct Acceptor<L> {
+    /// Tells the socket apart from all others.
+    pub id: SocketId,
     /// The socket.
     pub socket: L,
     /// The listener of the config that it belongs to.
@@ -88,13 +90,13 @@ pub fn after_error(error: &io::Error) -> AfterError {
 #[derive(Debug)]
 pub struct ConnectionLimit {
     open: AtomicUsize,
-    max: usize,
+    max: AtomicUsize,
 }
 
 impl ConnectionLimit {
     /// None open yet, `max` allowed.
     pub fn new(max: usize) -> ConnectionLimit {
-        ConnectionLimit { open: AtomicUsize::new(0), max }
+        ConnectionLimit { open: AtomicUsize::new(0), max: AtomicUsize::new(max) }
     }
 
     /// Takes a place for one connection, if there is one.
@@ -102,11 +104,16 @@ impl ConnectionLimit {
     pub fn take(&self) -> bool {
         // A count and nothing else: no other memory is published with it.
         let before = self.open.fetch_add(1, Ordering::Relaxed);
-        if before >= self.max {
+        if before >= self.max.load(Ordering::Relaxed) {
             self.give_back();
             return false;
         }
         true
+    }
+
+    /// Another bound. Connections beyond it go on.
+    pub fn change(&self, max: usize) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
     /// Gives a place back.
@@ -134,18 +141,21 @@ impl<K: Kernel> Worker<K> {
                 return;
             }
             let place = self.accept_first.wrapping_add(offset) % self.acceptors.len();
-            if self.acceptors[place].ready {
+            if self.acceptors[place].as_ref().is_some_and(|acceptor| acceptor.ready) {
                 self.accept_from(place, now);
             }
         }
     }
 
-    fn accept_from(&mut self, place: usize, now: Instant) {
+    /// Accepts a bounded number of connections. Returns whether there may be more at once.
+    pub(super) fn accept_from(&mut self, place: usize, now: Instant) -> bool {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
+            let Some(acceptor) = &mut self.acceptors[place] else { return false };
             if !self.limit.take() {
-                return self.pause_accepting(place, AcceptPause::Connections, now);
+                let listener = acceptor.listener;
+                self.pause_accepting(listener, AcceptPause::Connections, now);
+                return false;
             }
-            let acceptor = &mut self.acceptors[place];
             match self.kernel.accept(&acceptor.socket) {
                 Ok((socket, address)) => {
                     let (listener, is_unix) = (acceptor.listener, acceptor.is_unix);
@@ -162,7 +172,7 @@ impl<K: Kernel> Worker<K> {
                         AfterError::Wait => {
                             acceptor.ready = false;
                             self.pause = None;
-                            return;
+                            return false;
                         }
                         AfterError::Pause(AcceptPause::Descriptors)
                             if self.supplies.pipes.usage().idle > 0 =>
@@ -175,17 +185,20 @@ impl<K: Kernel> Worker<K> {
                             self.upstreams.clear(&mut self.account);
                         }
                         AfterError::Pause(reason) => {
-                            return self.pause_accepting(place, reason, now);
+                            let listener = acceptor.listener;
+                            self.pause_accepting(listener, reason, now);
+                            return false;
                         }
                     }
                 }
             }
         }
+        true
     }
 
-    fn pause_accepting(&mut self, place: usize, reason: AcceptPause, now: Instant) {
+    fn pause_accepting(&mut self, listener: ListenerId, reason: AcceptPause, now: Instant) {
         if self.pause.is_none_or(|pause| pause.reason != reason) {
-            self.account.accept_paused(self.acceptors[place].listener, reason);
+            self.account.accept_paused(listener, reason);
         }
         self.pause = Some(Pause { reason, until: now + ACCEPT_RETRY_INTERVAL });
     }
@@ -225,9 +238,9 @@ impl<K: Kernel> Worker<K> {
         target: Option<UpstreamId>,
         now: Instant,
     ) {
-        let config = Arc::clone(&self.config);
+        let settings = Arc::clone(&self.listeners[accepted.listener.index()]);
         let place = id.index as usize;
-        match &config.listeners[accepted.listener.index()].protocol {
+        match &settings.listener.protocol {
             Protocol::Tcp(target) => self.begin_tcp(id, accepted, *target, now),
             Protocol::Sni(sni) => {
                 // A greeting has found one of the routes, of which there is always one.
@@ -235,7 +248,7 @@ impl<K: Kernel> Worker<K> {
                 self.begin_tcp(id, accepted, target, now);
             }
             Protocol::Http(http) => {
-                let connection = HttpConnection::new(accepted, http, now);
+                let connection = HttpConnection::new(accepted, Arc::clone(&settings), http, now);
                 self.connections[place] = Slot::Http(connection);
                 self.settle_http(id, now);
             }
@@ -269,17 +282,11 @@ impl<K: Kernel> Worker<K> {
         now: Instant,
     ) -> Session {
         let Accepted { listener, is_unix, accepted_at, .. } = *accepted;
-        let settings = &self.config.listeners[listener.index()];
-        let plan = &self.plan.listeners[listener.index()].relay;
-        let is_passed_through =
-            accepted.session.is_none() && matches!(settings.protocol, Protocol::Sni(_));
-        let mode = match plan.mode {
-            // Nothing is to be learnt of a flow that nobody here can read.
-            RelayMode::Auto if is_passed_through => RelayMode::Splice,
-            mode => mode,
-        };
-        let mut relay = Relay::new(mode, settings.relay.low_water);
-        if let Some(reason) = plan.fallback {
+        let settings = &self.listeners[listener.index()];
+        let mode = settings.tcp_mode(accepted.session.is_some());
+        let timeouts = settings.listener.timeouts;
+        let mut relay = Relay::new(mode, settings.listener.relay.low_water);
+        if let Some(reason) = settings.fallback() {
             relay.fall_back(reason);
             self.account.fell_back(listener, std::iter::once(reason));
         }
@@ -288,7 +295,7 @@ impl<K: Kernel> Worker<K> {
         for side in Side::ALL.into_iter().filter(|side| has_tls[side.index()]) {
             relay.secure(side);
         }
-        if has_tls != [false; 2] && plan.mode != RelayMode::Copy {
+        if has_tls != [false; 2] && mode != RelayMode::Copy {
             relay.fall_back(FallbackReason::Tls);
             self.account.fell_back(listener, std::iter::once(FallbackReason::Tls));
         }
@@ -297,12 +304,12 @@ impl<K: Kernel> Worker<K> {
         }
         let retries = self.config.upstreams[target.index()].balancing.retries.max;
         let attempts = Attempts::new(retries, now);
-        Session::new(relay, settings.timeouts, attempts, accepted_at, now)
+        Session::new(relay, timeouts, attempts, accepted_at, now)
     }
 
     /// Takes what is in the backlogs already, and closes the listeners.
     pub(super) fn stop_accepting(&mut self, now: Instant) {
-        for acceptor in &mut self.acceptors {
+        for acceptor in self.acceptors.iter_mut().flatten() {
             // The event of a client that has just come may stand behind the word to drain.
             acceptor.ready = true;
         }
@@ -315,7 +322,7 @@ impl<K: Kernel> Worker<K> {
     /// Closes the listeners. Where another process holds their sockets too, what is in the backlogs
     /// stays there.
     pub(super) fn leave_listeners(&mut self, now: Instant) {
-        for acceptor in self.acceptors.drain(..) {
+        for acceptor in self.acceptors.drain(..).flatten() {
             // Closing is not enough where workers share a socket: the poll would go on reporting
             // it for as long as another worker has it open (epoll(7)).
             let _unwatched = self.kernel.unwatch_listener(&acceptor.socket).is_ok();

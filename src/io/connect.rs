@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::address::Address;
 use crate::balance::attempts::AfterFailure;
 use crate::balance::random;
-use crate::config::Upstream;
+use crate::config::{RelayMode, Upstream};
 use crate::error::{CloseReason, Direction, FaultKind, Side, is_exhaustion};
 use crate::id::{ConnectionId, ServerId, Token, UpstreamId};
 use crate::io::balancer::{needs_budget, refusal};
@@ -160,7 +160,15 @@ impl<K: Kernel> Worker<K> {
         connection.connect_events = Readiness::default();
         connection.is_announced = false;
         connection.keeps_alive = false;
-        let lane = connection.session.relay_mut().lane_mut(Direction::Downstream);
+        let relay = connection.session.relay_mut();
+        if !is_plain && connection.upstream_tls.is_some() {
+            // A reload may have made it so since the session began.
+            relay.secure(Side::Upstream);
+            for direction in Direction::ALL {
+                relay.lane_mut(direction).change_mode(RelayMode::Copy);
+            }
+        }
+        let lane = relay.lane_mut(Direction::Downstream);
         lane.attach_source(false);
         if is_unix {
             lane.source_is_unix();

@@ -11,7 +11,7 @@
 //! All but `event_loop` and `linux` is generic over [`kernel::Kernel`] and runs in simulation.
 
 pub mod accept;
-mod adopt;
+pub mod adopt;
 pub mod balancer;
 pub mod channel;
 pub mod conduit;
@@ -26,6 +26,7 @@ pub mod http;
 pub mod introduction;
 pub mod kernel;
 pub mod linux;
+pub mod listener_settings;
 pub mod pipe_pool;
 mod queue;
 pub mod record_buffers;

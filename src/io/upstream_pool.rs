@@ -47,6 +47,8 @@ pub struct UpstreamConnection<K: Kernel> {
     pub is_connected: bool,
     /// It has served a request before the one that it serves now.
     pub is_reused: bool,
+    /// [`UpstreamPool::renew`] was called so often before for its upstream.
+    renewals: u32,
     state: State,
 }
 
@@ -71,6 +73,8 @@ pub struct UpstreamPool<K: Kernel> {
     /// By upstream, then by server: those that wait, the most recently used last.
     idle: Vec<Vec<VecDeque<UpstreamConnectionId>>>,
     idle_count: usize,
+    /// By upstream: how often its connections were made anew.
+    renewals: Vec<u32>,
     /// When to look for those that have waited too long.
     sweep_at: Option<Instant>,
     /// The worker drains: nothing is kept any more.
@@ -88,6 +92,7 @@ impl<K: Kernel> UpstreamPool<K> {
             generation: Generation::default(),
             idle: roster.upstreams().iter().map(idle).collect(),
             idle_count: 0,
+            renewals: vec![0; roster.upstreams().len()],
             sweep_at: None,
             is_closed: false,
         }
@@ -96,6 +101,7 @@ impl<K: Kernel> UpstreamPool<K> {
     /// Servers have come and gone: `after` follows `before`. What waits for those that are gone is
     /// closed.
     pub fn adopt(&mut self, before: &Roster, after: &Roster, account: &mut Account) {
+        self.renewals.resize(after.upstreams().len(), 0);
         self.idle.resize_with(after.upstreams().len(), Vec::new);
         for (place, upstream) in after.upstreams().iter().enumerate() {
             let was = before.upstreams().get(place);
@@ -113,6 +119,16 @@ impl<K: Kernel> UpstreamPool<K> {
                     self.close_idle(place, index, account);
                 }
             }
+        }
+    }
+
+    /// The connections to an upstream's servers are made otherwise from now on: none of those that
+    /// exist serves another request.
+    pub fn renew(&mut self, upstream: UpstreamId, account: &mut Account) {
+        let Some(renewals) = self.renewals.get_mut(upstream.index()) else { return };
+        *renewals = renewals.wrapping_add(1);
+        for server in 0..self.idle[upstream.index()].len() {
+            self.close_idle(upstream.index(), server, account);
         }
     }
 
@@ -142,6 +158,7 @@ impl<K: Kernel> UpstreamPool<K> {
             keeps_alive: false,
             is_connected: false,
             is_reused: false,
+            renewals: self.renewals[upstream.index()],
             state: State::Serving { owner },
         });
         let index = u32::try_from(index).unwrap_or(u32::MAX);
@@ -220,7 +237,9 @@ impl<K: Kernel> UpstreamPool<K> {
         now: Instant,
         account: &mut Account,
     ) {
-        if self.is_closed || idle_max == 0 {
+        let is_outdated =
+            self.connection(id).is_some_and(|it| it.renewals != self.renewals[it.upstream.index()]);
+        if self.is_closed || idle_max == 0 || is_outdated {
             self.remove(id, account);
             return;
         }

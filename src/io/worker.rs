@@ -24,7 +24,7 @@ use crate::account::{Account, Closed, FLUSH_INTERVAL};
 use crate::capacity::Plan;
 use crate::config::Config;
 use crate::error::{CloseReason, Direction, FaultKind, Side};
-use crate::id::{ConnectionId, Generation, ListenerId, Token};
+use crate::id::{ConnectionId, Generation, Token};
 use crate::io::accept::{Acceptor, ConnectionLimit, Pause};
 use crate::io::balancer::Balancer;
 use crate::io::channel::Channel;
@@ -37,6 +37,7 @@ use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
 use crate::io::introduction;
 use crate::io::kernel::Kernel;
+use crate::io::listener_settings::ListenerSettings;
 use crate::io::run_queue::{GREETINGS_PER_TURN_MAX, RunQueue, Weight};
 use crate::io::timer::Timers;
 use crate::io::upstream_pool::UpstreamPool;
@@ -90,6 +91,8 @@ pub struct Worker<K: Kernel> {
     pub(super) config: Arc<Config>,
     pub(super) plan: Arc<Plan>,
     pub(super) roster: Arc<Roster>,
+    /// The settings of each listener, as this worker's own.
+    pub(super) listeners: Vec<Arc<ListenerSettings>>,
     /// Of the snapshot that it goes by.
     pub(super) snapshot_generation: u64,
     pub(super) limit: Arc<ConnectionLimit>,
@@ -97,7 +100,8 @@ pub struct Worker<K: Kernel> {
     pub(super) report: Arc<WorkerReport>,
     pub(super) account: Account,
     pub(super) supplies: Supplies<K>,
-    pub(super) acceptors: Vec<Acceptor<K::Listener>>,
+    /// By the place in [`Token::Listener`].
+    pub(super) acceptors: Vec<Option<Acceptor<K::Listener>>>,
     /// Which acceptor was first in the last turn.
     pub(super) accept_first: usize,
     pub(super) pause: Option<Pause>,
@@ -117,6 +121,8 @@ pub struct Worker<K: Kernel> {
     pub(super) is_standby: bool,
     /// The drain is one for a successor, which accepts already.
     pub(super) is_handed_over: bool,
+    /// When the time of something that was removed from the configuration is over.
+    pub(super) retire_at: Option<Instant>,
     pub(super) turn_bytes_max: usize,
     /// What heavy connections may still move in this turn.
     pub(super) turn_bytes_left: usize,
@@ -145,7 +151,7 @@ impl<K: Kernel> Worker<K> {
             pause: None,
             connections: Slab::new(),
             upstreams: UpstreamPool::new(&roster),
-            desk: Desk::new(&config),
+            desk: Desk::new(config.upstreams.len()),
             tls,
             handshakes: HandshakeGate::new(config.process.handshakes_max.get()),
             generation: Generation::default(),
@@ -157,12 +163,14 @@ impl<K: Kernel> Worker<K> {
             drain_until: None,
             is_standby: false,
             is_handed_over: false,
+            retire_at: None,
             turn_bytes_max,
             turn_bytes_left: 0,
+            listeners: ListenerSettings::all(&config, &plan, &[]),
+            snapshot_generation: 0,
             config,
             plan,
             roster,
-            snapshot_generation: 0,
             limit,
             member: Member::alone(),
             report,
@@ -174,28 +182,12 @@ impl<K: Kernel> Worker<K> {
         self.member = member;
     }
 
-    /// Begins to accept from a listening socket.
-    ///
-    /// # Errors
-    /// The kernel cannot watch it.
-    pub fn add_listener(
-        &mut self,
-        socket: K::Listener,
-        listener: ListenerId,
-        is_unix: bool,
-    ) -> std::io::Result<()> {
-        let place = u32::try_from(self.acceptors.len()).unwrap_or(u32::MAX);
-        self.kernel.watch_listener(&socket, Token::Listener(place))?;
-        self.acceptors.push(Acceptor { socket, listener, is_unix, ready: true });
-        Ok(())
-    }
-
     /// Takes note of an event. One about a connection that is gone is recognised and dropped.
     pub fn on_event(&mut self, token: Token, readiness: Readiness) {
         match token {
             Token::Waker => {}
             Token::Listener(place) => {
-                if let Some(acceptor) = self.acceptors.get_mut(place as usize) {
+                if let Some(Some(acceptor)) = self.acceptors.get_mut(place as usize) {
                     acceptor.ready = true;
                 }
             }
@@ -219,6 +211,9 @@ impl<K: Kernel> Worker<K> {
     pub fn turn(&mut self, now: Instant) {
         if self.drain_until.is_some_and(|until| now >= until) {
             self.cut_all(now);
+        }
+        if self.retire_at.is_some_and(|at| now >= at) {
+            self.cut_retired(now);
         }
         self.supplies.records.begin_turn(now);
         for arrival in self.member.take() {
@@ -249,15 +244,17 @@ impl<K: Kernel> Worker<K> {
 
     /// When [`Worker::turn`] should be called next if no event comes before.
     pub fn next_wake(&self) -> Wake {
-        let can_accept = self.acceptors.iter().any(|acceptor| acceptor.ready);
+        let can_accept = self.acceptors.iter().flatten().any(|acceptor| acceptor.ready);
         let can_accept = can_accept && !self.is_standby;
         if (can_accept && self.pause.is_none()) || !self.run_queue.is_empty() {
             return Wake::Now;
         }
         let resume = self.pause.filter(|_| can_accept).map(|pause| pause.until);
         let sweep_at = self.upstreams.next_sweep();
-        [self.timers.next(), resume, self.flush_at, self.trim_at, sweep_at, self.drain_until]
+        let ends = [self.drain_until, self.retire_at];
+        [self.timers.next(), resume, self.flush_at, self.trim_at, sweep_at]
             .into_iter()
+            .chain(ends)
             .flatten()
             .min()
             .map_or(Wake::Never, Wake::At)
@@ -394,7 +391,7 @@ impl<K: Kernel> Worker<K> {
             }),
             tokens: Side::ALL.map(|side| Token::Socket(id, side)),
             conduits: &mut connection.conduits,
-            pipe_size: self.plan.listeners[listener.index()].relay.pipe_size,
+            pipe_size: self.listeners[listener.index()].plan.relay.pipe_size,
             turn_bytes_max: self.turn_bytes_max,
         };
         let more = drive(&mut self.kernel, &mut self.supplies, &mut ends, relay);
@@ -552,15 +549,20 @@ impl<K: Kernel> Worker<K> {
         let ids = self.connection_ids();
         self.report.drain_cut.fetch_add(ids.len() as u64, Ordering::Relaxed);
         for id in ids {
-            match self.slot(id) {
-                Some(Slot::Tcp(connection)) => {
-                    connection.session.cut();
-                    self.settle(id, now);
-                }
-                Some(Slot::Http(_)) => self.cut_http(id, CloseReason::DrainTimeout, now),
-                Some(Slot::Greeting(_)) => self.cut_greeting(id, now),
-                Some(Slot::Changing) | None => {}
+            self.cut(id, now);
+        }
+    }
+
+    /// Cuts a connection whose time to end by itself is over.
+    pub(super) fn cut(&mut self, id: ConnectionId, now: Instant) {
+        match self.slot(id) {
+            Some(Slot::Tcp(connection)) => {
+                connection.session.cut();
+                self.settle(id, now);
             }
+            Some(Slot::Http(_)) => self.cut_http(id, CloseReason::DrainTimeout, now),
+            Some(Slot::Greeting(_)) => self.cut_greeting(id, now),
+            Some(Slot::Changing) | None => {}
         }
     }
 
@@ -589,13 +591,14 @@ impl<K: Kernel> Worker<K> {
     }
 
     /// Writes the gauges that the control plane reads.
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         let write = |gauge: &std::sync::atomic::AtomicU64, value| {
             gauge.store(value, Ordering::Relaxed);
         };
         let report = &self.report;
         let pipes = self.supplies.pipes.usage();
         write(&report.connections, self.connections.len() as u64);
+        write(&report.connections_retired, self.retired_connections());
         write(&report.pipes_busy, pipes.busy);
         write(&report.pipes_idle, pipes.idle);
         write(&report.pipe_memory_bytes, pipes.memory_bytes);

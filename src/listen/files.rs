@@ -25,9 +25,16 @@ impl SocketFiles {
         Ok(())
     }
 
-    /// Those of another.
-    pub fn append(&mut self, mut other: SocketFiles) {
-        self.0.append(&mut other.0);
+    /// Adds the files of `others`.
+    pub(super) fn take(&mut self, mut others: SocketFiles) {
+        self.0.append(&mut others.0);
+    }
+
+    /// Removes a file before the others.
+    pub(super) fn remove(&mut self, path: &Path) {
+        let (gone, kept) = std::mem::take(&mut self.0).into_iter().partition(|(it, _)| it == path);
+        self.0 = kept;
+        drop(SocketFiles(gone));
     }
 
     /// Whether the file at `path` is one of these.

@@ -171,6 +171,19 @@ families! {
         "When a certificate ends, in seconds since 1970, by who shows it and by its file.";
     CERTIFICATE_RELOADS = "spliceway_certificate_reloads_total", Kind::Counter, ["result"],
         "Times that files of certificates had changed, by whether all could be used.";
+    CONFIG_GENERATION = "spliceway_config_generation", Kind::Gauge, [],
+        "Which configuration is in force: 0 that of the start, and 1 more with each change.";
+    CONFIG_GENERATIONS_DRAINING = "spliceway_config_generations_draining", Kind::Gauge, [],
+        "Configurations before that one of which connections drain still.";
+    CONFIG_LAST_RELOAD_SUCCESS = "spliceway_config_last_reload_success", Kind::Gauge, [],
+        "1 if the last reload went well, or there was none; 0 if what was before is in force still.";
+    CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP =
+        "spliceway_config_last_reload_success_timestamp_seconds", Kind::Gauge, [],
+        "When a configuration was last put in force, at the start or by a reload.";
+    CONFIG_RELOADS = "spliceway_config_reloads_total", Kind::Counter, ["result"],
+        "Reloads, by whether they went well.";
+    CONNECTIONS_RETIRED = "spliceway_connections_retired", Kind::Gauge, [],
+        "Client connections whose listener, upstream or server a reload has removed.";
     UPGRADES = "spliceway_upgrades_total", Kind::Counter, ["result"],
         "Upgrades: success is counted by the process that took over, failure by the one that goes on.";
     ACCESS_LOG_DROPPED = "spliceway_access_log_dropped_total", Kind::Counter, [],
@@ -367,6 +380,46 @@ impl CertificateMetrics {
     }
 }
 
+/// Of the configuration.
+#[derive(Debug)]
+pub struct ConfigMetrics {
+    /// [`CONFIG_GENERATION`]
+    pub generation: Gauge,
+    /// [`CONFIG_GENERATIONS_DRAINING`]
+    pub generations_draining: Gauge,
+    /// [`CONFIG_LAST_RELOAD_SUCCESS`]
+    pub last_reload_success: Gauge,
+    /// [`CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP`]
+    pub last_reload_success_timestamp: Gauge,
+    /// [`CONFIG_RELOADS`] that went well.
+    pub succeeded: Counter,
+    /// [`CONFIG_RELOADS`] that did not.
+    pub failed: Counter,
+    /// [`CONNECTIONS_RETIRED`]
+    pub connections_retired: Gauge,
+}
+
+impl ConfigMetrics {
+    /// Handles for the process.
+    pub fn new() -> ConfigMetrics {
+        ConfigMetrics {
+            generation: CONFIG_GENERATION.gauge(&[]),
+            generations_draining: CONFIG_GENERATIONS_DRAINING.gauge(&[]),
+            last_reload_success: CONFIG_LAST_RELOAD_SUCCESS.gauge(&[]),
+            last_reload_success_timestamp: CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP.gauge(&[]),
+            succeeded: CONFIG_RELOADS.counter(&["success"]),
+            failed: CONFIG_RELOADS.counter(&["failure"]),
+            connections_retired: CONNECTIONS_RETIRED.gauge(&[]),
+        }
+    }
+}
+
+impl Default for ConfigMetrics {
+    fn default() -> ConfigMetrics {
+        ConfigMetrics::new()
+    }
+}
+
 /// Of all certificates together.
 #[derive(Debug, Clone)]
 pub struct CertificateReloads {
@@ -461,6 +514,7 @@ mod tests {
             UpstreamMetrics::new("app");
             CertificateMetrics::new("listener", "web", "web.pem");
             CertificateReloads::new();
+            ConfigMetrics::new();
             ProcessMetrics::new("1.2.3");
         });
         recorder.exposition().render()

@@ -267,6 +267,11 @@ impl Lane {
         }
     }
 
+    /// Another mode holds from the next read on, unless a reason to copy was met that lasts.
+    pub fn change_mode(&mut self, mode: RelayMode) {
+        self.choice.renew(mode);
+    }
+
     /// How far the lane reads.
     pub fn extent(&self) -> Extent {
         self.extent

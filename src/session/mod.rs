@@ -139,6 +139,11 @@ impl Session {
         }
     }
 
+    /// Other timeouts hold from now on; an attempt to connect keeps the one it began with.
+    pub fn change_timeouts(&mut self, timeouts: Timeouts) {
+        self.timeouts = timeouts;
+    }
+
     /// Where the session is.
     pub fn phase(&self) -> Phase {
         self.phase

@@ -5,6 +5,7 @@
 
 pub mod activation;
 pub mod core_dump;
+pub mod listening;
 pub mod pipe;
 pub mod probe;
 pub mod socket;

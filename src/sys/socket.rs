@@ -157,6 +157,23 @@ pub fn adopt(socket: &OwnedFd, options: ListenOptions) -> io::Result<()> {
     Ok(())
 }
 
+/// Other options for a socket that listens already. Connections that are accepted from now on have
+/// them.
+///
+/// # Errors
+/// The system's own.
+pub fn change(socket: &OwnedFd, options: ListenOptions) -> io::Result<()> {
+    let listening = SockRef::from(socket);
+    if listening.domain()? != Domain::UNIX {
+        if options.keepalive.is_none() {
+            listening.set_keepalive(false)?;
+        }
+        set_listener_options(socket.as_fd(), options)?;
+    }
+    // Again, with another backlog: nothing that waits in it is lost (listen(2)).
+    listening.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))
+}
+
 /// Whether anybody listens on a unix socket: a file that is left over refuses.
 fn is_listening(name: &SockAddr) -> bool {
     let refused = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)

@@ -14,12 +14,14 @@ use spliceway::access_log::AccessLogSink;
 use spliceway::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
 use spliceway::config::balancing::Balancing;
 use spliceway::config::names::Dns;
+use spliceway::config::succession::Standing;
 use spliceway::config::{
     AccessLog, Config, Control, ControlSocket, Listener, LogFormat, LogTarget, Pool, Process,
     Protocol, Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
-use spliceway::control::{self, ControlError, ControlPlane, Ended, Lineage, WorkerHandle};
+use spliceway::control::{self, ConfigSource, ControlError, ControlPlane, Lineage, WorkerHandle};
 use spliceway::id::UpstreamId;
+use spliceway::listen::Bound;
 use spliceway::metrics::{ListenerMetrics, Recorder};
 use spliceway::roster::Roster;
 use spliceway::snapshot::{Snapshot, Stage, WorkerReport};
@@ -47,7 +49,7 @@ pub struct Plane {
     pub admin: SocketAddr,
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub workers: Vec<FakeWorker>,
-    pub thread: JoinHandle<Result<Ended, ControlError>>,
+    pub thread: JoinHandle<Result<(), ControlError>>,
 }
 
 pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration) -> Config {
@@ -60,6 +62,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             drain_timeout,
             upgrade_timeout: DEADLINE,
             upgrade_drain_timeout: DEADLINE,
+            watch_config: false,
         },
         control: Control { socket: ControlSocket::Off, mode: 0o600 },
         admin: None,
@@ -68,6 +71,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
         memory: RelayMemory { pipe_memory_max: 1 << 28, buffer_memory_max: 1 << 28 },
         listeners: vec![Listener {
             name: "web".to_owned(),
+            standing: Standing::Active,
             bind: vec!["127.0.0.1:0".parse().unwrap()],
             backlog: 1024,
             protocol: Protocol::Tcp(UpstreamId(0)),
@@ -85,6 +89,7 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
         }],
         upstreams: vec![Upstream {
             name: "app".to_owned(),
+            standing: Standing::Active,
             balancing: Balancing::default(),
             names: Vec::new(),
             source: None,
@@ -108,12 +113,20 @@ pub fn serving() -> Plane {
 /// Starts the plane and does not wait for it.
 pub fn start(config: Config) -> Plane {
     let config = Arc::new(config);
+    let keeper = Keeper::load(&config).unwrap();
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot {
         generation: 0,
+        plan: Arc::new(plan()),
         roster: Arc::new(Roster::new(&config)),
-        config: Arc::clone(&config),
+        tls: keeper.store(),
+        sockets: Arc::default(),
+        access_log: AccessLogSink::open(&config.access_log.target).unwrap(),
         stage: Stage::Serving,
+        config,
     }));
+    let mut bound = Bound::default();
+    bound.addresses.push(("web".to_owned(), vec!["127.0.0.1:4711".to_owned()]));
+    let source = ConfigSource { files: Vec::new(), read: Box::new(|| Err(Vec::new())) };
     let (handles, workers): (Vec<_>, Vec<_>) = (0..2).map(|_| fake_worker(&snapshot)).unzip();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let admin = listener.local_addr().unwrap();
@@ -121,23 +134,19 @@ pub fn start(config: Config) -> Plane {
     let thread = std::thread::spawn(move || {
         let recorder = Recorder::new();
         let exposition = recorder.exposition();
-        let access_log = AccessLogSink::open(&config.access_log.target).unwrap();
         metrics::with_local_recorder(&recorder, || {
-            let tls = Keeper::load(&config).unwrap();
             ListenerMetrics::new("web").relay_bytes[1][0].increment(12345);
             control::run(ControlPlane {
-                config,
+                source,
                 machine: machine(),
-                plan: plan(),
                 snapshot: published,
                 workers: handles,
-                bound: vec![("web".to_owned(), vec!["127.0.0.1:4711".to_owned()])],
+                bound,
                 admin: Some(listener),
                 control: None,
                 lineage: Lineage::default(),
                 exposition,
-                access_log,
-                tls,
+                tls: keeper,
             })
         })
     });

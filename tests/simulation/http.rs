@@ -35,8 +35,9 @@ use spliceway::http::forwarded::{ForwardedPolicy, TrustedPeers};
 use spliceway::http::host::HostPolicy;
 use spliceway::http::limits::{ChunkLimits, HeadLimits};
 use spliceway::http::prefix::PathEdit;
-use spliceway::id::{ListenerId, UpstreamId};
+use spliceway::id::{ListenerId, SocketId, UpstreamId};
 use spliceway::io::accept::ConnectionLimit;
+use spliceway::io::adopt::Offer;
 use spliceway::io::conduit::Conduit;
 use spliceway::io::http::connection::{HttpConnection, Unread};
 use spliceway::io::kernel::PipeState;
@@ -176,7 +177,9 @@ impl Simulation {
             turn_bytes_max: TURN_BYTES_MAX[seed as usize % TURN_BYTES_MAX.len()],
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
-        worker.add_listener(FakeListener, ListenerId(0), false).unwrap();
+        let (id, listener) = (SocketId(0), ListenerId(0));
+        let offer = Offer { id, socket: FakeListener, listener, is_unix: false };
+        worker.add_socket(offer).unwrap();
         let is_loose = faults.reset > 0 || faults.connect_refused > 0 || faults.connect_never > 0;
         Simulation { world, worker, now: Instant::now(), manners, is_loose }
     }

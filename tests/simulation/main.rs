@@ -44,13 +44,15 @@ use spliceway::address::Address;
 use spliceway::capacity::{ListenerPlan, Plan, RelayPlan};
 use spliceway::config::balancing::{Balancing, Queue};
 use spliceway::config::names::Dns;
+use spliceway::config::succession::Standing;
 use spliceway::config::{
     AccessLog, Config, Control, ControlSocket, Keepalive, Listener, LogFormat, LogTarget, Pool,
     Process, Protocol, Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
 use spliceway::error::{CloseReason, Direction, FaultKind, Side};
-use spliceway::id::{ListenerId, UpstreamId};
+use spliceway::id::{ListenerId, SocketId, UpstreamId};
 use spliceway::io::accept::ConnectionLimit;
+use spliceway::io::adopt::Offer;
 use spliceway::io::conduit::Conduit;
 use spliceway::io::kernel::PipeState;
 use spliceway::io::worker::{Setup, Wake, Worker};
@@ -83,6 +85,7 @@ fn config(mode: RelayMode) -> Config {
             drain_timeout: Duration::from_secs(30),
             upgrade_timeout: Duration::from_secs(30),
             upgrade_drain_timeout: Duration::from_secs(30),
+            watch_config: false,
         },
         admin: None,
         control: Control { socket: ControlSocket::Off, mode: 0o600 },
@@ -91,6 +94,7 @@ fn config(mode: RelayMode) -> Config {
         memory: RelayMemory { pipe_memory_max: 1 << 20, buffer_memory_max: 1 << 18 },
         listeners: vec![Listener {
             name: "sim".into(),
+            standing: Standing::Active,
             bind: vec![server(1)],
             backlog: 16,
             protocol: Protocol::Tcp(UpstreamId(0)),
@@ -112,6 +116,7 @@ fn config(mode: RelayMode) -> Config {
         }],
         upstreams: vec![Upstream {
             name: "up".into(),
+            standing: Standing::Active,
             balancing: Balancing::default(),
             names: Vec::new(),
             source: None,
@@ -173,7 +178,9 @@ impl Simulation {
             turn_bytes_max: 20_000,
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
-        worker.add_listener(FakeListener, ListenerId(0), false).unwrap();
+        let (id, listener) = (SocketId(0), ListenerId(0));
+        let offer = Offer { id, socket: FakeListener, listener, is_unix: false };
+        worker.add_socket(offer).unwrap();
         Simulation { world, worker, roster, now: Instant::now() }
     }
 

@@ -91,7 +91,7 @@ impl<K: Kernel> Turn<'_, K> {
         let direction = Direction::Downstream;
         self.connection.relay.lane_mut(direction).fail_sink(FaultKind::Other);
         self.discard(direction);
-        let listener = &self.config.listeners[self.connection.listener.index()];
+        let listener = &self.settings.listener;
         let watch = QueueWatch::new(listener.timeouts.half_closed, self.now);
         self.connection.phase = Phase::Cutting { reason, watch };
     }

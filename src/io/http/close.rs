@@ -1,6 +1,7 @@
 //! The end of an exchange: what becomes of both connections.
 
 use crate::account::Exchanged;
+use crate::config::succession::Standing;
 use crate::error::{CloseReason, Direction, Side};
 use crate::exchange::Exchange;
 use crate::exchange::body::Body;
@@ -62,7 +63,11 @@ impl<K: Kernel> Turn<'_, K> {
             return self.drop_server(exchange);
         };
         self.connection.upstream = None;
-        let idle_max = self.plan.pool_idle_max[upstream.index()];
+        let server = Self::server(exchange).map(|(up, it)| self.roster.server(up, it).standing);
+        let idle_max = match server.is_some_and(Standing::is_retired) {
+            true => 0,
+            false => self.plan.pool_idle_max[upstream.index()],
+        };
         let idle_timeout = self.config.upstreams[upstream.index()].pool.idle_timeout;
         self.upstreams.release(id, idle_max, idle_timeout, self.now, self.account);
     }

@@ -1,6 +1,7 @@
 //! One client's connection that speaks HTTP, as a worker holds it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::{Http, RelayMode};
@@ -13,6 +14,7 @@ use crate::io::conduit::{Conduit, Supplies};
 use crate::io::connection::Accepted;
 use crate::io::introduction::Introduction;
 use crate::io::kernel::Kernel;
+use crate::io::listener_settings::ListenerSettings;
 use crate::io::run_queue::Weight;
 use crate::relay::coalesce::TailWatch;
 use crate::relay::lane::Totals;
@@ -27,6 +29,8 @@ pub struct HttpConnection<K: Kernel> {
     pub generation: Generation,
     /// The listener that accepted it.
     pub listener: ListenerId,
+    /// What holds for its exchange, or will for its next one.
+    pub settings: Arc<ListenerSettings>,
     /// The client's socket.
     pub client: K::Socket,
     /// The TLS session in front of it.
@@ -75,7 +79,12 @@ pub struct HttpConnection<K: Kernel> {
 
 impl<K: Kernel> HttpConnection<K> {
     /// A connection on which nothing has come yet.
-    pub fn new(accepted: Accepted<K::Socket>, http: &Http, now: Instant) -> HttpConnection<K> {
+    pub fn new(
+        accepted: Accepted<K::Socket>,
+        settings: Arc<ListenerSettings>,
+        http: &Http,
+        now: Instant,
+    ) -> HttpConnection<K> {
         let Accepted {
             generation,
             listener,
@@ -98,6 +107,7 @@ impl<K: Kernel> HttpConnection<K> {
         HttpConnection {
             generation,
             listener,
+            settings,
             client,
             client_tls: session,
             introduction,

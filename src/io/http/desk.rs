@@ -4,7 +4,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::{Config, HttpTimeouts};
+use crate::config::HttpTimeouts;
 use crate::exchange::Exchange;
 use crate::http::date::HttpDate;
 use crate::http::edits::HeaderEdits;
@@ -35,7 +35,7 @@ pub struct Desk {
     /// For a request without a route.
     pub(super) no_edits: HeaderEdits,
     /// By upstream: what its responses so far tell of the size of the next.
-    pub(super) expectations: Box<[Expectation]>,
+    pub(super) expectations: Vec<Expectation>,
     random: RandomState,
     requests: u64,
     date: HttpDate,
@@ -44,21 +44,26 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// An empty desk.
-    pub fn new(config: &Config) -> Desk {
+    /// An empty desk, for so many upstreams.
+    pub fn new(upstreams: usize) -> Desk {
         Desk {
             exchanges: Vec::new(),
             head: Vec::new(),
             cookie: Vec::new(),
             tail: Vec::new(),
             no_edits: HeaderEdits::default(),
-            expectations: vec![Expectation::default(); config.upstreams.len()].into(),
+            expectations: vec![Expectation::default(); upstreams],
             random: RandomState::new(),
             requests: 0,
             date: HttpDate::from_unix(0),
             unix_seconds: 0,
             date_at: None,
         }
+    }
+
+    /// There are so many upstreams now.
+    pub fn adopt(&mut self, upstreams: usize) {
+        self.expectations.resize(upstreams, Expectation::default());
     }
 
     /// An exchange to begin, with a name of its own.

@@ -21,7 +21,7 @@ impl<K: Kernel> Turn<'_, K> {
             return Next::Go;
         }
         if self.connection.relay.lane(direction).source_is_readable() {
-            let mode = self.plan.listeners[self.connection.listener.index()].relay.mode;
+            let mode = self.settings.plan.relay.mode;
             let max = self.connection.expectation.head_read_bytes(mode);
             self.receive_with(direction, max, |turn, bytes| {
                 turn.on_request_bytes(http, slot, bytes)

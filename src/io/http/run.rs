@@ -1,6 +1,7 @@
 //! One turn of one HTTP connection: everything that can be done now.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::account::Account;
@@ -17,6 +18,7 @@ use crate::io::drive::{Ends, drive};
 use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
 use crate::io::kernel::Kernel;
+use crate::io::listener_settings::ListenerSettings;
 use crate::io::upstream_pool::{UpstreamConnection, UpstreamPool};
 use crate::relay::lane::{Drained, Filled};
 use crate::roster::Roster;
@@ -39,6 +41,10 @@ pub(in crate::io) struct Turn<'a, K: Kernel> {
     pub(in crate::io) desk: &'a mut Desk,
     pub(in crate::io) tls: &'a TlsStore,
     pub(in crate::io) config: &'a Config,
+    /// What holds for the exchange under way, or for the next one.
+    pub(in crate::io) settings: &'a ListenerSettings,
+    /// What holds for exchanges that begin now.
+    pub(in crate::io) newest: &'a Arc<ListenerSettings>,
     pub(in crate::io) plan: &'a Plan,
     pub(in crate::io) roster: &'a Roster,
     pub(in crate::io) now: Instant,
@@ -85,7 +91,12 @@ pub(super) enum Received {
 impl<'a, K: Kernel> Turn<'a, K> {
     /// What the configuration says of the listener. A connection of HTTP belongs to one of HTTP.
     pub(super) fn http(&self) -> Option<&'a Http> {
-        self.config.listeners[self.connection.listener.index()].http()
+        self.settings.http()
+    }
+
+    /// Whether a reload has changed the settings since the exchange under way began.
+    pub(super) fn is_outdated(&self) -> bool {
+        !std::ptr::eq(self.settings, &**self.newest)
     }
 
     /// Does everything that can be done now. Returns whether to come back without an event.
@@ -95,6 +106,8 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let more = loop {
             let next = match (self.connection.phase, &mut slot) {
                 (Phase::Ended(_) | Phase::Upgraded, _) => break false,
+                // The next turn begins with what holds now.
+                (Phase::Idle { .. }, None) if self.is_outdated() => break true,
                 (Phase::Idle { .. } | Phase::Head { .. }, _) => self.read_request_head(&mut slot),
                 (Phase::Exchanging, Some(exchange)) => {
                     let next = self.exchange(exchange);

@@ -42,10 +42,9 @@ impl<K: Kernel> Turn<'_, K> {
         let upstream = forward.upstream;
         exchange.upstream = Some(upstream);
         let retries = &self.config.upstreams[upstream.index()].balancing.retries;
-        let listener = &self.config.listeners[self.connection.listener.index()];
         let is_idempotent = exchange.request.method().is_idempotent();
         let tries = TryTimeouts {
-            connect: listener.timeouts.connect,
+            connect: self.settings.listener.timeouts.connect,
             response: retries.try_timeout.filter(|_| is_idempotent),
         };
         let attempts = Attempts::new(retries.max, self.now);
@@ -62,9 +61,7 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// Sets both lanes up for an exchange.
     fn begin_relay(&mut self, exchange: &Exchange, forward: &Forward) {
-        let plan = &self.plan.listeners[self.connection.listener.index()];
-        let route = exchange.route.and_then(|route| plan.routes.get(route.index()));
-        let plan = route.and_then(Option::as_ref).unwrap_or(&plan.relay);
+        let plan = self.settings.relay(exchange.route);
         let low_water = forward.relay.low_water;
         let marks = [low_water.filter(|_| !self.connection.is_unix), low_water];
         self.connection.relay.restart(plan.mode, marks);
@@ -84,13 +81,34 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// The mode in force for the bodies of an exchange.
     pub(super) fn relay_mode(&self, exchange: &Exchange) -> RelayMode {
-        let server_has_tls = exchange.upstream.is_some_and(|upstream| self.has_tls(upstream));
+        let server = self.connection.upstream.and_then(|id| self.upstreams.connection(id));
+        let server_has_tls = match server {
+            Some(server) => server.session.is_some(),
+            None => exchange.upstream.is_some_and(|upstream| self.has_tls(upstream)),
+        };
         if self.connection.client_tls.is_some() || server_has_tls {
             return RelayMode::Copy;
         }
-        let plan = &self.plan.listeners[self.connection.listener.index()];
-        let route = exchange.route.and_then(|route| plan.routes.get(route.index()));
-        route.and_then(Option::as_ref).unwrap_or(&plan.relay).mode
+        // A reload reaches bodies on their way, unless the route is another one by now.
+        match self.is_outdated() && self.newest.has_routes_of(self.settings) {
+            true => self.newest.relay(exchange.route).mode,
+            false => self.settings.relay(exchange.route).mode,
+        }
+    }
+
+    /// A reload has changed the mode, perhaps: what is left of bodies on their way goes by it.
+    pub(super) fn change_mode(&mut self, exchange: &Exchange, was: RelayMode) {
+        let is = self.relay_mode(exchange);
+        for direction in Direction::ALL.into_iter().filter(|_| is != was) {
+            let lane = self.connection.relay.lane_mut(direction);
+            match (lane.extent(), is) {
+                (Extent::NONE, _) => {}
+                (Extent::Stream | Extent::UntilEnd, mode) => lane.change_mode(mode),
+                (Extent::Message { .. }, RelayMode::Copy) => lane.change_mode(RelayMode::Copy),
+                // What is certain to come needs no watching of the flow.
+                (Extent::Message { .. }, _) => lane.change_mode(RelayMode::Splice),
+            }
+        }
     }
 
     /// What the route changes about the fields of a direction.
@@ -412,7 +430,7 @@ impl<K: Kernel> Turn<'_, K> {
             scheme,
             tls: self.connection.tls_context(),
             request_id: &exchange.request_id,
-            listener: &self.config.listeners[self.connection.listener.index()].name,
+            listener: &self.settings.listener.name,
             upstream: server.map_or("", |(id, _)| &self.config.upstreams[id.index()].name),
             server: server.map_or("", name),
         }
