@@ -106,6 +106,27 @@ fn servers_are_drained_taken_out_weighted_and_brought_back() {
 }
 
 #[test]
+fn a_configuration_is_reloaded_or_refused_with_its_errors() {
+    let commanded = Commanded::start();
+    let config = commanded.folder.path().join("proxy.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    commanded.must(&["server", "app/two", "down"]);
+    fs::write(&config, text.replace("name = \"one\"", "name = \"first\"")).unwrap();
+    let printed = commanded.must(&["reload"]);
+    assert!(printed.contains("changed upstream app"), "{printed}");
+    let shown = commanded.must(&["status"]);
+    for expected in ["configuration 1, reloaded", "app/first", "out_of_service"] {
+        assert!(shown.contains(expected), "{expected} in\n{shown}");
+    }
+    commanded.await_shares("orders outlive a reload", |shares| shares == [40, 0]);
+    fs::write(&config, text.replace("[control]", "[nonsense]\n[control]")).unwrap();
+    let (code, printed) = commanded.command(&["reload"]);
+    assert_eq!((code, printed.contains("nonsense")), (Some(1), true), "{printed}");
+    assert!(commanded.must(&["status"]).contains("the last reload failed"));
+    assert_eq!(commanded.shares(40), [40, 0], "what was there before is in force");
+}
+
+#[test]
 fn orders_outlive_an_upgrade() {
     let mut commanded = Commanded::start();
     commanded.must(&["server", "app/one", "down"]);

@@ -123,7 +123,10 @@ fn the_page_shows_what_happens() {
     // Rates came: more than one round of numbers was had, and nothing failed on the way.
     let rounds = page.split("data-samples=\"").nth(1).and_then(|rest| rest.split('"').next());
     assert!(rounds.unwrap().parse::<u32>().unwrap() > 1, "{page}");
-    assert!(page.contains("id=\"lost\" hidden"), "the page has lost the process: {page}");
+    assert!(
+        page.contains("id=\"lost\" class=\"alarm\" hidden"),
+        "the page has lost the process: {page}"
+    );
     assert!(!page.contains("NaN") && !page.contains("undefined"), "{page}");
 }
 

@@ -51,9 +51,16 @@ fn summary(status: &Value) -> String {
         _ => format!("not ready ({})", text(&status["not_ready_because"])),
     };
     let (connections, pipes) = (&status["connections"], &status["pipes"]);
+    let config = &status["config"];
+    let reload = match &config["last_reload"] {
+        Value::Null => String::new(),
+        reload if reload["ok"] == true => ", reloaded".to_owned(),
+        reload => format!("; the last reload failed: {}", text(&reload["message"])),
+    };
     format!(
         "Spliceway {}, process {}, {}, {}, up for {}\n\
-         {} of {} connections, {} pipes busy, {} idle\n",
+         {} of {} connections, {} pipes busy, {} idle\n\
+         configuration {}{reload}\n",
         text(&status["version"]),
         text(&status["pid"]),
         text(&status["stage"]),
@@ -63,6 +70,7 @@ fn summary(status: &Value) -> String {
         text(&connections["max"]),
         text(&pipes["busy"]),
         text(&pipes["idle"]),
+        text(&config["generation"]),
     )
 }
 
