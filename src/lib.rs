@@ -51,6 +51,7 @@
 //! | [`capacity`] | what the process may use, from the config and from what `sys/probe.rs` found |
 //! | [`explain`] | what `check` and `explain` print |
 //! | [`run`] | from there to a process that carries traffic, and back to an exit |
+//! | [`operate`] | the other side of the control socket: `spliceway status`, `upgrade` and their like |
 //! | [`demo`] | the origin of the embedded default, for a first try |
 //! | [`listen`] | binds, once for each worker; takes what a service manager hands over |
 //! | [`io::event_loop`] | waits for events, tells the worker, gives it a turn |
@@ -108,7 +109,7 @@
 //! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `roster`, the rest of `tls` | phases of a connection, and what touches the system |
 //! | 3 | `account`, `listen`, `snapshot`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
 //! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
-//! | 5 | `cli`, `run`, `explain` | the program |
+//! | 5 | `cli`, `run`, `explain`, `operate` | the program |
 //! | 6 | `main`, this file | |
 //!
 //! # Invariants
@@ -176,6 +177,7 @@ pub mod listen;
 pub mod load;
 pub mod logging;
 pub mod metrics;
+pub mod operate;
 pub mod proxy_protocol;
 pub mod relay;
 pub mod roster;

@@ -9,6 +9,8 @@ use std::hash::RandomState;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,9 +19,9 @@ use tracing::{error, info, warn};
 
 use crate::access_log::{AccessLogError, AccessLogSink};
 use crate::capacity::{Machine, Plan};
-use crate::config::Config;
 use crate::config::units::show_size;
-use crate::control::{self, ConfigSource, ControlError, ControlPlane, WorkerHandle};
+use crate::config::{Config, Control, ControlSocket};
+use crate::control::{self, ConfigSource, ControlError, ControlPlane, Lineage, WorkerHandle};
 use crate::id::Token;
 use crate::io::accept::ConnectionLimit;
 use crate::io::drive::TURN_BYTES_MAX;
@@ -28,13 +30,14 @@ use crate::io::handover::{Crew, Member};
 use crate::io::linux::Linux;
 use crate::io::worker::{Setup, Worker};
 use crate::limits::Limits;
-use crate::listen::{self, BindError, Bound};
+use crate::listen::{self, BindError, Bound, Inheritance};
 use crate::metrics;
 use crate::roster::Roster;
 use crate::secrets::Secrets;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
 use crate::sys::core_dump;
 use crate::sys::listening::ListeningSocket;
+use crate::sys::successor::Program;
 use crate::tls::keeper::Keeper;
 
 /// Why the process could not run, or did not end as it should.
@@ -64,8 +67,9 @@ impl fmt::Display for RunError {
 impl std::error::Error for RunError {}
 
 /// Runs until the process was told to end and has drained. `tls` and `secrets` are what the
-/// configuration names, as it was read, and `source` what it was read from. With `is_demo`, the
-/// configuration is the embedded one, and whoever started it is told where to look.
+/// configuration names, as it was read, and `source` what it was read from; `inheritance`, what this
+/// process was handed. With `is_demo`, the configuration is the embedded one, and whoever started
+/// it is told where to look.
 ///
 /// # Errors
 /// See [`RunError`].
@@ -76,6 +80,7 @@ pub fn run(
     tls: Keeper,
     secrets: &Secrets,
     source: ConfigSource,
+    mut inheritance: Inheritance,
     is_demo: bool,
 ) -> Result<(), RunError> {
     log_machine(&machine, &plan);
@@ -86,9 +91,16 @@ pub fn run(
     }
     let access_log = AccessLogSink::open(&config.access_log.target).map_err(RunError::AccessLog)?;
     let exposition = metrics::install().map_err(|error| RunError::Start(error.to_string()))?;
-    let bound = listen::bind(&config, plan.workers).map_err(RunError::Bind)?;
-    let admin = bind_admin(&config).map_err(RunError::Bind)?;
+    let mut bound =
+        listen::bind(&config, plan.workers, &mut inheritance).map_err(RunError::Bind)?;
+    let admin = listen::bind_admin(&config, &mut inheritance).map_err(RunError::Bind)?;
+    let control =
+        bind_control(&config.control, &mut inheritance, &mut bound).map_err(RunError::Bind)?;
+    let lineage = lineage(&mut inheritance);
     log_addresses(&bound, admin.as_ref());
+    for address in listen::leave(inheritance, &mut bound.files) {
+        warn!(%address, "this process is handed a socket that no listener binds");
+    }
     if is_demo {
         log_where_to_look(&bound, admin.as_ref());
     }
@@ -108,7 +120,10 @@ pub fn run(
         tls: tls.store(),
         sockets: Arc::new(bound.workers.clone()),
         access_log,
-        stage: Stage::Serving,
+        stage: match lineage.predecessor {
+            Some(_) => Stage::Standby,
+            None => Stage::Serving,
+        },
     }));
     secrets.install(&snapshot.load().roster);
     let workers = start_workers(&snapshot).map_err(|error| RunError::Start(error.to_string()))?;
@@ -119,21 +134,42 @@ pub fn run(
         workers,
         bound,
         admin,
+        control,
+        lineage,
         exposition,
         tls,
-        commands: None,
     });
     ended.map_err(RunError::Control)
 }
 
-fn bind_admin(config: &Config) -> Result<Option<TcpListener>, BindError> {
-    let Some(address) = config.admin else { return Ok(None) };
-    let bound = TcpListener::bind(address).map_err(|source| BindError {
-        address: address.to_string(),
-        key: "admin.bind".into(),
-        source,
-    })?;
-    Ok(Some(bound))
+/// How to go on from here, and from where it came.
+fn lineage(inheritance: &mut Inheritance) -> Lineage {
+    let program = Program::of_this_process();
+    let program = program.map_err(|error| {
+        warn!(%error, "it cannot be told which program this is: it cannot be upgraded");
+    });
+    Lineage { program: program.ok(), predecessor: inheritance.take_predecessor() }
+}
+
+/// Where commands come in: `control.socket`, or the folder that a service manager has made for
+/// this process (`RUNTIME_DIRECTORY`, systemd.exec(5)).
+fn bind_control(
+    settings: &Control,
+    inheritance: &mut Inheritance,
+    bound: &mut Bound,
+) -> Result<Option<UnixListener>, BindError> {
+    let path = match &settings.socket {
+        ControlSocket::Off => None,
+        ControlSocket::At(path) => Some(path.clone()),
+        ControlSocket::Auto => std::env::var_os("RUNTIME_DIRECTORY").and_then(|folders| {
+            let first = std::env::split_paths(&folders).next();
+            first.map(|folder: PathBuf| folder.join(control::SOCKET_NAME))
+        }),
+    };
+    let Some(path) = path else { return Ok(None) };
+    let socket = listen::bind_control(&path, settings.mode, inheritance, &mut bound.files)?;
+    info!(path = %path.display(), "control socket");
+    Ok(Some(socket))
 }
 
 /// A thread for each worker that goes by what is in `snapshot`.
@@ -178,6 +214,7 @@ fn start_worker(
             error!(%error, "a worker cannot be woken");
         }
     }));
+    worker.enter(snapshot.load().stage, std::time::Instant::now());
     for offer in event_loop::offers(sockets) {
         worker.add_socket(offer)?;
     }
@@ -236,9 +273,6 @@ fn log_addresses(bound: &Bound, admin: Option<&TcpListener>) {
         for address in addresses {
             info!(listener, address, "listening");
         }
-    }
-    for address in &bound.unclaimed {
-        warn!(%address, "the service manager hands over a socket that no listener binds");
     }
     if let Some(Ok(address)) = admin.map(TcpListener::local_addr) {
         info!(%address, "admin endpoint");

@@ -40,12 +40,25 @@ pub struct Snapshot {
 /// How far the process is in its life.
 ///
 /// ```text
-/// Serving ──TERM──▶ Draining{until} ──until, or a second TERM──▶ (workers cut what is left and end)
+/// Standby ──the predecessor hands over──▶ Serving ──TERM──▶ Draining{until} ──until──▶ (workers cut
+///                                           │                  ▲                        what is left
+///                                           └──▶ HandedOver{until} ──until─────────────▶ and end)
+///                                                a successor is ready
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// Everything is there, but the predecessor accepts still. Whatever happens to this process
+    /// now, no client notices.
+    Standby,
     /// Accepting and relaying.
     Serving,
+    /// A successor holds the listening sockets too, and accepts. This process lets go of them and
+    /// leaves what is in their backlogs to it; connections that exist go on, as with `Draining`,
+    /// but one of HTTP that was promised to be kept serves one more request.
+    HandedOver {
+        /// When what is left is cut.
+        until: Instant,
+    },
     /// No new connections; those that exist may go on until the instant, and are cut then. A
     /// worker whose last connection has ended ends too.
     Draining {

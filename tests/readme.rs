@@ -45,7 +45,7 @@ use tempfile::TempDir;
 
 /// Commands that are not run here, and why. They are still read by `bash -n`, and tests/tidy.rs
 /// looks whether the files that they name exist.
-const NOT_RUN: [(&str, &str); 28] = [
+const NOT_RUN: [(&str, &str); 30] = [
     ("cargo test", "is what runs this"),
     ("cargo build --release", "the tests run what is built already"),
     (
@@ -94,6 +94,11 @@ const NOT_RUN: [(&str, &str); 28] = [
         "sudo apt-get install haproxy nginx-light libnginx-mod-stream",
         "needs root and a network, and changes the machine",
     ),
+    (
+        "spliceway upgrade --config operated.toml",
+        "leaves a process behind that is nobody's child; tests/upgrade.rs runs it",
+    ),
+    ("sudo spliceway upgrade", "needs root and a running systemd"),
     ("SPLICEWAY_SEED=1234 cargo test --test simulation", "is a test of its own"),
     ("SPLICEWAY_SEEDS=20000 cargo test --test simulation", "takes an hour"),
     ("cargo install cargo-fuzz", "needs a network, and changes the machine"),
@@ -506,6 +511,8 @@ fn limits_of(key: &str) -> Option<[Amount; 2]> {
         "process.handshakes_max" => both(&limits::HANDSHAKES, Amount::Number),
         "process.limited_clients_max" => both(&limits::LIMITED_CLIENTS, Amount::Number),
         "process.drain_grace" | "process.drain_timeout" => both(&limits::DRAIN, Amount::Time),
+        "process.upgrade_timeout" => both(&limits::UPGRADE, Amount::Time),
+        "process.upgrade_drain_timeout" => both(&limits::UPGRADE_DRAIN, Amount::Time),
         "relay.pipe_size" => both(&limits::PIPE_SIZE, Amount::Bytes),
         "relay.low_water" => both(&limits::LOW_WATER, Amount::Bytes),
         "relay.pipe_memory" | "relay.buffer_memory" => both(&limits::RELAY_MEMORY, Amount::Bytes),

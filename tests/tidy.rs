@@ -56,6 +56,7 @@ const RANKS: [(&str, u8); 46] = [
     ("cli", 5),
     ("run", 5),
     ("explain", 5),
+    ("operate", 5),
     ("main", 6),
     ("lib", 6),
 ];
@@ -461,7 +462,7 @@ fn the_readme_speaks_of_what_exists() {
                 errors.push(format!("README.md:{line}: {folder}/{} is not there", pair[1]));
             }
         }
-        let folders = ["systemd/", "config/", "benches/", "tests/", "src/", ".ci/"];
+        let folders = ["systemd/", "deploy/", "config/", "benches/", "tests/", "src/", ".ci/"];
         for word in words.iter().filter(|word| folders.iter().any(|it| word.starts_with(it))) {
             if !word.contains('*') && !root().join(word).exists() {
                 errors.push(format!("README.md:{line}: {word} is not there"));

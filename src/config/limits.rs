@@ -29,6 +29,12 @@ pub const CERTIFICATES: usize = 1000;
 /// `process.drain_grace` and `process.drain_timeout`: none at all to a day.
 pub const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 
+/// `process.upgrade_timeout`: a machine under load starts slowly; past some minutes nothing comes.
+pub const UPGRADE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
+
+/// `process.upgrade_drain_timeout`: tunnels may stand for days.
+pub const UPGRADE_DRAIN: RangeInclusive<Duration> = Duration::ZERO..=WEEK;
+
 /// `relay.pipe_size`, in bytes: 64 KiB is what the kernel gives unasked (pipe(7)); past 64 MiB
 /// one slow reader would pin as much memory as a small machine has.
 pub const PIPE_SIZE: RangeInclusive<u64> = 64 * KIB..=64 * MIB;
@@ -149,6 +155,12 @@ pub const NETWORKS: usize = 1000;
 
 /// `listeners.NAME.backlog`: the kernel lowers it to `net.core.somaxconn` (listen(2)).
 pub const BACKLOG: RangeInclusive<u64> = 1..=65_535;
+
+/// `control.socket`, in bytes: what an address of the unix family holds (unix(7)).
+pub const SOCKET_PATH_BYTES: usize = 107;
+
+/// `control.mode`: the permissions of a file (chmod(2)).
+pub const MODE: RangeInclusive<u32> = 0..=0o777;
 
 /// Names of listeners and upstreams, in bytes: as long as a label of a host name may be
 /// (RFC 1035, section 2.3.4), for they end up in labels of metrics.

@@ -5,6 +5,7 @@
 
 pub mod balancing;
 mod conflict;
+mod control;
 mod error;
 mod follow;
 mod headers;
@@ -64,6 +65,8 @@ pub struct Config {
     pub process: Process,
     /// `admin.bind`; `None` for `"off"`.
     pub admin: Option<SocketAddr>,
+    /// `[control]`
+    pub control: Control,
     /// `[access_log]`
     pub access_log: AccessLog,
     /// What all relays together may hold.
@@ -97,6 +100,34 @@ pub struct Process {
     pub drain_timeout: Duration,
     /// `process.watch_config`: whether a change of the configuration's files reloads it.
     pub watch_config: bool,
+    /// `process.upgrade_timeout`: how long a new binary may take to get ready before it is given
+    /// up.
+    pub upgrade_timeout: Duration,
+    /// `process.upgrade_drain_timeout`: how long connections of the old process may go on once a
+    /// new one has taken its listeners over.
+    pub upgrade_drain_timeout: Duration,
+}
+
+/// `[control]`: where commands to the running process come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// `control.socket`
+    pub socket: ControlSocket,
+    /// `control.mode`: the permissions of the socket's file, which say who may command.
+    pub mode: u32,
+}
+
+/// `control.socket`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlSocket {
+    /// Where a service manager has made a folder for the process (`RUNTIME_DIRECTORY`,
+    /// systemd.exec(5)) `control.sock` in it; none elsewhere, so that any number of processes of
+    /// one user can run without a thought of each other's sockets.
+    Auto,
+    /// None.
+    Off,
+    /// This path.
+    At(PathBuf),
 }
 
 /// How many worker threads carry traffic.

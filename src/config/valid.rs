@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::conflict::{report_loops, report_overlaps};
+use super::control;
 use super::error::ConfigError;
 use super::http_settings::{ForwardedSettings, HttpSettings, HttpTimeoutSettings, LimitSettings};
 use super::inherited::{KeepaliveSettings, RelaySettings, Shared, TimeoutSettings};
@@ -35,6 +36,10 @@ const LIMITED_CLIENTS_DEFAULT: NonZeroUsize =
 /// died is the commonest reason for a 502.
 const UPSTREAM_IDLE_DEFAULT: Duration = seconds(4);
 
+/// Nobody waits for the old process: its successor serves. So downloads and tunnels have the time
+/// that most of them need.
+const UPGRADE_DRAIN_DEFAULT: Duration = seconds(60 * 60);
+
 pub(super) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -61,6 +66,7 @@ fn read_root(report: &mut Report, tree: &Node) -> Option<Config> {
     let mut root = Section::new(report, String::new(), tree);
     let process = read_process(root.section(report, "process"), report);
     let admin = read_admin(root.section(report, "admin"), report);
+    let control = control::read(root.section(report, "control"), report);
     let access_log = read_access_log(root.section(report, "access_log"), report);
     let mut relay = root.section(report, "relay");
     let relay_settings = RelaySettings::read(&mut relay, report, None);
@@ -109,6 +115,7 @@ fn read_root(report: &mut Report, tree: &Node) -> Option<Config> {
     Some(Config {
         process,
         admin: admin.value,
+        control,
         access_log,
         memory,
         dns,
@@ -135,6 +142,13 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
     let drain_grace = section.read(report, "drain_grace", &drain, grace).value;
     let timeout = Fallback::Default(seconds(30));
     let drain_timeout = section.read(report, "drain_timeout", &drain, timeout).value;
+    let upgrade = Fallback::Default(seconds(30));
+    let upgrade_timeout =
+        section.read(report, "upgrade_timeout", &Span(limits::UPGRADE), upgrade).value;
+    let timeout = Fallback::Default(UPGRADE_DRAIN_DEFAULT);
+    let upgrade_drain = Span(limits::UPGRADE_DRAIN);
+    let upgrade_drain_timeout =
+        section.read(report, "upgrade_drain_timeout", &upgrade_drain, timeout).value;
     let watch = Fallback::Default(false);
     let watch_config = section.read(report, "watch_config", &Switch, watch).value;
     section.finish(report);
@@ -145,6 +159,8 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
         limited_clients_max: count(clients).unwrap_or(LIMITED_CLIENTS_DEFAULT),
         drain_grace,
         drain_timeout,
+        upgrade_timeout,
+        upgrade_drain_timeout,
         watch_config,
     }
 }

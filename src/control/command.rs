@@ -1,7 +1,10 @@
-//! Commands to the running process: what can be asked, and what is answered. They are carried out
-//! by the loop of the control plane, one after the other.
+//! Commands to the running process: what can be asked, and what is answered. They come in over the
+//! control socket and are carried out by the loop of the control plane, one after the other.
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
+
+use super::operator::ServerOrder;
 
 /// Commands that wait for the loop; more of them wait in their connections.
 const QUEUED_MAX: usize = 16;
@@ -11,13 +14,17 @@ const QUEUED_MAX: usize = 16;
 pub enum Command {
     /// Read the configuration again, and put it in force.
     Reload,
+    /// Start the binary again and hand over to it.
+    Upgrade,
+    /// Treat a server otherwise.
+    Server(ServerOrder),
 }
 
 /// The end of a command.
 pub type Answer = Result<Done, Refusal>;
 
 /// What was done, in a sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     /// For people.
     pub message: String,
@@ -28,6 +35,8 @@ pub struct Done {
 pub enum Refusal {
     /// It cannot be done now: the process ends, or does something else.
     NotNow(String),
+    /// What it speaks of is not there, or cannot be so.
+    Unknown(String),
     /// It was tried and came to nothing; everything is as before.
     Failed(String),
 }

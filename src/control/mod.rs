@@ -6,14 +6,20 @@
 mod admin;
 mod certificates;
 pub mod command;
+mod command_routes;
 mod config_watch;
 mod drain;
+mod endpoints;
 mod file_watch;
+mod handover;
 mod health;
+mod lineage;
 mod names;
 mod negotiation;
 mod notify;
 mod openmetrics;
+mod operator;
+mod predecessor;
 mod probe;
 mod pulse;
 mod reload;
@@ -27,6 +33,7 @@ mod standing;
 mod state;
 mod status;
 mod supervisor;
+mod upgrade;
 mod worker;
 
 use std::fmt;
@@ -40,14 +47,18 @@ pub use self::admin::{
     CONNECTION_LIFE_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_READ_TIMEOUT, HEADERS_MAX,
     KEEP_ALIVE_MAX,
 };
+pub use self::lineage::Lineage;
+pub use self::operator::{Change, ServerOrder};
 pub use self::probe::BODY_BYTES_MAX;
 pub use self::reload::ConfigSource;
 pub use self::resolve::SERVICE_TARGETS_MAX;
+pub use self::upgrade::tell_failure;
 pub use self::worker::WorkerHandle;
 
 use self::certificates::Certificates;
-use self::command::Commands;
 use self::drain::Phase;
+use self::endpoints::Endpoints;
+use self::predecessor::Predecessor;
 use self::pulse::Pulse;
 use self::state::{Life, Reloads, State};
 use self::supervisor::{Parts, Supervisor};
@@ -56,6 +67,9 @@ use crate::listen::Bound;
 use crate::metrics::{ConfigMetrics, Exposition, ProcessMetrics};
 use crate::snapshot::{Snapshot, WorkerReport};
 use crate::tls::keeper::Keeper;
+
+/// The name of the control socket in the folder that a service manager has made for the process.
+pub const SOCKET_NAME: &str = "control.sock";
 
 /// The version that metrics and `/status` name.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -75,12 +89,14 @@ pub struct ControlPlane {
     pub bound: Bound,
     /// The socket of the admin endpoint, which listens already; `None` for none.
     pub admin: Option<std::net::TcpListener>,
+    /// The control socket, which listens already; `None` for none.
+    pub control: Option<std::os::unix::net::UnixListener>,
+    /// What an upgrade needs.
+    pub lineage: Lineage,
     /// Of the recorder that the handles in [`crate::metrics`] belong to.
     pub exposition: Exposition,
     /// The files of TLS, to be read again when they change.
     pub tls: Keeper,
-    /// Where commands come from, if any can.
-    pub commands: Option<Commands>,
 }
 
 /// Why the control plane ended other than by a drain.
@@ -88,7 +104,7 @@ pub struct ControlPlane {
 pub enum ControlError {
     /// The runtime or a signal handler could not be set up.
     Start(io::Error),
-    /// The socket of the admin endpoint could not be used.
+    /// The socket of the admin endpoint, or the control socket, could not be used.
     Admin(io::Error),
     /// A worker's thread panicked.
     WorkerPanicked {
@@ -114,7 +130,11 @@ impl fmt::Display for ControlError {
         match self {
             ControlError::Start(error) => write!(f, "the control plane cannot start: {error}"),
             ControlError::Admin(error) => {
-                write!(f, "the admin endpoint (admin.bind) cannot be served: {error}")
+                write!(
+                    f,
+                    "the admin endpoint (admin.bind) or the control socket (control.socket) cannot \
+                     be served: {error}"
+                )
             }
             ControlError::WorkerPanicked { worker, message } => write!(
                 f,
@@ -177,11 +197,12 @@ async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
         config_metrics: ConfigMetrics::new(),
         access_logs_before: Mutex::default(),
     });
-    if let Some(listener) = plane.admin {
-        listener.set_nonblocking(true).map_err(ControlError::Admin)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(ControlError::Admin)?;
-        // Ends with the runtime: the endpoint answers until the last worker has ended.
-        tokio::spawn(admin::serve(listener, routes::router(Arc::clone(&state))));
+    let predecessor = plane.lineage.predecessor;
+    let predecessor = predecessor.map(Predecessor::new).transpose().map_err(ControlError::Start)?;
+    let (commander, commands) = command::channel();
+    let mut endpoints = Endpoints::new(plane.admin, plane.control);
+    if predecessor.is_none() {
+        endpoints.start(&state, &commander).map_err(ControlError::Admin)?;
     }
     let parts = Parts {
         state,
@@ -189,7 +210,11 @@ async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
         certificates,
         source: plane.source,
         sockets: plane.bound,
-        commands: plane.commands,
+        commander,
+        commands,
+        endpoints,
+        program: plane.lineage.program,
+        predecessor,
     };
     Supervisor::new(parts, ends).run().await
 }

@@ -221,6 +221,10 @@ fn as_it_can_be(
         needs_restart.push("process.limited_clients_max");
         config.process.limited_clients_max = limited_clients_max;
     }
+    if config.control != present.config.control {
+        needs_restart.push("control");
+        config.control = present.config.control.clone();
+    }
     if config.admin != present.config.admin {
         needs_restart.push("admin.bind");
         config.admin = present.config.admin;

@@ -146,6 +146,10 @@ impl State {
     pub(super) fn readiness(&self) -> Result<(), String> {
         match self.life().phase {
             Phase::Starting => return Err("starting: not every worker has answered yet".to_owned()),
+            Phase::Standby => return Err("standby: the predecessor accepts still".to_owned()),
+            Phase::HandedOver { .. } => {
+                return Err("handed over: a successor accepts".to_owned());
+            }
             Phase::Grace { .. } => {
                 return Err("draining: told to end, still accepting for process.drain_grace".into());
             }

@@ -9,20 +9,24 @@ use tokio::time::{Interval, MissedTickBehavior, sleep_until};
 
 use super::ControlError;
 use super::certificates::{Cause, Certificates};
-use super::command::{Asked, Command, Commands, Done, Refusal, Reply, answer};
+use super::command::{Asked, Command, Commander, Commands, Done, Refusal, Reply, answer};
 use super::config_watch::ConfigWatch;
 use super::drain::{DrainTimes, Phase};
+use super::endpoints::Endpoints;
 use super::notify::{Notifier, watchdog_interval};
+use super::predecessor::{self, Predecessor};
 use super::reload::{self, ConfigSource, Prepared};
 use super::servers::Servers;
 use super::settling::{self, Settling};
 use super::signals::{Request, Signals};
 use super::standing::LOOK_INTERVAL;
 use super::state::{LastReload, State};
+use super::upgrade::{self, Upgrade};
 use super::worker::WorkerEnd;
 use crate::listen::Bound;
 use crate::secrets::Secrets;
-use crate::snapshot::{Snapshot, Stage};
+use crate::snapshot::Snapshot;
+use crate::sys::successor::Program;
 
 /// Workers are asked that often whether they still answer, or more often where the watchdog
 /// wants it.
@@ -41,19 +45,27 @@ const CUT_TIME_MAX: Duration = Duration::from_secs(5);
 const GENERATIONS_COUNTED_MAX: usize = 1000;
 
 pub(super) struct Supervisor {
-    state: Arc<State>,
+    pub(super) state: Arc<State>,
     signals: Signals,
     certificates: Certificates,
     servers: Servers,
     source: ConfigSource,
     config_watch: ConfigWatch,
-    sockets: Bound,
-    commands: Option<Commands>,
+    pub(super) sockets: Bound,
+    pub(super) commander: Commander,
+    commands: Commands,
+    pub(super) endpoints: Endpoints,
+    /// How to start the next process; `None` where that is not known.
+    pub(super) program: Option<Program>,
+    /// Who accepts until it lets go; `None` once it has, and where there was none.
+    pub(super) predecessor: Option<Predecessor>,
+    /// A new process that gets ready.
+    pub(super) upgrade: Option<Upgrade>,
     /// A configuration that was published and is not taken by all workers.
     settling: Option<Settling>,
     /// Each resolves to the worker's index and what it panicked with.
     ends: JoinSet<(usize, Result<(), String>)>,
-    notifier: Notifier,
+    pub(super) notifier: Notifier,
 }
 
 /// What the loop works with.
@@ -63,19 +75,37 @@ pub(super) struct Parts {
     pub(super) certificates: Certificates,
     pub(super) source: ConfigSource,
     pub(super) sockets: Bound,
-    pub(super) commands: Option<Commands>,
+    pub(super) commander: Commander,
+    pub(super) commands: Commands,
+    pub(super) endpoints: Endpoints,
+    pub(super) program: Option<Program>,
+    pub(super) predecessor: Option<Predecessor>,
 }
 
 impl Supervisor {
     /// Must be called within the runtime.
     pub(super) fn new(parts: Parts, ends: Vec<WorkerEnd>) -> Supervisor {
-        let Parts { state, signals, certificates, source, sockets, commands } = parts;
+        let Parts {
+            state,
+            signals,
+            certificates,
+            source,
+            sockets,
+            commander,
+            commands,
+            endpoints,
+            program,
+            predecessor,
+        } = parts;
         let is_watched = state.snapshot.load().config.process.watch_config;
         let config_watch = ConfigWatch::new(source.files.clone(), is_watched);
         note_success(&state);
         let ends = ends.into_iter().enumerate();
         let ends = ends.map(|(index, end)| async move { (index, end.wait().await) }).collect();
-        let notifier = Notifier::default();
+        let notifier = match predecessor {
+            Some(_) => Notifier::aside(),
+            None => Notifier::default(),
+        };
         let mut servers = Servers::default();
         servers.apply(&state.snapshot.load());
         Supervisor {
@@ -86,7 +116,12 @@ impl Supervisor {
             source,
             config_watch,
             sockets,
+            commander,
             commands,
+            endpoints,
+            program,
+            predecessor,
+            upgrade: None,
             settling: None,
             ends,
             notifier,
@@ -111,7 +146,9 @@ impl Supervisor {
                     }
                 }
                 request = self.signals.next() => self.take_request(request),
-                Some(asked) = next_of(&mut self.commands) => self.take_command(asked),
+                Some(asked) = self.commands.next() => self.take_command(asked),
+                outcome = upgrade::outcome(&mut self.upgrade) => self.take_outcome(outcome),
+                how = predecessor::lets_go(&mut self.predecessor) => self.succeed(how)?,
                 () = self.config_watch.changed(), if phase == Phase::Serving => {
                     self.reload("the configuration has changed", None);
                 }
@@ -131,14 +168,15 @@ impl Supervisor {
             0 => tracing::info!("drained: every connection came to its end"),
             cut => tracing::warn!(cut, "drained: connections were cut because time was over"),
         }
+        self.endpoints.finish().await;
         Ok(())
     }
 
-    fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> Phase {
         self.state.life().phase
     }
 
-    fn enter(&mut self, phase: Phase) {
+    pub(super) fn enter(&mut self, phase: Phase) {
         let before = std::mem::replace(&mut self.state.life().phase, phase);
         if before == phase {
             return;
@@ -146,15 +184,15 @@ impl Supervisor {
         if phase.is_ending() && !before.is_ending() {
             self.notifier.stopping();
         }
-        if let Phase::Draining { until } = phase {
-            // Whoever has a socket keeps clients connecting to it: nobody here may.
-            self.sockets.close();
+        if let Some(stage) = phase.stage() {
             let present = self.state.snapshot.load_full();
-            self.publish(Snapshot {
-                sockets: Arc::default(),
-                stage: Stage::Draining { until },
-                ..Snapshot::clone(&present)
-            });
+            let mut snapshot = Snapshot { stage, ..Snapshot::clone(&present) };
+            if phase.cuts_at().is_some() {
+                // Whoever has a socket keeps clients connecting to it: nobody here may.
+                self.sockets.close();
+                snapshot.sockets = Arc::default();
+            }
+            self.publish(snapshot);
         }
         self.notify_status();
     }
@@ -167,9 +205,7 @@ impl Supervisor {
                 Err(error) => tracing::error!("USR1: {error}; lines still go to the old file"),
             },
             Request::Reload => self.reload("HUP", None),
-            Request::Upgrade => tracing::warn!(
-                "USR2: this version cannot hand over to a new binary and goes on unchanged"
-            ),
+            Request::Upgrade => self.begin_upgrade("USR2", None),
         }
     }
 
@@ -177,6 +213,8 @@ impl Supervisor {
         let Asked { command, reply } = asked;
         match command {
             Command::Reload => self.reload("command", Some(reply)),
+            Command::Upgrade => self.begin_upgrade("command", Some(reply)),
+            Command::Server(order) => self.order_server(&order, reply),
         }
     }
 
@@ -310,10 +348,12 @@ impl Supervisor {
     }
 
     fn end(&mut self, signal: &str) {
+        self.cancel_upgrade();
         let (before, now) = (self.phase(), Instant::now());
         let after = before.told_to_end(now, self.times());
         let open = self.state.sum(|report| &report.connections);
         match after {
+            _ if matches!(before, Phase::HandedOver { .. }) => self.log_drain(signal, open),
             _ if before.is_ending() => {
                 tracing::warn!(connections = open, "{signal} again: ending at once");
             }
@@ -338,7 +378,7 @@ impl Supervisor {
     /// What follows when the time of [`until_deadline`] has come.
     fn pass_deadline(&mut self) -> Result<(), ControlError> {
         let phase = self.phase();
-        if let Phase::Draining { .. } = phase {
+        if phase.cuts_at().is_some() {
             return Err(ControlError::WorkersStuck { workers: self.ends.len() });
         }
         self.log_drain("grace is over", self.state.sum(|report| &report.connections));
@@ -359,7 +399,7 @@ impl Supervisor {
         if let Err(message) = result {
             return Err(ControlError::WorkerPanicked { worker, message });
         }
-        if !matches!(self.phase(), Phase::Draining { .. }) {
+        if self.phase().cuts_at().is_none() {
             return Err(ControlError::WorkerEnded { worker });
         }
         self.state.pulse().ended(worker);
@@ -377,11 +417,22 @@ impl Supervisor {
     }
 
     fn serve_once_all_answer(&mut self) {
-        if self.state.pulse().all_have_answered() {
-            self.enter(Phase::Serving);
-            tracing::info!("ready");
-            self.notifier.ready();
+        if !self.state.pulse().all_have_answered() {
+            return;
         }
+        match &self.predecessor {
+            None => self.serve(),
+            Some(predecessor) => {
+                predecessor.ready();
+                self.enter(Phase::Standby);
+            }
+        }
+    }
+
+    pub(super) fn serve(&mut self) {
+        self.enter(Phase::Serving);
+        tracing::info!("ready");
+        self.notifier.ready();
     }
 
     fn notify_status(&mut self) {
@@ -424,11 +475,6 @@ fn ticks(interval: Duration) -> Interval {
     ticks
 }
 
-/// The next command; `None` where none can come.
-async fn next_of(commands: &mut Option<Commands>) -> Option<Asked> {
-    commands.as_mut()?.next().await
-}
-
 /// The next tick, with the interval; `None` where there is no timer.
 async fn tick_of(ticks: &mut Option<Interval>) -> Option<Duration> {
     let ticks = ticks.as_mut()?;
@@ -439,9 +485,9 @@ async fn tick_of(ticks: &mut Option<Interval>) -> Option<Duration> {
 /// Waits for the end of the grace, or for the time by which all workers must have ended; forever
 /// where the phase ends by something else.
 async fn until_deadline(phase: Phase) {
-    match phase {
-        Phase::Starting | Phase::Serving => std::future::pending().await,
-        Phase::Grace { until } => sleep_until(until.into()).await,
-        Phase::Draining { until } => sleep_until((until + CUT_TIME_MAX).into()).await,
+    match (phase, phase.cuts_at()) {
+        (_, Some(until)) => sleep_until((until + CUT_TIME_MAX).into()).await,
+        (Phase::Grace { until }, _) => sleep_until(until.into()).await,
+        _ => std::future::pending().await,
     }
 }

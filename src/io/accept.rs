@@ -132,6 +132,9 @@ impl ConnectionLimit {
 impl<K: Kernel> Worker<K> {
     /// Accepts from every listener that may have something, a bounded number from each.
     pub(super) fn accept_all(&mut self, now: Instant) {
+        if self.is_standby {
+            return;
+        }
         // Each turn another one is first, or the first would take every place that becomes free
         // at the limit of connections.
         self.accept_first = self.accept_first.wrapping_add(1);
@@ -332,6 +335,12 @@ impl<K: Kernel> Worker<K> {
         for _ in 0..DRAIN_ACCEPT_ROUNDS_MAX {
             self.accept_all(now);
         }
+        self.leave_listeners(now);
+    }
+
+    /// Closes the listeners. Where another process holds their sockets too, what is in the backlogs
+    /// stays there.
+    pub(super) fn leave_listeners(&mut self, now: Instant) {
         for acceptor in self.acceptors.drain(..).flatten() {
             // Closing is not enough where workers share a socket: the poll would go on reporting
             // it for as long as another worker has it open (epoll(7)).

@@ -183,7 +183,9 @@ impl<K: Kernel> Worker<K> {
 
     /// Takes what is in a backlog already, and lets go of the socket.
     fn leave(&mut self, place: usize, now: Instant) {
-        for _ in 0..DRAIN_ACCEPT_ROUNDS_MAX {
+        // What is in a backlog is the predecessor's while there is one.
+        let rounds = if self.is_standby { 0 } else { DRAIN_ACCEPT_ROUNDS_MAX };
+        for _ in 0..rounds {
             match &mut self.acceptors[place] {
                 // The event of a client that has just come may stand behind the word to leave.
                 Some(acceptor) => acceptor.ready = true,

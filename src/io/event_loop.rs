@@ -18,7 +18,7 @@ use crate::io::adopt::Offer;
 use crate::io::linux::Linux;
 use crate::io::worker::{Wake, Worker};
 use crate::relay::Readiness;
-use crate::snapshot::{Snapshot, Stage, WorkerReport};
+use crate::snapshot::{Snapshot, WorkerReport};
 use crate::sys::listening::ListeningSocket;
 
 /// Events taken from the kernel at once. More wait in the kernel; nothing is lost.
@@ -54,9 +54,7 @@ pub fn run(
                         let sockets = snapshot.sockets.get(index).map_or(&[][..], Vec::as_slice);
                         worker.adopt(&snapshot, offers(sockets), now);
                     }
-                    if let Stage::Draining { until } = snapshot.stage {
-                        worker.drain(until, now);
-                    }
+                    worker.enter(snapshot.stage, now);
                 }
                 token => worker.on_event(token, readiness(event)),
             }

@@ -45,7 +45,7 @@ use crate::limits::Limits;
 use crate::relay::Readiness;
 use crate::roster::Roster;
 use crate::session::{Expiry, Phase, Session};
-use crate::snapshot::WorkerReport;
+use crate::snapshot::{Stage, WorkerReport};
 use crate::tls::store::TlsStore;
 
 /// How often pipes that nobody needed in the meantime are closed.
@@ -123,6 +123,10 @@ pub struct Worker<K: Kernel> {
     pub(super) flush_at: Option<Instant>,
     pub(super) trim_at: Option<Instant>,
     pub(super) drain_until: Option<Instant>,
+    /// A predecessor accepts still.
+    pub(super) is_standby: bool,
+    /// The drain is one for a successor, which accepts already.
+    pub(super) is_handed_over: bool,
     /// When the time of something that was removed from the configuration is over.
     pub(super) retire_at: Option<Instant>,
     pub(super) turn_bytes_max: usize,
@@ -164,6 +168,8 @@ impl<K: Kernel> Worker<K> {
             flush_at: None,
             trim_at: None,
             drain_until: None,
+            is_standby: false,
+            is_handed_over: false,
             retire_at: None,
             turn_bytes_max,
             turn_bytes_left: 0,
@@ -248,6 +254,7 @@ impl<K: Kernel> Worker<K> {
     /// When [`Worker::turn`] should be called next if no event comes before.
     pub fn next_wake(&self) -> Wake {
         let can_accept = self.acceptors.iter().flatten().any(|acceptor| acceptor.ready);
+        let can_accept = can_accept && !self.is_standby;
         if (can_accept && self.pause.is_none()) || !self.run_queue.is_empty() {
             return Wake::Now;
         }
@@ -262,17 +269,41 @@ impl<K: Kernel> Worker<K> {
             .map_or(Wake::Never, Wake::At)
     }
 
+    /// Does what a stage of the process asks for.
+    pub fn enter(&mut self, stage: Stage, now: Instant) {
+        match stage {
+            Stage::Standby => self.is_standby = true,
+            Stage::Serving => self.is_standby = false,
+            Stage::HandedOver { until } => self.hand_over(until, now),
+            Stage::Draining { until } => self.drain(until, now),
+        }
+    }
+
     /// Stops accepting, for good; what is in a backlog already is taken first. Connections go on
     /// until `until`.
     pub fn drain(&mut self, until: Instant, now: Instant) {
-        let is_new = self.drain_until.is_none();
-        if is_new {
+        if self.is_standby {
+            // The backlogs are the predecessor's.
+            self.leave_listeners(now);
+        } else if self.drain_until.is_none() {
             self.stop_accepting(now);
         }
+        let begins = self.drain_until.is_none() || self.is_handed_over;
+        self.is_handed_over = false;
         self.drain_until = Some(until);
-        if is_new {
+        if begins {
             self.drain_http(now);
         }
+    }
+
+    /// Leaves accepting to a successor, for good, with what is in the backlogs. Connections go on
+    /// until `until`.
+    pub fn hand_over(&mut self, until: Instant, now: Instant) {
+        if self.drain_until.is_none() {
+            self.leave_listeners(now);
+            self.is_handed_over = true;
+        }
+        self.drain_until = Some(until);
     }
 
     /// Whether the worker was told to drain and nothing is left.

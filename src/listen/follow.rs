@@ -152,7 +152,7 @@ fn bind_new(
         id,
         listener,
         address,
-        None,
+        Vec::new(),
         (&mut followed.workers, &mut followed.files, &mut followed.next_id),
     )?;
     followed.added.push((listener.name.clone(), bound.clone()));

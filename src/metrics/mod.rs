@@ -193,6 +193,8 @@ families! {
         "Reloads, by whether they went well.";
     CONNECTIONS_RETIRED = "spliceway_connections_retired", Kind::Gauge, [],
         "Client connections whose listener, upstream or server a reload has removed.";
+    UPGRADES = "spliceway_upgrades_total", Kind::Counter, ["result"],
+        "Upgrades: success is counted by the process that took over, failure by the one that goes on.";
     ACCESS_LOG_DROPPED = "spliceway_access_log_dropped_total", Kind::Counter, [],
         "Access log lines lost because the log could not be written, or not fast enough.";
     WORKERS = "spliceway_workers", Kind::Gauge, [],
@@ -477,6 +479,10 @@ pub struct ProcessMetrics {
     pub pipe_memory_bytes: Gauge,
     /// [`BUFFER_HELD_BYTES`]
     pub buffer_held_bytes: Gauge,
+    /// [`UPGRADES`] with `result="success"`: this process has taken over from another.
+    pub upgrades_succeeded: Counter,
+    /// [`UPGRADES`] with `result="failure"`: a new process was started in vain.
+    pub upgrades_failed: Counter,
     /// [`ACCESS_LOG_DROPPED`]
     pub access_log_dropped: Counter,
     /// [`WORKERS`]
@@ -495,6 +501,8 @@ impl ProcessMetrics {
             pipe_held_bytes: PIPE_HELD_BYTES.gauge(&[]),
             pipe_memory_bytes: PIPE_MEMORY_BYTES.gauge(&[]),
             buffer_held_bytes: BUFFER_HELD_BYTES.gauge(&[]),
+            upgrades_succeeded: UPGRADES.counter(&["success"]),
+            upgrades_failed: UPGRADES.counter(&["failure"]),
             access_log_dropped: ACCESS_LOG_DROPPED.counter(&[]),
             workers: WORKERS.gauge(&[]),
             draining: DRAINING.gauge(&[]),

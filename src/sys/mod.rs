@@ -9,4 +9,5 @@ pub mod listening;
 pub mod pipe;
 pub mod probe;
 pub mod socket;
+pub mod successor;
 pub mod transfer;

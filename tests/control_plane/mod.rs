@@ -17,10 +17,10 @@ use spliceway::config::balancing::Balancing;
 use spliceway::config::names::Dns;
 use spliceway::config::succession::Standing;
 use spliceway::config::{
-    AccessLog, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay, RelayMemory,
-    RelayMode, ServerSettings, Timeouts, Upstream, Workers,
+    AccessLog, Config, Control, ControlSocket, Listener, LogFormat, LogTarget, Pool, Process,
+    Protocol, Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
-use spliceway::control::{self, ConfigSource, ControlError, ControlPlane, WorkerHandle};
+use spliceway::control::{self, ConfigSource, ControlError, ControlPlane, Lineage, WorkerHandle};
 use spliceway::id::UpstreamId;
 use spliceway::limits::{Limits, ListenerLimits};
 use spliceway::listen::Bound;
@@ -63,8 +63,11 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             limited_clients_max: NonZeroUsize::new(1024).unwrap(),
             drain_grace,
             drain_timeout,
+            upgrade_timeout: DEADLINE,
+            upgrade_drain_timeout: DEADLINE,
             watch_config: false,
         },
+        control: Control { socket: ControlSocket::Off, mode: 0o600 },
         admin: None,
         access_log: AccessLog { target, format: LogFormat::Json },
         dns: Dns::default(),
@@ -145,9 +148,10 @@ pub fn start(config: Config) -> Plane {
                 workers: handles,
                 bound,
                 admin: Some(listener),
+                control: None,
+                lineage: Lineage::default(),
                 exposition,
                 tls: keeper,
-                commands: None,
             })
         })
     });
@@ -206,8 +210,10 @@ fn fake_worker(snapshot: &Arc<ArcSwap<Snapshot>>) -> (WorkerHandle, FakeWorker) 
         loop {
             let draining = match snapshot.load().stage {
                 _ if stays.load(Ordering::Relaxed) => None,
-                Stage::Serving => None,
-                Stage::Draining { until } => Some(until.saturating_duration_since(Instant::now())),
+                Stage::Standby | Stage::Serving => None,
+                Stage::HandedOver { until } | Stage::Draining { until } => {
+                    Some(until.saturating_duration_since(Instant::now()))
+                }
             };
             let connections = WorkerReport::read(&reported.connections);
             match draining {

@@ -47,8 +47,8 @@ use spliceway::config::balancing::{Balancing, Queue};
 use spliceway::config::names::Dns;
 use spliceway::config::succession::Standing;
 use spliceway::config::{
-    AccessLog, Config, Keepalive, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay,
-    RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
+    AccessLog, Config, Control, ControlSocket, Keepalive, Listener, LogFormat, LogTarget, Pool,
+    Process, Protocol, Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
 use spliceway::error::{CloseReason, Direction, FaultKind, Side};
 use spliceway::id::{ListenerId, SocketId, UpstreamId};
@@ -87,9 +87,12 @@ fn config(mode: RelayMode) -> Config {
             limited_clients_max: NonZeroUsize::new(64).unwrap(),
             drain_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            upgrade_timeout: Duration::from_secs(30),
+            upgrade_drain_timeout: Duration::from_secs(30),
             watch_config: false,
         },
         admin: None,
+        control: Control { socket: ControlSocket::Off, mode: 0o600 },
         access_log: AccessLog { target: LogTarget::Off, format: LogFormat::Json },
         dns: Dns::default(),
         memory: RelayMemory { pipe_memory_max: 1 << 20, buffer_memory_max: 1 << 18 },

@@ -92,7 +92,9 @@ impl<K: Kernel> Turn<'_, K> {
         let Some(http) = self.http() else { return };
         let lane = self.connection.relay.lane(UP);
         let is_read = exchange.progress.has_sent_all();
-        if exchange.keeps_client && is_read && !lane.source_has_ended() && !self.is_draining {
+        // While draining, no answer promises to keep the connection; one before may have.
+        let may_keep = !self.is_draining || self.keeps_promises;
+        if exchange.keeps_client && is_read && !lane.source_has_ended() && may_keep {
             let until = self.now + http.timeouts.keep_alive;
             self.connection.phase = Phase::Idle { until, is_first: false };
             return;

@@ -52,6 +52,8 @@ pub(in crate::io) struct Turn<'a, K: Kernel> {
     pub(in crate::io) now: Instant,
     /// No exchange begins any more on a connection that is kept.
     pub(in crate::io) is_draining: bool,
+    /// A connection that was promised to be kept serves one more request.
+    pub(in crate::io) keeps_promises: bool,
     /// Bytes that may still be read in this turn.
     pub(in crate::io) budget: usize,
     /// Something was done, so something else may be possible.

@@ -136,6 +136,7 @@ impl<K: Kernel> Worker<K> {
             roster: &self.roster,
             now,
             is_draining: self.drain_until.is_some() || is_retired,
+            keeps_promises: self.is_handed_over && !is_retired,
             budget: self.turn_bytes_max,
             has_acted: false,
             has_moved: false,
