@@ -15,7 +15,7 @@ use spliceway::demo::{self, Demo};
 use spliceway::listen::Inheritance;
 use spliceway::load::{self, Base, Loaded, Sources};
 use spliceway::operate::{self, OperateError, Request};
-use spliceway::run::RunError;
+use spliceway::run::{Beginning, RunError};
 use spliceway::secrets::Secrets;
 use spliceway::tls::authorities::system_roots;
 use spliceway::tls::inspect::{Inspection, inspect};
@@ -88,20 +88,20 @@ fn try_run(mut sources: Sources, inheritance: Inheritance) -> Result<(), Failure
         })?;
         sources.supplied = load::demo_servers(&Address::Ip(web), &Address::Ip(echo));
     }
-    let loaded = load::load(sources).map_err(|errors| Failure::of_config(&errors))?;
+    let loaded = load::load(sources.clone()).map_err(|errors| Failure::of_config(&errors))?;
     let (machine, plan) = probe(&loaded)?;
     let tls = read_tls(&loaded)?;
     let secrets = read_secrets(&loaded)?;
-    let ended = spliceway::run::run(
-        loaded.config,
+    let ended = spliceway::run::run(Beginning {
+        config: loaded.config,
         plan,
         machine,
         tls,
-        &secrets,
-        again(sources),
+        secrets,
+        source: again(sources),
         inheritance,
         is_demo,
-    );
+    });
     ended.map_err(|error| {
         let code = match error {
             RunError::AccessLog(_) => EXIT_CONFIG,

@@ -66,23 +66,34 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until the process was told to end and has drained. `tls` and `secrets` are what the
-/// configuration names, as it was read, and `source` what it was read from; `inheritance`, what this
-/// process was handed. With `is_demo`, the configuration is the embedded one, and whoever started
-/// it is told where to look.
+/// What a process begins with.
+#[derive(Debug)]
+pub struct Beginning {
+    /// The configuration.
+    pub config: Config,
+    /// What the process may use.
+    pub plan: Plan,
+    /// What was probed.
+    pub machine: Machine,
+    /// The files of TLS that the configuration names, as they were read.
+    pub tls: Keeper,
+    /// The secrets that it names, the same.
+    pub secrets: Secrets,
+    /// What the configuration was read from.
+    pub source: ConfigSource,
+    /// What this process was handed.
+    pub inheritance: Inheritance,
+    /// The configuration is the embedded one, and whoever started it is told where to look.
+    pub is_demo: bool,
+}
+
+/// Runs until the process was told to end and has drained.
 ///
 /// # Errors
 /// See [`RunError`].
-pub fn run(
-    config: Config,
-    plan: Plan,
-    machine: Machine,
-    tls: Keeper,
-    secrets: &Secrets,
-    source: ConfigSource,
-    mut inheritance: Inheritance,
-    is_demo: bool,
-) -> Result<(), RunError> {
+pub fn run(beginning: Beginning) -> Result<(), RunError> {
+    let Beginning { config, plan, machine, tls, secrets, source, mut inheritance, is_demo } =
+        beginning;
     log_machine(&machine, &plan);
     if !tls.is_empty()
         && let Err(error) = core_dump::forbid()

@@ -17,5 +17,5 @@ pub fn pick<'a>(
     let least = candidates.clone().reduce(less)?;
     let ties = candidates.filter(|candidate| candidate.is_as_loaded_as(&least));
     // Another worker may have changed the counts between the two looks.
-    turns.pick(ties).or(Some(least.id))
+    turns.pick(&ties).or(Some(least.id))
 }

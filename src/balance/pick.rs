@@ -153,7 +153,7 @@ fn choose<'a>(
     wanted: &mut Wanted<'_>,
 ) -> Option<ServerId> {
     match algorithm {
-        Algorithm::RoundRobin => turns.pick(candidates),
+        Algorithm::RoundRobin => turns.pick(&candidates),
         Algorithm::LeastConnections => least_connections::pick(candidates, turns),
         Algorithm::RandomTwo => random_two::pick(candidates, wanted.random),
         Algorithm::ConsistentHash(factor) => consistent_hash::pick(candidates, wanted.key, factor),

@@ -62,7 +62,7 @@ impl RoundRobin {
     /// The candidate whose turn it is; `None` only if there is none.
     pub fn pick<'a>(
         &self,
-        candidates: impl Iterator<Item = Candidate<'a>> + Clone,
+        candidates: &(impl Iterator<Item = Candidate<'a>> + Clone),
     ) -> Option<ServerId> {
         let mut next = None;
         for _ in 0..CONTENDED_MAX {

@@ -76,7 +76,7 @@ fn count(servers: usize, picks: usize, mut pick: impl FnMut() -> ServerId) -> Ve
 fn picks_of(weights: &[u32], picks: usize) -> String {
     let (servers, turns) = (Servers::new(weights), RoundRobin::default());
     let name = |server: ServerId| char::from(b'a' + u8::try_from(server.0).unwrap());
-    (0..picks).map(|_| name(turns.pick(servers.candidates()).unwrap())).collect()
+    (0..picks).map(|_| name(turns.pick(&servers.candidates()).unwrap())).collect()
 }
 
 #[test]
@@ -97,7 +97,7 @@ proptest! {
         let (servers, turns) = (Servers::new(&weights), RoundRobin::default());
         let total = weights.iter().sum::<u32>() as usize;
         let counts = count(weights.len(), total * rounds, || {
-            turns.pick(servers.candidates()).unwrap()
+            turns.pick(&servers.candidates()).unwrap()
         });
         for (count, weight) in counts.iter().zip(&weights) {
             let share = *weight as usize * rounds;
@@ -111,25 +111,25 @@ proptest! {
         let away = away.index(weights.len());
         prop_assume!(weights.len() > 1);
         for _ in 0..50 {
-            turns.pick(servers.candidates()).unwrap();
+            turns.pick(&servers.candidates()).unwrap();
         }
         let left = servers.candidates().filter(|candidate| candidate.id.index() != away);
         let total = (weights.iter().sum::<u32>() - weights[away]) as usize;
-        let counts = count(weights.len(), 3 * total, || turns.pick(left.clone()).unwrap());
+        let counts = count(weights.len(), 3 * total, || turns.pick(&left).unwrap());
         for (index, (count, weight)) in counts.iter().zip(&weights).enumerate() {
             let share = if index == away { 0 } else { 3 * *weight as usize };
             prop_assert!(count.abs_diff(share) <= 2, "{counts:?} for {weights:?} without {away}");
         }
         // It comes back, and does not make up for its absence.
         let total = weights.iter().sum::<u32>() as usize;
-        let counts = count(weights.len(), total, || turns.pick(servers.candidates()).unwrap());
+        let counts = count(weights.len(), total, || turns.pick(&servers.candidates()).unwrap());
         prop_assert!(counts[away] <= weights[away] as usize + 2, "{counts:?} for {weights:?}");
     }
 
     #[test]
     fn load_is_even_with_least_connections(weights in weights(), picks in 1..300usize) {
         let (servers, turns) = (Servers::new(&weights), RoundRobin::default());
-        let total = weights.iter().sum::<u32>() as f64;
+        let total = f64::from(weights.iter().sum::<u32>());
         for _ in 0..picks {
             servers.begin(least_connections::pick(servers.candidates(), &turns).unwrap());
         }
@@ -184,12 +184,12 @@ proptest! {
         let servers = Servers::new(&weights);
         let total = u64::from(weights.iter().sum::<u32>());
         for (begun, key) in keys.iter().enumerate() {
-            let factor = Some(BalanceFactor(factor));
+            let factor = BalanceFactor(factor);
             let key = hash(&key.to_be_bytes());
-            servers.begin(consistent_hash::pick(servers.candidates(), key, factor).unwrap());
+            servers.begin(consistent_hash::pick(servers.candidates(), key, Some(factor)).unwrap());
             for candidate in servers.candidates() {
                 let weight = u64::from(candidate.weight / WEIGHT_UNIT);
-                let share = (begun as u64 + 1) * weight * u64::from(factor.unwrap().0);
+                let share = (begun as u64 + 1) * weight * u64::from(factor.0);
                 let bound = share.div_ceil(total * 1000);
                 prop_assert!(u64::from(candidate.active) <= bound);
             }
@@ -365,7 +365,7 @@ fn many_workers_balance_as_one() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..5_000 {
-                    let server = turns.pick(servers.candidates()).unwrap();
+                    let server = turns.pick(&servers.candidates()).unwrap();
                     picked[server.index()].fetch_add(1, Ordering::Relaxed);
                 }
             });

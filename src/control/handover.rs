@@ -38,7 +38,7 @@ impl Supervisor {
                 upgrade.reply = reply;
                 self.upgrade = Some(upgrade);
             }
-            Err(reason) => self.upgrade_failed(reason, reply),
+            Err(reason) => self.upgrade_failed(&reason, reply),
         }
     }
 
@@ -89,15 +89,15 @@ impl Supervisor {
                     command::answer(reply, Ok(Done { message }));
                 }
             }
-            (Outcome::Ready, None) => self.upgrade_failed("it has ended".to_owned(), reply),
+            (Outcome::Ready, None) => self.upgrade_failed("it has ended", reply),
             (Outcome::Failed(reason), _) => {
                 upgrade.cancel();
-                self.upgrade_failed(reason, reply);
+                self.upgrade_failed(&reason, reply);
             }
         }
     }
 
-    fn upgrade_failed(&self, reason: String, reply: Option<Reply>) {
+    fn upgrade_failed(&self, reason: &str, reply: Option<Reply>) {
         self.state.metrics.upgrades_failed.increment(1);
         tracing::error!("the upgrade has failed, and this process goes on: {reason}");
         if let Some(reply) = reply {
@@ -126,7 +126,7 @@ impl Supervisor {
         let Some(mut upgrade) = self.upgrade.take() else { return };
         let reply = upgrade.reply.take();
         upgrade.cancel();
-        self.upgrade_failed("this process was told to end".to_owned(), reply);
+        self.upgrade_failed("this process was told to end", reply);
     }
 
     /// An operator treats a server otherwise.
@@ -136,7 +136,7 @@ impl Supervisor {
         match &done {
             Ok(Done { message }) => tracing::info!("by order: {message}"),
             Err(refusal) => {
-                tracing::warn!(?order, "an order that cannot be carried out: {refusal:?}")
+                tracing::warn!(?order, "an order that cannot be carried out: {refusal:?}");
             }
         }
         // Whoever waits for a server may find one now.

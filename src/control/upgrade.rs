@@ -215,8 +215,8 @@ fn accept_line(bequests: &[Bequest]) -> Vec<u8> {
 /// Tells the predecessor, if there is one, why this process cannot take its place.
 pub fn tell_failure(predecessor: Option<std::os::unix::net::UnixStream>, reason: &str) {
     let Some(mut link) = predecessor else { return };
-    let end = reason.floor_char_boundary(WORDS_BYTES_MAX - FAILED.len());
-    let words = [FAILED, reason[..end].as_bytes()].concat();
+    let end = reason.len().min(WORDS_BYTES_MAX - FAILED.len());
+    let words = [FAILED, &reason.as_bytes()[..end]].concat();
     // It may be gone, or have given this process up; the log has the same words.
     let _unheard = std::io::Write::write_all(&mut link, &words).is_err();
 }

@@ -188,7 +188,7 @@ fn answer(
     let failure = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
     match manner {
         Manner::Failing => connection.try_send(failure).is_ok(),
-        Manner::FailingHalf if number % 2 == 0 => connection.try_send(failure).is_ok(),
+        Manner::FailingHalf if number.is_multiple_of(2) => connection.try_send(failure).is_ok(),
         Manner::Closing => false,
         Manner::Hanging => {
             // Until somebody gives up, or the backend dies.

@@ -174,7 +174,7 @@ impl Simulation {
     ) -> Simulation {
         let mut world = World::new(seed, faults, sabotage);
         let mut config = config(mode);
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             // Clients wait for each other.
             let upstream = &mut config.upstreams[0];
             upstream.servers.iter_mut().for_each(|it| it.connections_max = NonZeroU32::new(1));
