@@ -4,6 +4,7 @@
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 mod errors;
+mod follow;
 mod http;
 mod layers;
 mod properties;

@@ -30,6 +30,7 @@ mod http;
 mod http_peers;
 mod http_plan;
 mod http_wire;
+mod reload;
 mod tls;
 mod world;
 
@@ -61,6 +62,7 @@ use spliceway::snapshot::WorkerReport;
 use spliceway::tls::store::TlsStore;
 
 use fake_kernel::{FakeKernel, FakeListener};
+use reload::Reloads;
 use world::{Faults, Sabotage, Shared, Socket, World};
 
 const CLIENTS: usize = 12;
@@ -144,6 +146,7 @@ struct Simulation {
     world: Shared,
     worker: Worker<FakeKernel>,
     now: Instant,
+    reloads: Option<Reloads>,
 }
 
 impl Simulation {
@@ -165,7 +168,12 @@ impl Simulation {
         let (id, listener) = (SocketId(0), ListenerId(0));
         let offer = Offer { id, socket: FakeListener, listener, is_unix: false };
         worker.add_socket(offer).unwrap();
-        Simulation { world, worker, now: Instant::now() }
+        Simulation { world, worker, now: Instant::now(), reloads: None }
+    }
+
+    fn with_reloads(mut self, mode: RelayMode) -> Simulation {
+        self.reloads = Some(Reloads::new(&config(mode), |mode| (config(mode), plan(mode))));
+        self
     }
 
     /// Gives the worker its turns until it would sleep, and checks after each.
@@ -278,6 +286,10 @@ impl Simulation {
             self.world.borrow_mut().step();
             self.pump();
             self.advance();
+            if let Some(reloads) = &mut self.reloads {
+                reloads.step(step, &mut self.worker, self.now);
+                self.check_books();
+            }
         }
         self.world.borrow_mut().behave();
         for _ in 0..STEPS_TO_END_MAX {
@@ -387,6 +399,24 @@ fn short_writes_and_spurious_events() {
         ..Faults::default()
     };
     for_seeds("short_writes_and_spurious_events", 0..200, |seed| run_all_modes(seed, faults));
+}
+
+/// Connections to servers that are gone by the next reload go on, and so do those to the listener,
+/// whichever mode they are in.
+#[test]
+fn reloads_in_mid_flight() {
+    let faults = Faults {
+        short_splice: 200,
+        short_write: 200,
+        spurious_event: 100,
+        connect_refused: 100,
+        ..Faults::default()
+    };
+    for_seeds("reloads_in_mid_flight", 0..200, |seed| {
+        for mode in MODES {
+            Simulation::new(seed, mode, faults, Sabotage::None).with_reloads(mode).run();
+        }
+    });
 }
 
 #[test]
