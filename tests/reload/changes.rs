@@ -51,7 +51,7 @@ fn a_changed_mode_reaches_flows_that_run() {
         exchange(&mut client, 1 << 20);
         let name = "spliceway_relay_bytes_total";
         // What was read before the mode changed may come yet by the path before.
-        case.proxy.await_metric(name, &[("path", path)], |now| now > before + (1 << 20) as f64);
+        case.proxy.await_metric(name, &[("path", path)], |now| now > before + f64::from(1 << 20));
     };
     moves_by("copy");
     assert_eq!(relayed("splice"), 0.0);

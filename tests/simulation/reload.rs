@@ -48,7 +48,7 @@ impl Reloads {
 
     /// Every few steps another configuration.
     pub fn step(&mut self, step: usize, worker: &mut Worker<FakeKernel>, now: Instant) {
-        if step % INTERVAL != 0 {
+        if !step.is_multiple_of(INTERVAL) {
             return;
         }
         self.generation += 1;
