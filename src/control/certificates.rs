@@ -42,7 +42,7 @@ pub(super) enum Cause {
     Changed,
     /// It is time.
     Recheck,
-    /// Somebody has asked for it, by HUP.
+    /// Somebody has asked for it, by a reload.
     Asked,
 }
 

@@ -277,7 +277,7 @@ impl Supervisor {
             (_, None) => {}
         }
         if self.settling.is_none() {
-            self.notifier.ready();
+            self.notify_reloaded();
         }
     }
 
@@ -343,6 +343,13 @@ impl Supervisor {
         self.state.access_logs_before().close(generation);
         if let Some(settling) = self.settling.take() {
             settling.finish();
+            self.notify_reloaded();
+        }
+    }
+
+    /// The end of a reload; at the start, that comes with the end of the start.
+    fn notify_reloaded(&mut self) {
+        if self.phase() == Phase::Serving {
             self.notifier.ready();
         }
     }

@@ -24,7 +24,7 @@ use crate::io::connection::Slot;
 use crate::io::kernel::Kernel;
 use crate::io::listener_settings::ListenerSettings;
 use crate::io::worker::Worker;
-use crate::roster::Roster;
+use crate::roster::{Roster, Server};
 use crate::snapshot::Snapshot;
 
 /// A listening socket that a worker is to accept from.
@@ -81,21 +81,47 @@ impl Footing {
         let standings = [listener, upstream.map(|it| it.standing), server];
         standings.into_iter().flatten().filter_map(Standing::retired_until).min()
     }
+}
 
-    /// Whether something that it stands on is another one in `after` than it was in `before`.
-    fn is_lost(self, before: (&Config, &Roster), after: (&Config, &Roster)) -> bool {
-        let listener = |config: &Config| config.listeners[self.listener.index()].identity();
-        let name = |config: &Config, id: UpstreamId| config.upstreams[id.index()].name.clone();
-        let server = |roster: &Roster, upstream, server| {
-            let settings = &roster.server(upstream, server).settings;
-            (settings.name.clone(), settings.address.clone())
+/// The places that others have from now on.
+#[derive(Debug)]
+struct Reassigned {
+    listeners: Vec<bool>,
+    upstreams: Vec<bool>,
+    servers: Vec<Vec<bool>>,
+}
+
+impl Reassigned {
+    fn between(before: (&Config, &Roster), after: (&Config, &Roster)) -> Reassigned {
+        let listeners = before.0.listeners.iter().zip(&after.0.listeners);
+        let upstreams = before.0.upstreams.iter().zip(&after.0.upstreams);
+        let rosters = before.1.upstreams().iter().zip(after.1.upstreams());
+        let is_another = |(was, is): (&Arc<Server>, &Arc<Server>)| {
+            was.settings.name != is.settings.name || was.settings.address != is.settings.address
         };
-        listener(before.0) != listener(after.0)
-            || self.upstream.is_some_and(|id| name(before.0, id) != name(after.0, id))
-            || self
-                .upstream
-                .zip(self.server)
-                .is_some_and(|(up, it)| server(before.1, up, it) != server(after.1, up, it))
+        let servers = rosters.map(|(was, is)| match Arc::ptr_eq(was, is) {
+            true => Vec::new(),
+            false => was.servers().iter().zip(is.servers()).map(is_another).collect(),
+        });
+        Reassigned {
+            listeners: listeners.map(|(was, is)| was.identity() != is.identity()).collect(),
+            upstreams: upstreams.map(|(was, is)| was.name != is.name).collect(),
+            servers: servers.collect(),
+        }
+    }
+
+    fn is_any(&self) -> bool {
+        let servers = self.servers.iter().flatten();
+        self.listeners.iter().chain(&self.upstreams).chain(servers).any(|is| *is)
+    }
+
+    fn has(&self, footing: Footing) -> bool {
+        let is = |list: &[bool], place: usize| list.get(place).copied().unwrap_or(false);
+        let upstream = footing.upstream.map(UpstreamId::index);
+        let servers = upstream.and_then(|place| self.servers.get(place));
+        is(&self.listeners, footing.listener.index())
+            || upstream.is_some_and(|place| is(&self.upstreams, place))
+            || servers.zip(footing.server).is_some_and(|(list, server)| is(list, server.index()))
     }
 }
 
@@ -121,9 +147,11 @@ impl<K: Kernel> Worker<K> {
     /// A place is given to another only after the time of whoever had it is over. A worker that
     /// has not seen that time pass catches up here.
     fn cut_what_has_lost_its_place(&mut self, snapshot: &Snapshot, now: Instant) {
-        let (config, roster) = (Arc::clone(&self.config), Arc::clone(&self.roster));
-        let (before, after) = ((&*config, &*roster), (&*snapshot.config, &*snapshot.roster));
-        self.cut_where(|footing| footing.is_lost(before, after), now);
+        let reassigned =
+            Reassigned::between((&self.config, &self.roster), (&snapshot.config, &snapshot.roster));
+        if reassigned.is_any() {
+            self.cut_where(|footing| reassigned.has(footing), now);
+        }
     }
 
     /// Takes over everything that is not a connection or a socket. Returns the settings of the

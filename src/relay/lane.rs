@@ -123,6 +123,9 @@ pub struct Lane {
     /// A short read proves nothing for this source: something stands behind what was read (a
     /// FIN, an urgent mark, a passed descriptor) for which no further edge may come.
     read_until_would_block: bool,
+    /// Urgent data was announced. A lane that copies has nothing to fear from it, before its mode
+    /// changes.
+    has_urgent: bool,
     /// The source broke in a way that only a write to it has seen. What it still has is read, but
     /// its end is not an orderly one.
     doomed: Option<FaultKind>,
@@ -154,6 +157,7 @@ impl Lane {
             choice: Choice::new(mode),
             coalescing: Coalescing::new(low_water),
             read_until_would_block: false,
+            has_urgent: false,
             doomed: None,
             announces_end: false,
             barren_wakes: 0,
@@ -220,6 +224,9 @@ impl Lane {
     /// Another mode holds from the next read on, unless a reason to copy was met that lasts.
     pub fn change_mode(&mut self, mode: RelayMode) {
         self.choice.renew(mode);
+        if self.has_urgent && self.choice.may_splice() {
+            self.fall_back(FallbackReason::Urgent);
+        }
     }
 
     /// How far the lane reads.
@@ -318,6 +325,7 @@ impl Lane {
     /// brings it in its place.
     pub fn on_urgent(&mut self) {
         self.on_readable(true);
+        self.has_urgent = true;
         if self.choice.may_splice() {
             self.fall_back(FallbackReason::Urgent);
         }
@@ -326,6 +334,7 @@ impl Lane {
     /// The source is another socket now, and may be readable already.
     pub fn attach_source(&mut self, readable: bool) {
         self.read_until_would_block = false;
+        self.has_urgent = false;
         self.doomed = None;
         self.coalescing.on_other_source();
         (self.is_deaf, self.heard_in_vain) = (false, false);

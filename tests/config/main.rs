@@ -5,6 +5,7 @@
 
 mod balancing;
 mod errors;
+mod follow;
 mod http;
 mod layers;
 mod limits;

@@ -53,6 +53,7 @@ use crate::fake_kernel::{FakeKernel, FakeListener};
 use crate::http_peers::{Client, Outcome};
 use crate::http_plan::{Break, Flaw, Framing, Manners, Plan};
 use crate::limited::Bounds;
+use crate::reload::Reloads;
 use crate::world::{Faults, Sabotage, Shared, Socket, World};
 use crate::{LOW_WATER, MODES, for_seeds};
 
@@ -141,6 +142,7 @@ pub struct Simulation {
     bounds: Bounds,
     /// Faults may have hit anybody: less can be demanded.
     is_loose: bool,
+    reloads: Option<Reloads>,
 }
 
 impl Simulation {
@@ -202,7 +204,13 @@ impl Simulation {
         worker.add_socket(offer).unwrap();
         let is_loose = faults.reset > 0 || faults.connect_refused > 0 || faults.connect_never > 0;
         let now = bounds.began;
-        Simulation { world, worker, now, manners, bounds, is_loose }
+        Simulation { world, worker, now, manners, bounds, is_loose, reloads: None }
+    }
+
+    fn with_reloads(mut self, mode: RelayMode) -> Simulation {
+        let with_mode = |mode| (config(mode, PATIENT), machine_plan(mode));
+        self.reloads = Some(Reloads::new(&config(mode, PATIENT), with_mode));
+        self
     }
 
     fn pump(&mut self) {
@@ -336,6 +344,10 @@ impl Simulation {
             self.world.borrow_mut().step();
             self.pump();
             self.advance();
+            if let Some(reloads) = &mut self.reloads {
+                reloads.step(step, &mut self.worker, self.now);
+                self.check_books();
+            }
         }
         self.world.borrow_mut().behave();
         for _ in 0..STEPS_TO_END_MAX {
@@ -504,6 +516,16 @@ fn http_with_short_writes_and_spurious_events() {
     let manners = Manners { clients_half_close: true, ..Manners::default() };
     for_seeds("http_with_short_writes_and_spurious_events", 0..200, |seed| {
         run_all_modes(seed, SHORT, manners);
+    });
+}
+
+#[test]
+fn http_reloads_in_mid_flight() {
+    let manners = Manners { clients_half_close: true, ..Manners::default() };
+    for_seeds("http_reloads_in_mid_flight", 0..200, |seed| {
+        for mode in MODES {
+            Simulation::new(seed, mode, SHORT, manners, Sabotage::None).with_reloads(mode).run();
+        }
     });
 }
 

@@ -31,6 +31,7 @@ mod http_peers;
 mod http_plan;
 mod http_wire;
 mod limited;
+mod reload;
 mod tls;
 mod world;
 
@@ -66,6 +67,7 @@ use spliceway::tls::store::TlsStore;
 
 use fake_kernel::{FakeKernel, FakeListener};
 use limited::Bounds;
+use reload::Reloads;
 use world::{Faults, Sabotage, Shared, Socket, World};
 
 const CLIENTS: usize = 12;
@@ -158,6 +160,7 @@ struct Simulation {
     roster: Arc<Roster>,
     now: Instant,
     bounds: Bounds,
+    reloads: Option<Reloads>,
 }
 
 impl Simulation {
@@ -201,7 +204,14 @@ impl Simulation {
         let offer = Offer { id, socket: FakeListener, listener, is_unix: false };
         worker.add_socket(offer).unwrap();
         let now = bounds.began;
-        Simulation { world, worker, roster, now, bounds }
+        Simulation { world, worker, roster, now, bounds, reloads: None }
+    }
+
+    fn with_reloads(mut self, mode: RelayMode) -> Simulation {
+        let (roster, limits) = (Arc::clone(&self.roster), Arc::clone(&self.bounds.used));
+        let with_mode = |mode| (config(mode), plan(mode));
+        self.reloads = Some(Reloads::new(&config(mode), roster, limits, with_mode));
+        self
     }
 
     /// Gives the worker its turns until it would sleep, and checks after each.
@@ -338,6 +348,10 @@ impl Simulation {
             self.world.borrow_mut().step();
             self.pump();
             self.advance();
+            if let Some(reloads) = &mut self.reloads {
+                reloads.step(step, &mut self.worker, self.now);
+                self.check_books();
+            }
         }
         self.world.borrow_mut().behave();
         for _ in 0..STEPS_TO_END_MAX {
@@ -447,6 +461,24 @@ fn short_writes_and_spurious_events() {
         ..Faults::default()
     };
     for_seeds("short_writes_and_spurious_events", 0..200, |seed| run_all_modes(seed, faults));
+}
+
+/// Connections to servers that are gone by the next reload go on, and so do those to the listener,
+/// whichever mode they are in.
+#[test]
+fn reloads_in_mid_flight() {
+    let faults = Faults {
+        short_splice: 200,
+        short_write: 200,
+        spurious_event: 100,
+        connect_refused: 100,
+        ..Faults::default()
+    };
+    for_seeds("reloads_in_mid_flight", 0..200, |seed| {
+        for mode in MODES {
+            Simulation::new(seed, mode, faults, Sabotage::None).with_reloads(mode).run();
+        }
+    });
 }
 
 #[test]
