@@ -53,7 +53,7 @@
 //! | [`run`] | from there to a process that carries traffic, and back to an exit |
 //! | [`operate`] | the other side of the control socket: `spliceway status`, `upgrade` and their like |
 //! | [`demo`] | the origin of the embedded default, for a first try |
-//! | [`listen`] | binds, once for each worker; takes what a service manager hands over |
+//! | [`listen`] | binds, once for each worker; takes what a service manager or a predecessor hands over |
 //! | [`io::event_loop`] | waits for events, tells the worker, gives it a turn |
 //! | [`io::worker`] | all connections of a worker: run queue, deadlines, settling |
 //! | [`io::accept`], `io/connect.rs` | in, with pauses at the limits; out, with retries |
@@ -88,7 +88,7 @@
 //! | [`metrics`], [`access_log`] | every metric, said once; the line and where it goes |
 //! | [`snapshot`] | what the two planes share: what is in force and a stage to read, reports to write |
 //! | [`io::adopt`], [`io::listener_settings`] | a worker takes over what is in force now; what its connections go by |
-//! | [`control`] | signals, reload, drain, admin endpoint, certificates that change, systemd, watchdog |
+//! | [`control`] | signals, reload, upgrade, drain, admin endpoint and control socket, certificates that change, systemd, watchdog |
 //! | [`logging`] | the process log |
 //! | [`error`], [`id`], [`address`] | words that all of them use |
 //!
@@ -135,7 +135,9 @@
 //!    of certificate and key. A connection's ids stay right across it: a place in a list by id is
 //!    given to another only after the last connection of whoever had it is gone
 //!    ([`config::succession`]).
-//! 9. No key is in a log, an error, `/status` or a core dump; what a file of keys held is overwritten.
+//! 9. In an upgrade, the new process touches no client before the old one lets go, and each
+//!    listening socket is open in one of the two at any time.
+//! 10. No key is in a log, an error, `/status` or a core dump; what a file of keys held is overwritten.
 //!
 //! The simulation in `tests/simulation` checks the first five, and the bound of pipe memory, over
 //! a kernel that fails by a seed: after every turn of a worker, and at the end.
