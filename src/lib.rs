@@ -53,7 +53,7 @@
 //! | [`run`] | from there to a process that carries traffic, and back to an exit |
 //! | [`operate`] | the other side of the control socket: `spliceway status`, `upgrade` and their like |
 //! | [`demo`] | the origin of the embedded default, for a first try |
-//! | [`listen`] | binds, once for each worker; takes what a service manager hands over |
+//! | [`listen`] | binds, once for each worker; takes what a service manager or a predecessor hands over |
 //! | [`io::event_loop`] | waits for events, tells the worker, gives it a turn |
 //! | [`io::worker`] | all connections of a worker: run queue, deadlines, settling |
 //! | [`io::accept`], `io/connect.rs` | in, with pauses at the limits; out, with retries |
@@ -92,7 +92,7 @@
 //! | [`metrics`], [`access_log`] | every metric, said once; the line and where it goes |
 //! | [`snapshot`] | what the two planes share: what is in force and a stage to read, reports to write |
 //! | [`io::adopt`], [`io::listener_settings`] | a worker takes over what is in force now; what its connections go by |
-//! | [`control`] | signals, reload, drain, admin endpoint, certificates that change, systemd, watchdog |
+//! | [`control`] | signals, reload, upgrade, drain, admin endpoint and control socket, certificates that change, systemd, watchdog |
 //! | [`logging`] | the process log |
 //! | [`error`], [`id`], [`address`] | words that all of them use |
 //!
@@ -132,9 +132,8 @@
 //!    heads, chunk extensions and trailers, bytes, exchanges and accepts in a turn, attempts to
 //!    connect, connections that wait in a pool, clients that wait for a server or are remembered
 //!    for their limits, the servers that a name stands for, time in every phase, log lines in the
-//!    queue, and all
-//!    of the admin endpoint. At a bound the proxy copies instead of splicing,
-//!    then lets clients wait in the backlog.
+//!    queue, and all of the admin endpoint. At a bound the proxy copies instead of splicing, then
+//!    lets clients wait in the backlog.
 //! 7. No panic can be caused from the network, and no `unsafe` stands outside of [`sys`].
 //! 8. A bad configuration never replaces a good one: all of it is read, checked and built beside
 //!    what is in force, and takes its place in one step or not at all. The same holds for each pair
@@ -143,7 +142,9 @@
 //!    ([`config::succession`]).
 //! 9. A server counts exactly those who have it, and nobody who waits for one has one: no place is
 //!    lost or taken twice, whatever becomes of a connection ([`roster::assign`]).
-//! 10. No key is in a log, an error, `/status` or a core dump; what a file of keys held is overwritten.
+//! 10. In an upgrade, the new process touches no client before the old one lets go, and each
+//!     listening socket is open in one of the two at any time.
+//! 11. No key is in a log, an error, `/status` or a core dump; what a file of keys held is overwritten.
 //!
 //! The simulation in `tests/simulation` checks the first five, and the bound of pipe memory, over
 //! a kernel that fails by a seed: after every turn of a worker, and at the end.

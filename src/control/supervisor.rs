@@ -244,11 +244,16 @@ impl Supervisor {
     /// Reads the configuration again, with all files that it names, and puts it in force. If
     /// anything is wrong with it, everything stays as it is.
     fn reload(&mut self, cause: &str, reply: Option<Reply>) {
-        if self.phase().is_ending() {
-            tracing::warn!("{cause}: no reload, the process ends");
-            let refusal = Refusal::NotNow("the process ends".to_owned());
+        let obstacle = match self.upgrade {
+            _ if self.phase().is_ending() => Some("the process ends"),
+            // The new process has the sockets of now, and would not have those of then.
+            Some(_) => Some("an upgrade is under way; try again when it is over"),
+            None => None,
+        };
+        if let Some(reason) = obstacle {
+            tracing::warn!("{cause}: no reload: {reason}");
             if let Some(reply) = reply {
-                answer(reply, Err(refusal));
+                answer(reply, Err(Refusal::NotNow(reason.to_owned())));
             }
             return;
         }

@@ -137,6 +137,7 @@ pub type Seen = Vec<(u64, Vec<Outcome>, bool)>;
 pub struct Simulation {
     world: Shared,
     worker: Worker<FakeKernel>,
+    roster: Arc<Roster>,
     now: Instant,
     manners: Manners,
     bounds: Bounds,
@@ -186,9 +187,10 @@ impl Simulation {
         let bounds = Bounds::new(limits, &mut config, &mut world);
         let world = Rc::new(RefCell::new(world));
         let config = Arc::new(config);
+        let roster = Arc::new(Roster::new(&config));
         let setup = Setup {
             index: 0,
-            roster: Arc::new(Roster::new(&config)),
+            roster: Arc::clone(&roster),
             config,
             plan: Arc::new(machine_plan(mode)),
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
@@ -204,12 +206,13 @@ impl Simulation {
         worker.add_socket(offer).unwrap();
         let is_loose = faults.reset > 0 || faults.connect_refused > 0 || faults.connect_never > 0;
         let now = bounds.began;
-        Simulation { world, worker, now, manners, bounds, is_loose, reloads: None }
+        Simulation { world, worker, roster, now, manners, bounds, is_loose, reloads: None }
     }
 
     fn with_reloads(mut self, mode: RelayMode) -> Simulation {
+        let (roster, limits) = (Arc::clone(&self.roster), Arc::clone(&self.bounds.used));
         let with_mode = |mode| (config(mode, PATIENT), machine_plan(mode));
-        self.reloads = Some(Reloads::new(&config(mode, PATIENT), with_mode));
+        self.reloads = Some(Reloads::new(&config(mode, PATIENT), roster, limits, with_mode));
         self
     }
 
