@@ -88,7 +88,7 @@ fn try_run(mut sources: Sources, inheritance: Inheritance) -> Result<(), Failure
         })?;
         sources.supplied = load::demo_servers(&Address::Ip(web), &Address::Ip(echo));
     }
-    let loaded = load::load(sources).map_err(|errors| Failure::of_config(&errors))?;
+    let loaded = load::load(sources.clone()).map_err(|errors| Failure::of_config(&errors))?;
     let (machine, plan) = probe(&loaded)?;
     let tls = read_tls(&loaded)?;
     let secrets = read_secrets(&loaded)?;
