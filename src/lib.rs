@@ -62,7 +62,9 @@
 //! | [`io::introduction`] | what was learnt of a client there, and the PROXY header that a server gets |
 //! | [`route`] | which route a request takes |
 //! | [`roster`] | the servers that exist now, and what all workers know of them |
-//! | [`balance`] | which server, and which one after that |
+//! | [`balance`], [`roster::assign`] | which server, and which one after that; all workers as one |
+//! | [`health`] | whether a server is well, by probes and by what becomes of its traffic |
+//! | [`io::balancer`], `io/queue.rs` | a worker's part in that, and clients that wait for a server to have room |
 //! | [`io::drive`] | the interpreter: carries out what the lanes say, by the system call that the conduit needs |
 //! | [`session`] | one connection of TCP from accept to close: phases and deadlines |
 //! | [`io::http`] | connections of HTTP: from one request to the next, a file for each thing that is done |
@@ -103,9 +105,9 @@
 //! | rank | files | |
 //! |---|---|---|
 //! | 0 | `error`, `id`, `address` | words |
-//! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
+//! | 1 | `balance`, `config`, `capacity`, `health`, `http`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
 //! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `roster`, the rest of `tls` | phases of a connection, and what touches the system |
-//! | 3 | `account`, `listen`, `snapshot`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
+//! | 3 | `account`, `listen`, `secrets`, `snapshot`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
 //! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
 //! | 5 | `cli`, `run`, `explain`, `operate` | the program |
 //! | 6 | `main`, this file | |
@@ -126,7 +128,8 @@
 //!    towards whoever is still there, after what was sent before has arrived.
 //! 6. Everything that grows has a bound with a name: connections, pipes and their memory, buffers,
 //!    heads, chunk extensions and trailers, bytes, exchanges and accepts in a turn, attempts to
-//!    connect, connections that wait in a pool, time in every phase, log lines in the queue, and all
+//!    connect, connections that wait in a pool, clients that wait for a server, the servers that a
+//!    name stands for, time in every phase, log lines in the queue, and all
 //!    of the admin endpoint. At a bound the proxy copies instead of splicing,
 //!    then lets clients wait in the backlog.
 //! 7. No panic can be caused from the network, and no `unsafe` stands outside of [`sys`].
@@ -135,9 +138,11 @@
 //!    of certificate and key. A connection's ids stay right across it: a place in a list by id is
 //!    given to another only after the last connection of whoever had it is gone
 //!    ([`config::succession`]).
-//! 9. In an upgrade, the new process touches no client before the old one lets go, and each
-//!    listening socket is open in one of the two at any time.
-//! 10. No key is in a log, an error, `/status` or a core dump; what a file of keys held is overwritten.
+//! 9. A server counts exactly those who have it, and nobody who waits for one has one: no place is
+//!    lost or taken twice, whatever becomes of a connection ([`roster::assign`]).
+//! 10. In an upgrade, the new process touches no client before the old one lets go, and each
+//!     listening socket is open in one of the two at any time.
+//! 11. No key is in a log, an error, `/status` or a core dump; what a file of keys held is overwritten.
 //!
 //! The simulation in `tests/simulation` checks the first five, and the bound of pipe memory, over
 //! a kernel that fails by a seed: after every turn of a worker, and at the end.
@@ -145,8 +150,9 @@
 //! # What is not here
 //!
 //! - No locks, no async runtime, no name resolution and no file I/O in the data plane. Workers
-//!   share the connection limit (a counter), the listening sockets that exist only once, and the
-//!   handles of metrics and of the access log, which never make them wait.
+//!   share the connection limit (a counter), what is known of servers (atomics), the listening
+//!   sockets that exist only once, and the handles of metrics and of the access log, which never
+//!   make them wait. The control plane asks for names and probes servers.
 //! - No allocation for bytes that move: a spliced byte has no memory here, a copied one passes the
 //!   worker's scratch buffer, and only what a receiver does not take gets memory of its own.
 //! - No splice twin of a copying function. Which of the two it is stands in [`io::drive`] and in

@@ -12,6 +12,8 @@
 
 pub mod assign;
 pub mod state;
+#[cfg(test)]
+mod together;
 
 use std::sync::Arc;
 use std::time::Instant;

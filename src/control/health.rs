@@ -29,6 +29,7 @@ struct Running {
     upstream: Upstream,
     name: String,
     state: Arc<ServerState>,
+    tls: Arc<TlsStore>,
     task: AbortHandle,
 }
 
@@ -61,7 +62,7 @@ impl HealthChecks {
             let servers = roster.upstream(id);
             for member in servers.members() {
                 let server = &servers.servers()[member.index()];
-                let goes_on = before.iter().position(|it| it.is_of(upstream, server));
+                let goes_on = before.iter().position(|it| it.is_of(upstream, server, tls));
                 let running = match goes_on {
                     Some(place) => before.swap_remove(place),
                     None => start(id, upstream, check, *member, server, tls),
@@ -73,10 +74,11 @@ impl HealthChecks {
 }
 
 impl Running {
-    fn is_of(&self, upstream: &Upstream, server: &Server) -> bool {
+    fn is_of(&self, upstream: &Upstream, server: &Server, tls: &Arc<TlsStore>) -> bool {
         // Servers of the upstream may have changed, which is no matter of this one.
         let settings = |it: &Upstream| Upstream { servers: Vec::new(), ..it.clone() };
         Arc::ptr_eq(&self.state, &server.state)
+            && Arc::ptr_eq(&self.tls, tls)
             && self.name == server.settings.name
             && settings(&self.upstream) == settings(upstream)
     }
@@ -109,7 +111,8 @@ fn start(
     };
     let seed = server.identity ^ u64::from(id.0) << 32 ^ u64::from(member.0);
     let task = tokio::spawn(carry_on(check, Random::new(seed))).abort_handle();
-    Running { upstream: upstream.clone(), name, state: Arc::clone(&server.state), task }
+    let (state, tls) = (Arc::clone(&server.state), Arc::clone(tls));
+    Running { upstream: upstream.clone(), name, state, tls, task }
 }
 
 /// Probes a server for as long as it lasts. The first probe is sent at once.

@@ -1,6 +1,7 @@
 //! What the control plane does for servers: it asks for their names, probes them, and looks whether
 //! they get traffic. What that finds reaches workers through their states and through the roster.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,8 +9,9 @@ use super::health::HealthChecks;
 use super::names::Names;
 use super::standing::Standings;
 use crate::config::Config;
+use crate::config::succession::PLACES_MAX;
 use crate::id::UpstreamId;
-use crate::roster::Roster;
+use crate::roster::{Roster, Server};
 use crate::snapshot::Snapshot;
 
 /// All of it. It ends with its owner.
@@ -18,6 +20,8 @@ pub(super) struct Servers {
     checks: HealthChecks,
     names: Names,
     standings: Standings,
+    /// Upstreams whose servers have changed so often that no place is left for others.
+    postponed: BTreeSet<String>,
 }
 
 impl Servers {
@@ -35,16 +39,35 @@ impl Servers {
 
     /// What follows when the names of an upstream stand for other servers; `None` if there is no
     /// such upstream any more.
-    pub(super) fn resolved(&self, present: &Snapshot, upstream: &str) -> Option<Snapshot> {
-        let (place, settings) =
-            present.config.active_upstreams().find(|(_, it)| it.name == upstream)?;
+    pub(super) fn resolved(&mut self, present: &Snapshot, upstream: &str) -> Option<Snapshot> {
+        let found = present.config.active_upstreams().find(|(_, it)| it.name == upstream);
+        let Some((place, settings)) = found else {
+            self.postponed.remove(upstream);
+            return None;
+        };
         let servers = self.names.servers(settings);
-        tracing::info!(upstream, servers = servers.len(), "names stand for other servers");
+        let places = present.roster.upstream(id(place)).servers();
         let now = Instant::now();
+        let is_taken =
+            |it: &Arc<Server>| it.standing.retired_until().is_none_or(|until| now < until);
+        let taken = places.iter().filter(|it| is_taken(it)).count();
+        if taken + servers.len() > PLACES_MAX {
+            if self.postponed.insert(upstream.to_owned()) {
+                tracing::warn!(upstream, "names change faster than connections drain; waiting");
+            }
+            return None;
+        }
+        self.postponed.remove(upstream);
+        tracing::info!(upstream, servers = servers.len(), "names stand for other servers");
         let until = now + present.config.process.drain_timeout;
         let roster = present.roster.with_servers(id(place), &servers, now, until);
         let generation = present.generation + 1;
         Some(Snapshot { generation, roster: Arc::new(roster), ..present.clone() })
+    }
+
+    /// Upstreams whose servers are to be looked at again.
+    pub(super) fn postponed(&self) -> Vec<String> {
+        self.postponed.iter().cloned().collect()
     }
 
     /// The same roster with the servers for which names of `config` are known to stand.

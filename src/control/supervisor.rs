@@ -155,7 +155,7 @@ impl Supervisor {
                 () = settling::over(self.settling.as_ref(), &self.state) => self.settle(),
                 cause = self.certificates.due() => self.certificates.reload(cause),
                 upstream = self.servers.changed() => self.change_servers(&upstream),
-                _ = looks.tick() => self.servers.look(&self.state.snapshot.load()),
+                _ = looks.tick() => self.look_at_servers(),
                 () = until_deadline(phase) => self.pass_deadline()?,
                 _ = pulse.tick() => self.ask_workers(),
                 _ = start.tick(), if phase == Phase::Starting => self.serve_once_all_answer(),
@@ -229,6 +229,13 @@ impl Supervisor {
         if let Some(snapshot) = self.servers.resolved(&present, upstream) {
             self.servers.apply(&snapshot);
             self.publish(snapshot);
+        }
+    }
+
+    fn look_at_servers(&mut self) {
+        self.servers.look(&self.state.snapshot.load());
+        for upstream in self.servers.postponed() {
+            self.change_servers(&upstream);
         }
     }
 

@@ -512,6 +512,10 @@ mod tests {
                 .absolute(0);
             ServerMetrics::new("app", "127.0.0.1:9001");
             UpstreamMetrics::new("app");
+            ServerStandingMetrics::new("app", "127.0.0.1:9001");
+            HealthCheckMetrics::new("app", "127.0.0.1:9001");
+            WaitingMetrics::new("app");
+            NameMetrics::new("app", "app.test:80");
             CertificateMetrics::new("listener", "web", "web.pem");
             CertificateReloads::new();
             ConfigMetrics::new();

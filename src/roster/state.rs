@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
+use crate::balance::candidate::WEIGHT_MAX;
 use crate::balance::queue::Waiting;
 use crate::balance::retry_budget::RetryBudget;
 use crate::balance::round_robin::{RoundRobin, Turn};
@@ -159,9 +160,10 @@ impl ServerState {
         Some(self.weight.load(Ordering::Relaxed)).filter(|weight| *weight != NO_WEIGHT)
     }
 
-    /// Gives it another weight; `None` for the configured one.
+    /// Gives it another weight, [`WEIGHT_MAX`] at most; `None` for the configured one.
     pub fn set_weight(&self, weight: Option<u32>) {
-        self.weight.store(weight.unwrap_or(NO_WEIGHT), Ordering::Relaxed);
+        let weight = weight.map_or(NO_WEIGHT, |weight| weight.min(WEIGHT_MAX));
+        self.weight.store(weight, Ordering::Relaxed);
     }
 
     /// It gets traffic from now on, after a time without.

@@ -57,7 +57,8 @@ fn everything_can_be_written() {
 fn wrong_values_say_what_is_expected() {
     check(
         "balance = \"least_con\"",
-        &["a.toml:@: upstreams.app.balance: found \"least_con\"; did you mean \"least_conn\"?"],
+        &["a.toml:@: upstreams.app.balance: found \"least_con\"; expected \"round_robin\", \
+           \"least_conn\", \"random_two\" or \"consistent_hash\"; did you mean \"least_conn\"?"],
     );
     check(
         "hash_key = \"client\"",
