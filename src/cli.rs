@@ -105,7 +105,7 @@ struct ServerArguments {
     /// What to do with it.
     #[arg(value_enum)]
     change: ChangeArgument,
-    /// From 0 to 256, or "configured".
+    /// From 0 to 1000, or "configured".
     #[arg(value_name = "N", value_parser = parse_weight, required_if_eq("change", "weight"))]
     weight: Option<Weight>,
     #[command(flatten)]
@@ -467,7 +467,7 @@ mod tests {
             &["app/b"],
             &["app/b", "off"],
             &["app/b", "weight"],
-            &["app/b", "weight", "257"],
+            &["app/b", "weight", "1001"],
             &["app/b", "weight", "-1"],
         ] {
             assert_eq!(order(wrong), None, "{wrong:?}");

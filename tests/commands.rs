@@ -151,7 +151,7 @@ fn what_cannot_be_done_is_said() {
     };
     check(&["server", "app/three", "down"], 4, "no server three: it has one, two");
     check(&["server", "web/one", "down"], 4, "no upstream web: there is app");
-    check(&["server", "app/one", "weight", "1000"], 2, "0 to 256");
+    check(&["server", "app/one", "weight", "1001"], 2, "0 to 1000");
     check(&["server", "app/one", "weight"], 2, "required");
     check(&["server", "one", "down"], 2, "UPSTREAM/SERVER");
     check(&["server", "app/one", "off"], 2, "drain");
@@ -216,10 +216,11 @@ fn what_is_no_command_is_refused() {
         (0..80).map(|_| UnixStream::connect(commanded.socket()).unwrap()).collect();
     let ask = |request: &str| {
         let mut stream = UnixStream::connect(commanded.socket()).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer.get(9..12).unwrap_or_default().to_owned()
+        // Whoever says too much may be cut off before the answer is read.
+        let _cut_off = stream.write_all(request.as_bytes()).is_err();
+        let mut answer = Vec::new();
+        let _cut_off = stream.read_to_end(&mut answer).is_err();
+        String::from_utf8_lossy(answer.get(9..12).unwrap_or_default()).into_owned()
     };
     let post = |path: &str, body: &str| {
         ask(&format!(
@@ -233,8 +234,9 @@ fn what_is_no_command_is_refused() {
     assert_eq!(post("/server", "{"), "400");
     let unknown = r#"{"upstream":"app","server":"one","change":"off"}"#;
     assert_eq!(post("/server", unknown), "422");
-    assert_eq!(post("/server", &"x".repeat(100_000)), "413");
-    let heavy = r#"{"upstream":"app","server":"one","change":{"weight":257}}"#;
+    let too_much = post("/server", &"x".repeat(100_000));
+    assert!(["413", ""].contains(&&*too_much), "{too_much}");
+    let heavy = r#"{"upstream":"app","server":"one","change":{"weight":1001}}"#;
     assert_eq!(post("/server", heavy), "404");
     assert_eq!(commanded.shares(40), [20, 20], "nothing has changed");
     drop(silent);

@@ -115,7 +115,7 @@ fn the_page_shows_what_happens() {
         ">nine",
         "round_robin",
         ">refused<",
-        ">502<",
+        ">500<",
         ">worker 0",
     ] {
         assert!(page.contains(expected), "no {expected} in {page}");

@@ -62,7 +62,8 @@ const RANKS: [(&str, u8); 47] = [
 ];
 
 /// Uses within one rank that are meant: user, used, why.
-const EXCEPTIONS: [(&str, &str, &str); 12] = [
+const EXCEPTIONS: [(&str, &str, &str); 13] = [
+    ("cli", "operate", "says what is asked of a process"),
     ("id", "error", "a token names the side of a connection"),
     ("config", "balance", "names the algorithm of an upstream"),
     ("config", "health", "says when servers are believed to be well"),

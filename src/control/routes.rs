@@ -29,9 +29,7 @@ Spliceway admin endpoint
 const PAGE: &str = include_str!("status.html");
 
 /// The page is whole: nothing is loaded from elsewhere, and only this process is asked.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src \
-    'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors \
-    'none'";
+const PAGE_POLICY: &str = include_str!("status.policy").trim_ascii();
 
 /// All routes.
 pub(super) fn router(state: Arc<State>) -> Router {

@@ -32,6 +32,7 @@ pub mod pipe_pool;
 mod queue;
 pub mod record_buffers;
 pub mod run_queue;
+mod stage;
 pub mod timer;
 pub mod upstream_pool;
 pub mod worker;

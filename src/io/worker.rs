@@ -45,7 +45,7 @@ use crate::limits::Limits;
 use crate::relay::Readiness;
 use crate::roster::Roster;
 use crate::session::{Expiry, Phase, Session};
-use crate::snapshot::{Stage, WorkerReport};
+use crate::snapshot::WorkerReport;
 use crate::tls::store::TlsStore;
 
 /// How often pipes that nobody needed in the meantime are closed.
@@ -267,43 +267,6 @@ impl<K: Kernel> Worker<K> {
             .flatten()
             .min()
             .map_or(Wake::Never, Wake::At)
-    }
-
-    /// Does what a stage of the process asks for.
-    pub fn enter(&mut self, stage: Stage, now: Instant) {
-        match stage {
-            Stage::Standby => self.is_standby = true,
-            Stage::Serving => self.is_standby = false,
-            Stage::HandedOver { until } => self.hand_over(until, now),
-            Stage::Draining { until } => self.drain(until, now),
-        }
-    }
-
-    /// Stops accepting, for good; what is in a backlog already is taken first. Connections go on
-    /// until `until`.
-    pub fn drain(&mut self, until: Instant, now: Instant) {
-        if self.is_standby {
-            // The backlogs are the predecessor's.
-            self.leave_listeners(now);
-        } else if self.drain_until.is_none() {
-            self.stop_accepting(now);
-        }
-        let begins = self.drain_until.is_none() || self.is_handed_over;
-        self.is_handed_over = false;
-        self.drain_until = Some(until);
-        if begins {
-            self.drain_http(now);
-        }
-    }
-
-    /// Leaves accepting to a successor, for good, with what is in the backlogs. Connections go on
-    /// until `until`.
-    pub fn hand_over(&mut self, until: Instant, now: Instant) {
-        if self.drain_until.is_none() {
-            self.leave_listeners(now);
-            self.is_handed_over = true;
-        }
-        self.drain_until = Some(until);
     }
 
     /// Whether the worker was told to drain and nothing is left.
