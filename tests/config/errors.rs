@@ -101,7 +101,7 @@ fn unknown_keys() {
     let text = format!("\"relay.mode\" = \"copy\"\n{VALID}");
     assert_eq!(
         Case::file("a.toml", &text).errors(),
-        ["a.toml:1: \"relay.mode\": unknown key; expected one of process, admin, access_log, \
+        ["a.toml:1: \"relay.mode\": unknown key; expected one of process, admin, control, access_log, \
           relay, timeouts, http, forwarded, keepalive, dns, listeners, upstreams"]
     );
 }
@@ -466,7 +466,7 @@ fn variables_and_flags_of_unknown_keys() {
     );
     check(
         "SPLICEWAY__",
-        "SPLICEWAY__: \"\": unknown key; expected one of process, admin, access_log, relay, \
+        "SPLICEWAY__: \"\": unknown key; expected one of process, admin, control, access_log, relay, \
          timeouts, http, forwarded, keepalive, dns, listeners, upstreams",
     );
     let deep = format!("SPLICEWAY__{}", "A__".repeat(40_000));
