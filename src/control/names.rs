@@ -109,6 +109,11 @@ impl Names {
 }
 
 impl Names {
+    /// Whether every name that is asked for has been answered once.
+    pub(super) fn are_known(&self) -> bool {
+        self.tasks.keys().all(|key| self.known.contains_key(key))
+    }
+
     /// What a name stands for. Where it has got other settings, and was not answered since: what
     /// it stood for before.
     fn known(&self, key: &Key) -> &[ServerSettings] {
