@@ -5,7 +5,6 @@
 mod document;
 mod layer;
 mod places;
-pub mod site;
 
 use std::fs;
 use std::path::{Path, PathBuf};

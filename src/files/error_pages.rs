@@ -29,8 +29,13 @@ impl ErrorPages {
 
     /// The page of a listener for a status, if there is one.
     pub fn find(&self, listener: ListenerId, status: u16) -> Option<&Page> {
-        let pages = self.listeners.get(listener.index())?;
+        let pages = self.of_listener(listener.index());
         pages.iter().find(|page| page.status.covers(status))
+    }
+
+    /// The pages of the listener at a place.
+    pub fn of_listener(&self, place: usize) -> &[Page] {
+        self.listeners.get(place).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Answers of the proxy itself: what went wrong, a redirect, or what a route responds.
 
+use std::time::Duration;
+
 use super::context::{Context, write_number};
 use super::edits::FieldTemplate;
 use super::field::{Known, is_alike, members, trim};
@@ -60,6 +62,8 @@ pub struct Answer<'a> {
     pub status: u16,
     /// What it says.
     pub content: Content<'a>,
+    /// After how long to try again: in whole seconds, one at least (RFC 9110, section 10.2.3).
+    pub retry_after: Option<Duration>,
     /// Whether the client's connection goes on; not where the framing of its request is in doubt.
     pub keeps_alive: bool,
     /// The time now.
@@ -90,6 +94,11 @@ impl Answer<'_> {
         if let Content::Redirect { to, .. } = self.content {
             out.extend_from_slice(b"Location: ");
             to.render(request, context, out);
+            out.extend_from_slice(b"\r\n");
+        }
+        if let Some(after) = self.retry_after {
+            out.extend_from_slice(b"Retry-After: ");
+            write_number(after.as_nanos().div_ceil(1_000_000_000).max(1) as u64, out);
             out.extend_from_slice(b"\r\n");
         }
         let request_id = context.request_id.as_str();
@@ -241,8 +250,11 @@ mod tests {
         content: Content<'_>,
         keeps_alive: bool,
     ) -> String {
+        written_out(head, Answer { status, content, retry_after: None, keeps_alive, date: DATE })
+    }
+
+    fn written_out(head: &RequestHead, answer: Answer<'_>) -> String {
         let request_id = RequestId::new(1);
-        let answer = Answer { status, content, keeps_alive, date: DATE };
         written(|out| answer.write(head, &context(&request_id), out))
     }
 
@@ -409,6 +421,30 @@ mod tests {
             name: FieldName::editable(name).unwrap(),
             value: Template::parse(value).unwrap(),
         }
+    }
+
+    #[test]
+    fn who_is_to_try_again_is_told_when() {
+        let head = request(&["GET / HTTP/1.1", "Host: a"]);
+        let check = |after: u64, expected: &str| {
+            let answer = written_out(
+                &head,
+                Answer {
+                    status: 429,
+                    content: Content::Explanation,
+                    retry_after: Some(Duration::from_millis(after)),
+                    keeps_alive: true,
+                    date: DATE,
+                },
+            );
+            assert!(answer.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{answer}");
+            assert!(answer.contains(&format!("\r\nRetry-After: {expected}\r\n")), "{answer}");
+            assert!(answer.contains("\r\n\r\n429 Too Many Requests\n"), "{answer}");
+        };
+        check(0, "1");
+        check(1000, "1");
+        check(1001, "2");
+        check(3_600_000, "3600");
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub mod conditional;
 mod connection;
 pub mod content_coding;
 pub mod context;
+pub mod cookie;
 pub mod date;
 pub mod edits;
 pub mod entity_tag;

@@ -6,8 +6,10 @@
 pub mod activation;
 pub mod core_dump;
 pub mod file;
+pub mod listening;
 pub mod pipe;
 pub mod probe;
 pub mod socket;
+pub mod successor;
 pub mod transfer;
 pub mod tree;

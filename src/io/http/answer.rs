@@ -1,9 +1,10 @@
 //! Answers of our own, and what becomes of an exchange that fails.
 
 use std::io::IoSlice;
+use std::time::Duration;
 
 use crate::config::{Redirect, Respond};
-use crate::error::{CloseReason, Direction, FaultKind};
+use crate::error::{CloseReason, Direction, FaultKind, LimitReason};
 use crate::exchange::Exchange;
 use crate::exchange::body::Body;
 use crate::exchange::phase::Phase;
@@ -13,11 +14,26 @@ use crate::http::method::Method;
 use crate::http::reject::Rejection;
 use crate::io::http::run::Turn;
 use crate::io::kernel::Kernel;
+use crate::limits::Refusal;
 use crate::relay::survivor::QueueWatch;
 
 impl<K: Kernel> Turn<'_, K> {
     /// Answers with a status and an explanation.
     pub(super) fn answer_status(&mut self, exchange: &mut Exchange, status: u16) {
+        self.explain(exchange, status, None);
+    }
+
+    /// Answers that a limit is reached, and when to come back.
+    pub(super) fn answer_refusal(&mut self, exchange: &mut Exchange, refusal: Refusal) {
+        let retry_after = match refusal.reason {
+            LimitReason::Denied => None,
+            _ => Some(refusal.retry_after.unwrap_or_default()),
+        };
+        self.explain(exchange, refusal.reason.status(), retry_after);
+    }
+
+    /// Answers with the page that the listener has for a status, or in words.
+    fn explain(&mut self, exchange: &mut Exchange, status: u16, retry_after: Option<Duration>) {
         let content = match self.error_pages.find(self.connection.listener, status) {
             Some(page) => Content::Page {
                 fields: &[],
@@ -27,7 +43,7 @@ impl<K: Kernel> Turn<'_, K> {
             },
             None => Content::Explanation,
         };
-        self.answer(exchange, status, content);
+        self.write_answer(exchange, status, content, retry_after);
     }
 
     /// Answers where to go instead.
@@ -73,11 +89,21 @@ impl<K: Kernel> Turn<'_, K> {
     }
 
     pub(super) fn answer(&mut self, exchange: &mut Exchange, status: u16, content: Content<'_>) {
+        self.write_answer(exchange, status, content, None);
+    }
+
+    fn write_answer(
+        &mut self,
+        exchange: &mut Exchange,
+        status: u16,
+        content: Content<'_>,
+        retry_after: Option<Duration>,
+    ) {
         self.begin_answer(exchange, status);
         let mut bytes = std::mem::take(&mut self.desk.head);
         bytes.clear();
         let keeps_alive = exchange.keeps_client;
-        let answer = Answer { status, content, keeps_alive, date: self.desk.date() };
+        let answer = Answer { status, content, retry_after, keeps_alive, date: self.desk.date() };
         answer.write(&exchange.request, &self.context(exchange), &mut bytes);
         self.put(Direction::Downstream, &[IoSlice::new(&bytes)]);
         self.desk.head = bytes;
@@ -110,7 +136,7 @@ impl<K: Kernel> Turn<'_, K> {
         let direction = Direction::Downstream;
         self.connection.relay.lane_mut(direction).fail_sink(FaultKind::Other);
         self.discard(direction);
-        let listener = &self.config.listeners[self.connection.listener.index()];
+        let listener = &self.settings.listener;
         let watch = QueueWatch::new(listener.timeouts.half_closed, self.now);
         self.connection.phase = Phase::Cutting { reason, watch };
     }
@@ -132,6 +158,13 @@ impl<K: Kernel> Turn<'_, K> {
         let server = Self::server(exchange).filter(|_| self.connection.upstream.is_some());
         if let (true, Some((upstream, server))) = (is_servers, server) {
             self.account.server_failed(upstream, server, FaultKind::TimedOut);
+            self.observe(exchange, false);
+        }
+        if timeout == Timeout::ResponseHead
+            && exchange.progress.has_try_timeout()
+            && self.send_again(exchange, FaultKind::TimedOut)
+        {
+            return;
         }
         self.fail(exchange, status, reason);
     }

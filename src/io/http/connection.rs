@@ -1,6 +1,7 @@
 //! One client's connection that speaks HTTP, as a worker holds it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::{Http, RelayMode};
@@ -14,7 +15,9 @@ use crate::io::connection::Accepted;
 use crate::io::http::file::Serving;
 use crate::io::introduction::Introduction;
 use crate::io::kernel::Kernel;
+use crate::io::listener_settings::ListenerSettings;
 use crate::io::run_queue::Weight;
+use crate::limits::{Admission, Refusal};
 use crate::relay::coalesce::TailWatch;
 use crate::relay::lane::Totals;
 use crate::relay::policy::Expectation;
@@ -28,6 +31,8 @@ pub struct HttpConnection<K: Kernel> {
     pub generation: Generation,
     /// The listener that accepted it.
     pub listener: ListenerId,
+    /// What holds for its exchange, or will for its next one.
+    pub settings: Arc<ListenerSettings>,
     /// The client's socket.
     pub client: K::Socket,
     /// The TLS session in front of it.
@@ -36,6 +41,10 @@ pub struct HttpConnection<K: Kernel> {
     pub introduction: Option<Box<Introduction>>,
     /// The client's IP address, if it has one.
     pub client_address: Option<SocketAddr>,
+    /// What it has of the limits.
+    pub admission: Admission,
+    /// It is only here to be told why it is sent away.
+    pub refusal: Option<Refusal>,
     /// The client came over a unix socket.
     pub is_unix: bool,
     /// The client's socket has failed.
@@ -80,7 +89,12 @@ pub struct HttpConnection<K: Kernel> {
 
 impl<K: Kernel> HttpConnection<K> {
     /// A connection on which nothing has come yet.
-    pub fn new(accepted: Accepted<K::Socket>, http: &Http, now: Instant) -> HttpConnection<K> {
+    pub fn new(
+        accepted: Accepted<K::Socket>,
+        settings: Arc<ListenerSettings>,
+        http: &Http,
+        now: Instant,
+    ) -> HttpConnection<K> {
         let Accepted {
             generation,
             listener,
@@ -88,6 +102,8 @@ impl<K: Kernel> HttpConnection<K> {
             client_address,
             is_unix,
             accepted_at,
+            admission,
+            refusal,
             session,
             introduction,
         } = accepted;
@@ -103,10 +119,13 @@ impl<K: Kernel> HttpConnection<K> {
         HttpConnection {
             generation,
             listener,
+            settings,
             client,
             client_tls: session,
             introduction,
             client_address,
+            admission,
+            refusal,
             is_unix,
             is_broken: false,
             accepted_at,

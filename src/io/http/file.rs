@@ -27,6 +27,7 @@ use crate::http::method::Method;
 use crate::http::range::ByteRange;
 use crate::http::request_id::RequestId;
 use crate::io::errand::{Errand, Outcome, Ticket};
+use crate::io::http::connection::HttpConnection;
 use crate::io::http::file_body::Sending;
 use crate::io::http::run::Turn;
 use crate::io::kernel::Kernel;
@@ -73,6 +74,24 @@ struct FoundFile<F> {
     status: FileStatus,
     coding: Option<ContentCoding>,
     media_type: &'static str,
+}
+
+impl<K: Kernel> HttpConnection<K> {
+    /// Takes note of what a thread has done. Says whether anybody waits for it still.
+    pub(in crate::io) fn on_errand(&mut self, number: u32, outcome: Outcome<K::File>) -> bool {
+        let current = self.errands;
+        let Some(serving) = self.serving.as_mut().filter(|_| number == current) else {
+            return false;
+        };
+        match (outcome, &mut serving.stage) {
+            (Outcome::LookedUp(found), stage @ Stage::LookingUp) => *stage = Stage::Found(found),
+            (Outcome::ReadAhead { file, result }, Stage::Sending(sending)) => {
+                sending.came_back(file, result.is_err());
+            }
+            (Outcome::LookedUp(_) | Outcome::ReadAhead { .. }, _) => return false,
+        }
+        true
+    }
 }
 
 impl<K: Kernel> Turn<'_, K> {
@@ -126,22 +145,6 @@ impl<K: Kernel> Turn<'_, K> {
         self.connection.errands = self.connection.errands.wrapping_add(1);
         let ticket = Ticket { connection: self.id, number: self.connection.errands };
         self.kernel.begin(ticket, errand)
-    }
-
-    /// Takes note of what a thread has done. Says whether anybody waits for it still.
-    pub(in crate::io) fn on_errand(&mut self, number: u32, outcome: Outcome<K::File>) -> bool {
-        let current = self.connection.errands;
-        let Some(serving) = self.connection.serving.as_mut().filter(|_| number == current) else {
-            return false;
-        };
-        match (outcome, &mut serving.stage) {
-            (Outcome::LookedUp(found), stage @ Stage::LookingUp) => *stage = Stage::Found(found),
-            (Outcome::ReadAhead { file, result }, Stage::Sending(sending)) => {
-                sending.came_back(file, result.is_err());
-            }
-            (Outcome::LookedUp(_) | Outcome::ReadAhead { .. }, _) => return false,
-        }
-        true
     }
 
     /// Moves an answer with a file on, from wherever it is.
@@ -242,7 +245,7 @@ impl<K: Kernel> Turn<'_, K> {
             boundary: boundary.as_ref().map(RequestId::as_str),
             length,
             tag: &tag,
-            modified: HttpDate::from_unix(status.modified.min(self.desk.seconds())),
+            modified: HttpDate::from_unix(status.modified.min(self.desk.unix_seconds())),
             coding,
             varies: !files.precompressed.is_empty(),
             part,

@@ -88,6 +88,8 @@ impl<K: Kernel> Turn<'_, K> {
                 Piece::Text => {
                     exchange.bodies[DOWN.index()].moved(text.len() as u64);
                     self.put_before(DOWN, &[IoSlice::new(&text)], sending.body.is_in_file());
+                    // The part that follows may be anywhere in the file.
+                    sending.cached_until = 0;
                 }
                 Piece::File(_) | Piece::End => {}
             }
@@ -115,7 +117,8 @@ impl<K: Kernel> Turn<'_, K> {
         if sending.is_broken {
             return Sent::FileFailed;
         }
-        if self.budget == 0 || !self.connection.relay.lane(DOWN).sink_is_writable() {
+        let lane = self.connection.relay.lane(DOWN);
+        if self.budget == 0 || !lane.sink_is_writable() || lane.paused_until().is_some() {
             return Sent::Waits;
         }
         let Some(file) = &sending.file else { return Sent::Waits };
@@ -127,18 +130,36 @@ impl<K: Kernel> Turn<'_, K> {
             }
             sending.cached_until = window.end;
         }
-        let most = left.start.saturating_add(self.budget as u64).min(sending.cached_until);
-        let range = ByteRange { start: left.start, end: most.min(left.end) };
+        let most =
+            left.start.saturating_add(self.budget as u64).min(sending.cached_until).min(left.end);
+        let sent = self.send_allowed(sending, ByteRange { start: left.start, end: most });
+        if let Sent::Waits = sent {
+            // Until there is room again, it may be in memory no more.
+            sending.cached_until = 0;
+        }
+        sent
+    }
+
+    /// Sends some of a range that is in memory, as far as there is bandwidth for it.
+    fn send_allowed(&mut self, sending: &mut Sending<K::File>, range: ByteRange) -> Sent {
+        let throttle = self.throttle();
+        let most = usize::try_from(range.length()).unwrap_or(usize::MAX);
+        let allowance = match throttle.reserve(DOWN, most) {
+            Ok(allowance) => allowance,
+            Err(until) => {
+                self.pause(DOWN, until);
+                return Sent::Waits;
+            }
+        };
+        let range = ByteRange { start: range.start, end: range.start + allowance.bytes as u64 };
         let sent = match sending.transfer {
             Transfer::Sendfile => self.send_unseen(sending, range, Path::Sendfile),
             Transfer::Mmap => self.send_unseen(sending, range, Path::Copy),
             Transfer::Splice => self.send_spliced(sending, range),
             Transfer::Copy => self.send_copied(sending, range),
         };
-        if let Sent::Waits = sent {
-            // Until there is room again, it may be in memory no more.
-            sending.cached_until = 0;
-        }
+        let used = if let Sent::Bytes(bytes) = sent { bytes } else { 0 };
+        throttle.settle(DOWN, allowance, used);
         sent
     }
 

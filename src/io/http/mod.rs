@@ -13,8 +13,9 @@
 //! ```
 //!
 //! What is decided stands in [`crate::exchange`] and [`crate::http`]; this carries it out, a file
-//! for each box.
+//! for each box. Before a request goes anywhere, `limit` asks whether it may.
 
+mod affinity;
 mod answer;
 mod body;
 mod close;
@@ -22,6 +23,7 @@ pub mod connection;
 pub mod desk;
 pub mod file;
 mod file_body;
+mod limit;
 mod request_head;
 mod response_head;
 mod route;

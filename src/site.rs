@@ -15,15 +15,21 @@ use crate::files::media_type;
 use crate::sys::file::{Waiting, open_beneath, open_root};
 use crate::tls::finding::Finding;
 
-/// Reads the pages, and sees whether the directories can be served.
+/// Reads the pages, and sees whether the directories can be served. A listener that is no part of
+/// the configuration any more keeps the pages that it has at `present`, and nobody asks whether its
+/// directories are there still.
 ///
 /// # Errors
 /// All that cannot be used.
-pub fn read(config: &Config) -> Result<ErrorPages, Vec<Finding>> {
+pub fn read(config: &Config, present: &ErrorPages) -> Result<ErrorPages, Vec<Finding>> {
     let mut findings = Vec::new();
     let mut listeners = Vec::new();
-    for listener in &config.listeners {
+    for (place, listener) in config.listeners.iter().enumerate() {
         let key = format!("listeners.{}", listener.name);
+        if listener.standing.is_retired() {
+            listeners.push(present.of_listener(place).to_vec());
+            continue;
+        }
         let Some(http) = listener.http() else {
             listeners.push(Vec::new());
             continue;
