@@ -4,8 +4,12 @@
 // A panic is how a target says that it has found something.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
+use spliceway::files::FileStatus;
+use spliceway::files::answer::Reply;
+use spliceway::files::body::{FileBody, Parts, Piece};
 use spliceway::http::chunk::{ChunkProgress, ChunkScanner};
 use spliceway::http::client::Client;
+use spliceway::http::content_coding::{Codings, ContentCoding};
 use spliceway::http::context::{Context, Scheme};
 use spliceway::http::edits::HeaderEdits;
 use spliceway::http::field::Known;
@@ -15,6 +19,7 @@ use spliceway::http::host::HostPolicy;
 use spliceway::http::limits::{ChunkLimits, HeadLimits};
 use spliceway::http::path;
 use spliceway::http::prefix::PathEdit;
+use spliceway::http::range::RANGES_MAX;
 use spliceway::http::reject::RejectReason;
 use spliceway::http::request::RequestHead;
 use spliceway::http::request_id::RequestId;
@@ -229,4 +234,50 @@ fn resolved_path(path: &str) {
     let mut again = String::new();
     assert_eq!(path::normalise(path.as_bytes(), &mut again), Ok(()), "{path}");
     assert_eq!(again, path);
+}
+
+/// Field lines of a request for a file: what is sent of it lies within it, in as many parts as there
+/// may be, none twice, and is as long as is said before; a coding is one of those that there are.
+pub fn file_request(bytes: &[u8]) {
+    let head = [b"GET / HTTP/1.1\r\nHost: a\r\n".as_slice(), bytes, b"\r\n\r\n"].concat();
+    let mut request = RequestHead::default();
+    let Parsed::Complete { .. } = request.parse(&head, &HEAD_LIMITS) else { return };
+    for size in [0, 1, 10, 1 << 20, u64::MAX >> 1] {
+        let status = FileStatus { size, modified: 784_111_777, nanoseconds: 0, inode: 7 };
+        let reply = Reply::to(&request, &status, &status.tag());
+        let ranges = match &reply {
+            Reply::Whole => continue,
+            Reply::Nothing(status) => {
+                assert!(matches!(status, 304 | 412 | 416), "{status}");
+                continue;
+            }
+            Reply::One(range) => vec![*range],
+            Reply::Many(ranges) => ranges.clone(),
+        };
+        assert!((1..=RANGES_MAX).contains(&ranges.len()), "{} parts", ranges.len());
+        assert!(ranges.iter().all(|range| range.start < range.end && range.end <= size));
+        let mut sorted = ranges.clone();
+        sorted.sort_by_key(|range| range.start);
+        assert!(sorted.windows(2).all(|pair| pair[0].end <= pair[1].start), "{ranges:?} overlap");
+        let parts = Parts { boundary: RequestId::default(), media_type: "text/plain", size };
+        let mut body = FileBody::of_ranges(ranges, parts);
+        let (length, mut sent, mut text) = (body.length(), 0, Vec::new());
+        loop {
+            match body.next(&mut text) {
+                Piece::Text => {}
+                Piece::File(range) => {
+                    sent += range.length();
+                    body.moved(range.length());
+                }
+                Piece::End => break,
+            }
+        }
+        assert_eq!(sent + text.len() as u64, length);
+    }
+    let offered = ContentCoding::ALL;
+    let accepted = Codings::accepted(&request, &offered);
+    let accepted = accepted.as_slice();
+    let is_twice = |(place, coding)| accepted[..place].contains(coding);
+    assert!(!accepted.iter().enumerate().any(is_twice), "{accepted:?}");
+    assert!(Codings::accepted(&request, &[]).as_slice().is_empty());
 }

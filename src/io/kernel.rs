@@ -191,8 +191,9 @@ pub trait Kernel {
     /// The next errand that is done.
     fn finished(&mut self) -> Option<Finished<Self::File>>;
 
-    /// Whether bytes of a file are in memory, so that moving them does not wait.
-    fn is_cached(&mut self, file: &Self::File, range: ByteRange) -> bool;
+    /// Whether bytes of a file are in memory, or were a moment ago, so that moving them does not
+    /// wait.
+    fn is_cached(&mut self, file: &Self::File, range: ByteRange, now: Instant) -> bool;
 
     /// Sends bytes of a file to a socket, as many as it takes. 0 is the end of the file: it is
     /// shorter than it was.

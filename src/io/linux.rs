@@ -16,6 +16,7 @@ use crate::http::range::ByteRange;
 use crate::id::Token;
 use crate::io::errand::{Errand, Finished, Ticket};
 use crate::io::file_threads::Errands;
+use crate::io::hot_windows::HotWindows;
 use crate::io::kernel::{Connecting, Kernel, PipeState};
 use crate::io::roots::Roots;
 use crate::sys::file::{File, Waiting};
@@ -39,6 +40,7 @@ const ALL_BUT_READS: Interest = Interest::WRITABLE;
 pub struct Linux {
     registry: Registry,
     roots: Roots,
+    hot: HotWindows,
     errands: Errands,
 }
 
@@ -46,7 +48,7 @@ impl Linux {
     /// The kernel, reporting events to the poll that `registry` belongs to. What may wait for a
     /// disk is left to `errands`.
     pub fn new(registry: Registry, errands: Errands) -> Linux {
-        Linux { registry, roots: Roots::default(), errands }
+        Linux { registry, roots: Roots::default(), hot: HotWindows::default(), errands }
     }
 
     /// Registered once, for everything: edge-triggered events cost nothing while they do not
@@ -180,8 +182,15 @@ impl Kernel for Linux {
         self.errands.finished()
     }
 
-    fn is_cached(&mut self, file: &File, range: ByteRange) -> bool {
-        file.is_cached(range)
+    fn is_cached(&mut self, file: &File, range: ByteRange, now: Instant) -> bool {
+        if self.hot.contains(file.status(), range, now) {
+            return true;
+        }
+        let is_cached = file.is_cached(range);
+        if is_cached {
+            self.hot.insert(file.status(), range, now);
+        }
+        is_cached
     }
 
     fn send_file(&mut self, file: &File, range: ByteRange, socket: &OwnedFd) -> io::Result<usize> {

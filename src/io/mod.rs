@@ -25,6 +25,7 @@ pub mod file_threads;
 pub mod greeting;
 pub mod handover;
 pub mod handshake_gate;
+pub mod hot_windows;
 pub mod http;
 pub mod introduction;
 pub mod kernel;

@@ -49,9 +49,14 @@ impl Fallbacks {
         is_new
     }
 
+    /// Whether a reason was met.
+    pub fn contains(self, reason: FallbackReason) -> bool {
+        self.0 & (1 << reason.index()) != 0
+    }
+
     /// The reasons met, in the order of [`FallbackReason::ALL`].
     pub fn iter(self) -> impl Iterator<Item = FallbackReason> {
-        FallbackReason::ALL.into_iter().filter(move |reason| self.0 & (1 << reason.index()) != 0)
+        FallbackReason::ALL.into_iter().filter(move |reason| self.contains(*reason))
     }
 
     /// The reasons of this set that are not in `other`.

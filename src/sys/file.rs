@@ -109,14 +109,19 @@ pub fn file_status(stat: &FileStat) -> FileStatus {
 #[derive(Debug)]
 pub struct File {
     descriptor: OwnedFd,
-    size: u64,
+    status: FileStatus,
     mapping: Option<Mapping>,
 }
 
 impl File {
-    /// A file of which so much is to be sent at most.
-    pub fn new(descriptor: OwnedFd, size: u64) -> File {
-        File { descriptor, size, mapping: None }
+    /// A file that was like this when it was opened.
+    pub fn new(descriptor: OwnedFd, status: FileStatus) -> File {
+        File { descriptor, status, mapping: None }
+    }
+
+    /// What was known of it then.
+    pub fn status(&self) -> &FileStatus {
+        &self.status
     }
 
     /// Whether these bytes are in memory, so that sending them does not wait for a disk.
@@ -267,7 +272,7 @@ impl File {
     pub fn send_mapped(&mut self, range: ByteRange, socket: BorrowedFd<'_>) -> io::Result<usize> {
         let mapping = match &mut self.mapping {
             Some(mapping) => mapping,
-            none => none.insert(Mapping::of(self.descriptor.as_fd(), self.size)?),
+            none => none.insert(Mapping::of(self.descriptor.as_fd(), self.status.size)?),
         };
         match mapping.send(range, socket) {
             Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Ok(0),
@@ -363,7 +368,7 @@ mod tests {
         let opened = open_beneath(root.as_fd(), b"file", Waiting::Allowed, false).unwrap();
         let status = file_status(&status(opened.as_fd()).unwrap());
         assert_eq!(status.size, WHOLE.end);
-        File::new(opened, status.size)
+        File::new(opened, status)
     }
 
     #[test]

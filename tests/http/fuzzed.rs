@@ -26,6 +26,14 @@ const BODIES: [&str; 3] = [
 ];
 const TARGETS: [&str; 4] =
     ["/a/./b/../c//d?e=/../f", "http://User.Example:80/%2e%41%2f?", "*", "/..;/%5c..//../%zz"];
+const FILE_REQUESTS: [&str; 6] = [
+    "Range: bytes=0-0,5-6,-2\r\nIf-Range: \"1.0-a-7\"",
+    "Range: bytes=1-\r\nIf-Range: Sun, 06 Nov 1994 08:49:37 GMT",
+    "If-None-Match: W/\"a\", \"b,c\", *\r\nRange: bytes=0-1048576, 3-2",
+    "If-Match: \"x\"\r\nIf-Unmodified-Since: Sunday, 06-Nov-94 08:49:37 GMT",
+    "If-Modified-Since: Sun Nov  6 08:49:37 1994\r\nAccept-Encoding: br;q=0.5, x-gzip, *;q=0",
+    "Accept-Encoding: zstd, br;q=1.000, identity;q=0.001\r\nRange: bytes=-18446744073709551616",
+];
 
 /// Pieces that parsers stumble over.
 const PIECES: [&[u8]; 24] = [
@@ -106,4 +114,9 @@ fn chunks() {
 #[test]
 fn request_targets() {
     run(targets::target, &TARGETS);
+}
+
+#[test]
+fn requests_for_files() {
+    run(targets::file_request, &FILE_REQUESTS);
 }

@@ -32,6 +32,10 @@ const WINDOW_BYTES: u64 = TURN_BYTES_MAX as u64;
 
 const DOWN: Direction = Direction::Downstream;
 
+/// What is left of a window goes out with the rest when it is no more than this beyond the budget
+/// of a turn, in bytes: a system call for so little would cost more than it moves.
+const REMNANT_BYTES_MAX: u64 = 64 * 1024;
+
 /// A body that is being sent.
 #[derive(Debug)]
 pub(super) struct Sending<F> {
@@ -122,16 +126,18 @@ impl<K: Kernel> Turn<'_, K> {
             return Sent::Waits;
         }
         let Some(file) = &sending.file else { return Sent::Waits };
-        let window = left.start.saturating_add(WINDOW_BYTES).min(left.end);
+        // The same windows whoever asks, so that what is known of one serves all.
+        let window = (left.start / WINDOW_BYTES + 1).saturating_mul(WINDOW_BYTES).min(left.end);
         if left.start >= sending.cached_until {
             let window = ByteRange { start: left.start, end: window };
-            if !self.kernel.is_cached(file, window) {
+            if !self.kernel.is_cached(file, window, self.now) {
                 return self.read_ahead(sending, window);
             }
             sending.cached_until = window.end;
         }
-        let most =
-            left.start.saturating_add(self.budget as u64).min(sending.cached_until).min(left.end);
+        let until = sending.cached_until.min(left.end);
+        let most = left.start.saturating_add(self.budget as u64);
+        let most = if until <= most.saturating_add(REMNANT_BYTES_MAX) { until } else { most };
         let sent = self.send_allowed(sending, ByteRange { start: left.start, end: most });
         if let Sent::Waits = sent {
             // Until there is room again, it may be in memory no more.
@@ -152,6 +158,11 @@ impl<K: Kernel> Turn<'_, K> {
             }
         };
         let range = ByteRange { start: range.start, end: range.start + allowance.bytes as u64 };
+        let has_refused = self.connection.relay.lane(DOWN).fallbacks();
+        if sending.transfer == Transfer::Splice && has_refused.contains(FallbackReason::Refused) {
+            // A socket that takes nothing from pipes: each would have to be read out again.
+            sending.transfer = Transfer::Copy;
+        }
         let sent = match sending.transfer {
             Transfer::Sendfile => self.send_unseen(sending, range, Path::Sendfile),
             Transfer::Mmap => self.send_unseen(sending, range, Path::Copy),
