@@ -1,5 +1,6 @@
 //! The kernel as the worker sees it, over a [`World`].
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -21,7 +22,8 @@ use crate::world::{Sabotage, Shared, Socket, byte_at, errno};
 #[derive(Debug)]
 pub struct FakeKernel {
     world: Shared,
-    errands: VecDeque<(Ticket, Errand<FakeFile>)>,
+    /// Each with the number of looks after which it is done.
+    errands: Vec<(u32, Ticket, Errand<FakeFile>)>,
 }
 
 /// A file that is open: so many bytes of a stream, however many it had when it was opened.
@@ -29,6 +31,9 @@ pub struct FakeKernel {
 pub struct FakeFile {
     stream: u64,
     size: usize,
+    /// What was in memory when that was last asked, or has been read into it since, unless whoever
+    /// sends it has waited for something meanwhile.
+    cached: Cell<ByteRange>,
 }
 
 impl FakeFile {
@@ -37,6 +42,12 @@ impl FakeFile {
         let end = (range.end as usize).min(self.size);
         let stream = self.stream;
         (range.start as usize..end).map(move |offset| byte_at(stream, offset))
+    }
+
+    fn assert_cached(&self, range: ByteRange) {
+        let cached = self.cached.get();
+        let is_cached = cached.start <= range.start && range.end <= cached.end;
+        assert!(is_cached, "a worker would wait for a disk: {range:?} with {cached:?}");
     }
 }
 
@@ -126,7 +137,7 @@ fn broken(socket: &mut Socket) -> Option<i32> {
 
 impl FakeKernel {
     pub fn new(world: Shared) -> FakeKernel {
-        FakeKernel { world, errands: VecDeque::new() }
+        FakeKernel { world, errands: Vec::new() }
     }
 
     /// Opens the file of a key, whose size is what its plan says; it may be cut short at once.
@@ -134,10 +145,10 @@ impl FakeKernel {
         let path = std::str::from_utf8(&wanted.path).expect("paths are text");
         let key = path.strip_prefix("k/").and_then(|key| key.parse().ok()).expect("a key");
         let plan = self.world.borrow().registry.plan(key);
-        let length = plan.response.length();
+        let length = plan.file_size;
         let size = if let Break::End(at) = plan.breaks { at } else { length };
         Found::File {
-            file: FakeFile { stream: plan.response_stream(), size },
+            file: FakeFile { stream: plan.response_stream(), size, cached: Cell::default() },
             status: FileStatus { size: length as u64, ..FileStatus::default() },
             coding: None,
             media_type: "text/plain",
@@ -468,28 +479,33 @@ impl Kernel for FakeKernel {
     }
 
     fn begin(&mut self, ticket: Ticket, errand: Errand<FakeFile>) -> io::Result<()> {
-        self.errands.push_back((ticket, errand));
+        let mut world = self.world.borrow_mut();
+        let late = world.faults.errand_late;
+        let looks = if world.chance(late) { 100..600 } else { 0..4 };
+        self.errands.push((world.rng.u32(looks), ticket, errand));
         Ok(())
     }
 
-    /// Now and then.
+    /// In any order.
     fn finished(&mut self) -> Option<Finished<FakeFile>> {
-        if self.world.borrow_mut().rng.u32(0..3) > 0 {
-            return None;
-        }
-        let (ticket, errand) = self.errands.pop_front()?;
+        self.errands.iter_mut().for_each(|(looks, ..)| *looks = looks.saturating_sub(1));
+        let place = self.errands.iter().position(|(looks, ..)| *looks == 0)?;
+        let (_, ticket, errand) = self.errands.remove(place);
         let outcome = match errand {
             Errand::LookUp(wanted) => Outcome::LookedUp(Ok(self.found(&wanted))),
-            Errand::ReadAhead { file, .. } => {
+            Errand::ReadAhead { file, range } => {
+                file.cached.set(range);
                 Outcome::ReadAhead { file, result: self.file_fails() }
             }
         };
         Some(Finished { ticket, outcome })
     }
 
-    fn is_cached(&mut self, _file: &FakeFile, range: ByteRange) -> bool {
+    fn is_cached(&mut self, file: &FakeFile, range: ByteRange) -> bool {
         assert!(range.start < range.end, "nothing is asked after");
-        !self.is_away()
+        let is_cached = !self.is_away();
+        file.cached.set(if is_cached { range } else { ByteRange::default() });
+        is_cached
     }
 
     fn send_file(
@@ -498,6 +514,7 @@ impl Kernel for FakeKernel {
         range: ByteRange,
         socket: &FakeSocket,
     ) -> io::Result<usize> {
+        file.assert_cached(range);
         if let Some(errno) = self.refusal(socket) {
             return fail(errno);
         }
@@ -506,7 +523,11 @@ impl Kernel for FakeKernel {
         if bytes.is_empty() {
             return Ok(0);
         }
-        self.send(socket, &bytes)
+        let sent = self.send(socket, &bytes);
+        if sent.is_err() {
+            file.cached.take();
+        }
+        sent
     }
 
     fn send_mapped(
@@ -524,6 +545,7 @@ impl Kernel for FakeKernel {
         range: ByteRange,
         pipe: &mut FakePipe,
     ) -> io::Result<usize> {
+        file.assert_cached(range);
         self.file_fails()?;
         let bytes: Vec<u8> = file.bytes(range).collect();
         let mut moved = 0;
@@ -539,8 +561,9 @@ impl Kernel for FakeKernel {
     }
 
     fn read_file(&mut self, file: &FakeFile, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file_fails()?;
         let range = ByteRange { start: offset, end: offset + buffer.len() as u64 };
+        file.assert_cached(range);
+        self.file_fails()?;
         Ok(file.bytes(range).zip(buffer).map(|(byte, place)| *place = byte).count())
     }
 

@@ -52,6 +52,8 @@ pub struct Faults {
     pub not_cached: u32,
     /// A disk fails.
     pub file_fails: u32,
+    /// A thread takes very long for what it was asked to do.
+    pub errand_late: u32,
 }
 
 impl Faults {
@@ -70,6 +72,7 @@ impl Faults {
         reset: 0,
         not_cached: 0,
         file_fails: 0,
+        errand_late: 0,
     };
 }
 

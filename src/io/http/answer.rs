@@ -81,6 +81,7 @@ impl<K: Kernel> Turn<'_, K> {
     /// The head of an answer of our own is written next.
     pub(super) fn begin_answer(&mut self, exchange: &mut Exchange, status: u16) {
         self.end_request(exchange);
+        self.connection.end_serving();
         exchange.keeps_client &= !self.is_draining;
         exchange.status = Some(status);
         exchange.bodies[Direction::Downstream.index()] = Body::default();

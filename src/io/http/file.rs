@@ -77,6 +77,13 @@ struct FoundFile<F> {
 }
 
 impl<K: Kernel> HttpConnection<K> {
+    /// The exchange is not answered with a file, or no more. What a thread still does for it is
+    /// nobody's business when it is done: an exchange has one answer.
+    pub(super) fn end_serving(&mut self) {
+        self.serving = None;
+        self.errands = self.errands.wrapping_add(1);
+    }
+
     /// Takes note of what a thread has done. Says whether anybody waits for it still.
     pub(in crate::io) fn on_errand(&mut self, number: u32, outcome: Outcome<K::File>) -> bool {
         let current = self.errands;
@@ -172,6 +179,7 @@ impl<K: Kernel> Turn<'_, K> {
         files: &Arc<Files>,
         found: io::Result<Found<K::File>>,
     ) {
+        debug_assert!(exchange.progress.is_awaiting(), "an exchange has one answer");
         match found {
             Ok(Found::File { file, status, coding, media_type }) => {
                 let found = FoundFile { file, status, coding, media_type };
