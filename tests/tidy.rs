@@ -48,6 +48,7 @@ const RANKS: [(&str, u8); 52] = [
     ("io/record_buffers", 3),
     ("io/channel", 3),
     ("io/errand", 3),
+    ("io/file_queue", 3),
     ("io/file_threads", 3),
     ("io/roots", 3),
     ("io/handshake_gate", 3),

@@ -14,7 +14,7 @@ use crate::config::Keepalive;
 use crate::files::lookup::{self, Found, Wanted};
 use crate::http::range::ByteRange;
 use crate::id::Token;
-use crate::io::errand::{Errand, Finished, Ticket};
+use crate::io::errand::{Claim, Errand, Finished, Ticket};
 use crate::io::file_threads::Errands;
 use crate::io::kernel::{Connecting, Kernel, PipeState};
 use crate::io::roots::Roots;
@@ -172,7 +172,7 @@ impl Kernel for Linux {
         lookup::look_up(&mut Beneath::new(root, Waiting::Never), wanted)
     }
 
-    fn begin(&mut self, ticket: Ticket, errand: Errand<File>) -> io::Result<()> {
+    fn begin(&mut self, ticket: Ticket, errand: Errand<File>) -> io::Result<Claim> {
         self.errands.begin(ticket, errand)
     }
 

@@ -21,6 +21,7 @@ pub mod connection;
 pub mod drive;
 pub mod errand;
 pub mod event_loop;
+pub mod file_queue;
 pub mod file_threads;
 pub mod greeting;
 pub mod handover;

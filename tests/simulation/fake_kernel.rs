@@ -13,7 +13,7 @@ use spliceway::files::FileStatus;
 use spliceway::files::lookup::{Found, Wanted};
 use spliceway::http::range::ByteRange;
 use spliceway::id::Token;
-use spliceway::io::errand::{Errand, Finished, Outcome, Ticket};
+use spliceway::io::errand::{Claim, Errand, Finished, Outcome, Ticket, Witness};
 use spliceway::io::kernel::{Connecting, Kernel, PipeState};
 
 use crate::http_plan::Break;
@@ -23,7 +23,7 @@ use crate::world::{Sabotage, Shared, Socket, byte_at, errno};
 pub struct FakeKernel {
     world: Shared,
     /// Each with the number of looks after which it is done.
-    errands: Vec<(u32, Ticket, Errand<FakeFile>)>,
+    errands: Vec<(u32, Ticket, Witness, Errand<FakeFile>)>,
 }
 
 /// A file that is open: so many bytes of a stream, however many it had when it was opened.
@@ -478,22 +478,27 @@ impl Kernel for FakeKernel {
         if self.is_away() { fail(errno::EAGAIN) } else { Ok(self.found(wanted)) }
     }
 
-    fn begin(&mut self, ticket: Ticket, errand: Errand<FakeFile>) -> io::Result<()> {
+    fn begin(&mut self, ticket: Ticket, errand: Errand<FakeFile>) -> io::Result<Claim> {
         let mut world = self.world.borrow_mut();
         let late = world.faults.errand_late;
         let looks = if world.chance(late) { 100..600 } else { 0..4 };
-        self.errands.push((world.rng.u32(looks), ticket, errand));
-        Ok(())
+        if matches!(errand, Errand::LookUp(_)) && world.chance(late / 10) {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        let claim = Claim::default();
+        self.errands.push((world.rng.u32(looks), ticket, claim.witness(), errand));
+        Ok(claim)
     }
 
-    /// In any order.
+    /// In any order. What nobody waits for is dropped.
     fn finished(&mut self) -> Option<Finished<FakeFile>> {
         self.errands.iter_mut().for_each(|(looks, ..)| *looks = looks.saturating_sub(1));
+        self.errands.retain(|(_, _, witness, _)| witness.is_claimed());
         let place = self.errands.iter().position(|(looks, ..)| *looks == 0)?;
-        let (_, ticket, errand) = self.errands.remove(place);
+        let (_, ticket, _, errand) = self.errands.remove(place);
         let outcome = match errand {
             Errand::LookUp(wanted) => Outcome::LookedUp(Ok(self.found(&wanted))),
-            Errand::ReadAhead { file, range } => {
+            Errand::ReadAhead { file, range, .. } => {
                 file.cached.set(range);
                 Outcome::ReadAhead { file, result: self.file_fails() }
             }

@@ -455,7 +455,7 @@ impl Simulation {
                 Outcome::Served => may_be_served(plan),
                 Outcome::Own(400) => plan.flaw != Flaw::None,
                 Outcome::Own(502) => self.may_fail(plan),
-                Outcome::Own(504) if self.may_be_late => true,
+                Outcome::Own(503 | 504) if self.may_be_late => true,
                 Outcome::Own(503 | 504) => self.is_loose,
                 Outcome::Own(_) => false,
             };

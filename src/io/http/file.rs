@@ -26,7 +26,7 @@ use crate::http::framing::BodyLength;
 use crate::http::method::Method;
 use crate::http::range::ByteRange;
 use crate::http::request_id::RequestId;
-use crate::io::errand::{Errand, Outcome, Ticket};
+use crate::io::errand::{Claim, Errand, Outcome, Ticket};
 use crate::io::http::connection::HttpConnection;
 use crate::io::http::file_body::Sending;
 use crate::io::http::run::Turn;
@@ -46,7 +46,7 @@ impl<F> Serving<F> {
     /// Whether a thread does something for it, so that nothing can be sent meanwhile.
     pub fn awaits_thread(&self) -> bool {
         match &self.stage {
-            Stage::LookingUp => true,
+            Stage::LookingUp { .. } => true,
             Stage::Found(_) => false,
             Stage::Sending(sending) => sending.is_away(),
         }
@@ -61,7 +61,7 @@ impl<F> Serving<F> {
 #[derive(Debug)]
 pub(super) enum Stage<F> {
     /// A thread finds it.
-    LookingUp,
+    LookingUp { _claim: Claim },
     /// It has, or it has found that there is none.
     Found(io::Result<Found<F>>),
     /// The head is out, the body on its way.
@@ -91,7 +91,7 @@ impl<K: Kernel> HttpConnection<K> {
             return false;
         };
         match (outcome, &mut serving.stage) {
-            (Outcome::LookedUp(found), stage @ Stage::LookingUp) => *stage = Stage::Found(found),
+            (Outcome::LookedUp(found), stage @ Stage::LookingUp { .. }) => *stage = Stage::Found(found),
             (Outcome::ReadAhead { file, result }, Stage::Sending(sending)) => {
                 sending.came_back(file, result.is_err());
             }
@@ -139,8 +139,9 @@ impl<K: Kernel> Turn<'_, K> {
         self.end_request(exchange);
         let files = Arc::clone(&wanted.files);
         match self.begin_errand(Errand::LookUp(wanted)) {
-            Ok(()) => {
-                let serving = Serving { files, stage: Stage::LookingUp };
+            Ok(claim) => {
+                let stage = Stage::LookingUp { _claim: claim };
+                let serving = Serving { files, stage };
                 self.connection.serving = Some(Box::new(serving));
             }
             Err(error) => self.on_lookup_failed(exchange, &error),
@@ -148,7 +149,7 @@ impl<K: Kernel> Turn<'_, K> {
     }
 
     /// Has a thread do something for this connection.
-    pub(super) fn begin_errand(&mut self, errand: Errand<K::File>) -> io::Result<()> {
+    pub(super) fn begin_errand(&mut self, errand: Errand<K::File>) -> io::Result<Claim> {
         self.connection.errands = self.connection.errands.wrapping_add(1);
         let ticket = Ticket { connection: self.id, number: self.connection.errands };
         self.kernel.begin(ticket, errand)
@@ -158,13 +159,13 @@ impl<K: Kernel> Turn<'_, K> {
     pub(super) fn advance_file(&mut self, exchange: &mut Exchange) {
         let Some(mut serving) = self.connection.serving.take() else { return };
         match serving.stage {
-            Stage::LookingUp => self.connection.serving = Some(serving),
+            Stage::LookingUp { .. } => self.connection.serving = Some(serving),
             Stage::Found(found) => {
                 self.has_acted = true;
                 self.on_found(exchange, &serving.files, found);
             }
             Stage::Sending(mut sending) => {
-                self.pump_file(exchange, &mut sending);
+                self.pump_file(exchange, &serving.files, &mut sending);
                 if exchange.progress.is_moving(DOWN) {
                     serving.stage = Stage::Sending(sending);
                     self.connection.serving = Some(serving);

@@ -13,15 +13,16 @@
 //! for it is open.
 
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
-use crate::config::files::Transfer;
+use crate::config::files::{Files, Transfer};
 use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path};
 use crate::exchange::Exchange;
 use crate::files::body::{FileBody, Piece};
 use crate::http::range::ByteRange;
 use crate::io::conduit::Conduit;
 use crate::io::drive::{TURN_BYTES_MAX, splice_refusal};
-use crate::io::errand::Errand;
+use crate::io::errand::{Claim, Errand};
 use crate::io::http::run::Turn;
 use crate::io::kernel::Kernel;
 use crate::relay::lane::{Drained, Step};
@@ -37,6 +38,8 @@ const DOWN: Direction = Direction::Downstream;
 pub(super) struct Sending<F> {
     /// `None` while a thread reads ahead in it.
     file: Option<F>,
+    /// What that thread is told by that nobody waits any more.
+    claim: Option<Claim>,
     body: FileBody,
     transfer: Transfer,
     /// Up to here it was in memory, or has been read just now.
@@ -48,17 +51,18 @@ pub(super) struct Sending<F> {
 impl<F> Sending<F> {
     /// A body of which nothing was sent.
     pub(super) fn new(file: F, body: FileBody, transfer: Transfer) -> Sending<F> {
-        Sending { file: Some(file), body, transfer, cached_until: 0, is_broken: false }
+        Sending { file: Some(file), claim: None, body, transfer, cached_until: 0, is_broken: false }
     }
 
     /// Whether a thread has the file.
     pub(super) fn is_away(&self) -> bool {
-        self.file.is_none()
+        self.claim.is_some()
     }
 
     /// A thread has read ahead, or its disk has failed.
     pub(super) fn came_back(&mut self, file: F, is_broken: bool) {
         self.file = Some(file);
+        self.claim = None;
         self.is_broken = is_broken;
     }
 }
@@ -77,7 +81,12 @@ enum Sent {
 
 impl<K: Kernel> Turn<'_, K> {
     /// Sends what can be sent now.
-    pub(super) fn pump_file(&mut self, exchange: &mut Exchange, sending: &mut Sending<K::File>) {
+    pub(super) fn pump_file(
+        &mut self,
+        exchange: &mut Exchange,
+        files: &Arc<Files>,
+        sending: &mut Sending<K::File>,
+    ) {
         while exchange.progress.is_moving(DOWN)
             && self.connection.relay.lane(DOWN).next() == Step::Boundary
         {
@@ -99,7 +108,7 @@ impl<K: Kernel> Turn<'_, K> {
                 Piece::End => return self.on_body_complete(exchange, DOWN),
                 Piece::File(left) => left,
             };
-            match self.send_part(sending, left) {
+            match self.send_part(files, sending, left) {
                 Sent::Bytes(bytes) => {
                     sending.body.moved(bytes as u64);
                     exchange.bodies[DOWN.index()].moved(bytes as u64);
@@ -113,7 +122,12 @@ impl<K: Kernel> Turn<'_, K> {
     }
 
     /// Sends some of what is `left` of a part, as far as it is in memory.
-    fn send_part(&mut self, sending: &mut Sending<K::File>, left: ByteRange) -> Sent {
+    fn send_part(
+        &mut self,
+        files: &Arc<Files>,
+        sending: &mut Sending<K::File>,
+        left: ByteRange,
+    ) -> Sent {
         if sending.is_broken {
             return Sent::FileFailed;
         }
@@ -126,7 +140,7 @@ impl<K: Kernel> Turn<'_, K> {
         if left.start >= sending.cached_until {
             let window = ByteRange { start: left.start, end: window };
             if !self.kernel.is_cached(file, window) {
-                return self.read_ahead(sending, window);
+                return self.read_ahead(files, sending, window);
             }
             sending.cached_until = window.end;
         }
@@ -165,11 +179,21 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// Has a thread bring a window into memory. It is sent afterwards without another question, so
     /// that it gets on even where memory is so short that it does not stay.
-    fn read_ahead(&mut self, sending: &mut Sending<K::File>, window: ByteRange) -> Sent {
+    fn read_ahead(
+        &mut self,
+        files: &Arc<Files>,
+        sending: &mut Sending<K::File>,
+        window: ByteRange,
+    ) -> Sent {
         let Some(file) = sending.file.take() else { return Sent::Waits };
         sending.cached_until = window.end;
-        match self.begin_errand(Errand::ReadAhead { file, range: window }) {
-            Ok(()) => Sent::Waits,
+        let errand = Errand::ReadAhead { file, range: window, files: Arc::clone(files) };
+        match self.begin_errand(errand) {
+            Ok(claim) => {
+                sending.claim = Some(claim);
+                Sent::Waits
+            }
+            // There are no threads: the process ends.
             Err(_) => Sent::FileFailed,
         }
     }
