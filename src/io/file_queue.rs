@@ -134,9 +134,8 @@ impl<T: Task> Backlog<T> {
             queue.push_back(task);
         }
         let (busy, busy_max) = (&self.busy, self.busy_max);
-        let is_free = |task: &T| {
-            busy.iter().filter(|busy| busy.as_path() == task.root()).count() < busy_max
-        };
+        let is_free =
+            |task: &T| busy.iter().filter(|busy| busy.as_path() == task.root()).count() < busy_max;
         let task = [&mut self.urgent, &mut self.others].into_iter().find_map(|queue| {
             let place = queue.iter().position(is_free)?;
             queue.remove(place)

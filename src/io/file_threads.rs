@@ -274,6 +274,7 @@ mod tests {
 
     use super::*;
     use crate::config::files::Files;
+    use crate::files::FileStatus;
     use crate::http::content_coding::Codings;
     use crate::http::range::ByteRange;
     use crate::id::{ConnectionId, Generation};
@@ -349,7 +350,7 @@ mod tests {
         let mut read_ahead = |number| {
             let opened = std::fs::File::open(directory.path().join("file")).unwrap();
             let errand = Errand::ReadAhead {
-                file: File::new(opened.into(), 1),
+                file: File::new(opened.into(), FileStatus::default()),
                 range: ByteRange { start: 0, end: 1 },
                 files: Arc::new(Files::of_root(directory.path())),
             };

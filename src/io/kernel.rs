@@ -192,6 +192,9 @@ pub trait Kernel {
     /// The next errand that is done.
     fn finished(&mut self) -> Option<Finished<Self::File>>;
 
+    /// Whether a file is still what it was when it was opened: nobody has written to it.
+    fn is_unchanged(&mut self, file: &Self::File) -> bool;
+
     /// Whether bytes of a file are in memory, so that moving them does not wait.
     fn is_cached(&mut self, file: &Self::File, range: ByteRange) -> bool;
 

@@ -180,6 +180,10 @@ impl Kernel for Linux {
         self.errands.finished()
     }
 
+    fn is_unchanged(&mut self, file: &File) -> bool {
+        file.is_unchanged()
+    }
+
     fn is_cached(&mut self, file: &File, range: ByteRange) -> bool {
         file.is_cached(range)
     }

@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::fcntl::{
@@ -22,6 +23,7 @@ use nix::sys::uio::pread;
 
 use crate::files::FileStatus;
 use crate::http::range::ByteRange;
+use crate::sys::transfer;
 
 /// The most that one call is asked to move, as for [`crate::sys::transfer::SPLICE_BYTES_MAX`].
 const TRANSFER_BYTES_MAX: u64 = 1 << 30;
@@ -109,14 +111,21 @@ pub fn file_status(stat: &FileStat) -> FileStatus {
 #[derive(Debug)]
 pub struct File {
     descriptor: OwnedFd,
-    size: u64,
+    /// As it was when it was opened.
+    status: FileStatus,
     mapping: Option<Mapping>,
 }
 
 impl File {
-    /// A file of which so much is to be sent at most.
-    pub fn new(descriptor: OwnedFd, size: u64) -> File {
-        File { descriptor, size, mapping: None }
+    /// A file, and what was known of it when it was opened: no more than that is sent of it.
+    pub fn new(descriptor: OwnedFd, status: FileStatus) -> File {
+        File { descriptor, status, mapping: None }
+    }
+
+    /// Whether it is still what it was when it was opened, as far as its size and the time of its
+    /// last modification tell. That asks the inode only, which an open file has in memory.
+    pub fn is_unchanged(&self) -> bool {
+        status(self.descriptor.as_fd()).is_ok_and(|stat| file_status(&stat) == self.status)
     }
 
     /// Whether these bytes are in memory, so that sending them does not wait for a disk.
@@ -255,25 +264,54 @@ impl File {
         uninterrupted(|| splice(&self.descriptor, Some(&mut offset), pipe, None, max, flags))
     }
 
-    /// Sends bytes of a range to a socket from where the file is mapped. 0 is the end of the file.
+    /// Sends bytes of a range to a socket from where the file is mapped, but for those of its last
+    /// page, which are read. 0 is the end of the file.
     ///
     /// A file that has become shorter is no danger: nothing here reads what is mapped. Only the
     /// kernel does, on behalf of `send(2)`, and where a page is gone it does not raise `SIGBUS` as
-    /// it would for an instruction of this process, but fails with `EFAULT`.
+    /// it would for an instruction of this process, but fails with `EFAULT`. What lies behind the
+    /// new end in the last page that is left would be sent as zeros. If that is not the last page
+    /// of what is to be sent, then the next one is missing, and all ends there. If it is, nobody
+    /// would ever know; `read(2)` does not go beyond the end.
     ///
     /// # Errors
     /// `EAGAIN` when the socket is full. `ENODEV`, `ENOMEM`: this file cannot be mapped. The
     /// socket's.
     pub fn send_mapped(&mut self, range: ByteRange, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        let page = page_bytes();
+        let last_page = range.end.saturating_sub(1) / page * page;
+        if range.start >= last_page {
+            return self.send_read(range, socket);
+        }
         let mapping = match &mut self.mapping {
             Some(mapping) => mapping,
-            none => none.insert(Mapping::of(self.descriptor.as_fd(), self.size)?),
+            none => none.insert(Mapping::of(self.descriptor.as_fd(), self.status.size)?),
         };
-        match mapping.send(range, socket) {
+        match mapping.send(ByteRange { start: range.start, end: last_page }, socket) {
             Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Ok(0),
             sent => sent,
         }
     }
+
+    /// Sends the beginning of a range that is no longer than a page.
+    fn send_read(&self, range: ByteRange, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        let mut buffer = [0; PAGE_BYTES as usize];
+        let most = usize::try_from(range.length()).unwrap_or(usize::MAX).min(buffer.len());
+        match self.read(range.start, &mut buffer[..most])? {
+            0 => Ok(0),
+            read => transfer::send(socket, &buffer[..read]),
+        }
+    }
+}
+
+/// The unit in which files are mapped, in bytes.
+fn page_bytes() -> u64 {
+    static PAGE_BYTES: OnceLock<u64> = OnceLock::new();
+    // Where it cannot be told, the largest that Linux has on any machine.
+    *PAGE_BYTES.get_or_init(|| {
+        let bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
+        bytes.ok().flatten().and_then(|it| u64::try_from(it).ok()).unwrap_or(65_536)
+    })
 }
 
 /// What a read of one byte without waiting tells.
@@ -363,7 +401,7 @@ mod tests {
         let opened = open_beneath(root.as_fd(), b"file", Waiting::Allowed, false).unwrap();
         let status = file_status(&status(opened.as_fd()).unwrap());
         assert_eq!(status.size, WHOLE.end);
-        File::new(opened, status.size)
+        File::new(opened, status)
     }
 
     #[test]
@@ -379,6 +417,14 @@ mod tests {
         assert_eq!(file.send_mapped(range, sink.as_fd()).unwrap(), 5);
         peer.read_exact(&mut received).unwrap();
         assert_eq!(received, [10, 11, 12, 13, 14]);
+        // But for the last page of it.
+        let pages = ByteRange { start: 10, end: 2 * page_bytes() + 5 };
+        if pages.end <= WHOLE.end {
+            assert_eq!(file.send_mapped(pages, sink.as_fd()).unwrap() as u64, pages.end - 15);
+            let mut received = vec![0; pages.end as usize - 15];
+            peer.read_exact(&mut received).unwrap();
+            assert!(received.iter().zip(10..).all(|(byte, index)| *byte == index as u8));
+        }
         let (mut reader, writer) = io::pipe().unwrap();
         assert_eq!(file.splice(range, writer.as_fd()).unwrap(), 5);
         reader.read_exact(&mut received).unwrap();
@@ -394,12 +440,15 @@ mod tests {
         let (sink, _peer) = UnixStream::pair().unwrap();
         let end = ByteRange { start: 16_384, end: 20_000 };
         assert_eq!(file.send_mapped(end, sink.as_fd()).unwrap(), 3616);
-        fs::File::options()
-            .write(true)
-            .open(directory.path().join("file"))
-            .unwrap()
-            .set_len(100)
-            .unwrap();
+        assert!(file.is_unchanged());
+        let writer = fs::File::options().write(true).open(directory.path().join("file")).unwrap();
+        // In the last page, behind whose end memory is mapped that the file does not have.
+        writer.set_len(16_500).unwrap();
+        assert!(!file.is_unchanged());
+        assert_eq!(file.send_mapped(end, sink.as_fd()).unwrap(), 116);
+        let rest = ByteRange { start: 16_500, ..end };
+        assert_eq!(file.send_mapped(rest, sink.as_fd()).unwrap(), 0);
+        writer.set_len(100).unwrap();
         assert_eq!(file.send_mapped(end, sink.as_fd()).unwrap(), 0);
         assert_eq!(file.send(end, sink.as_fd()).unwrap(), 0);
         assert_eq!(file.read(end.start, &mut [0; 8]).unwrap(), 0);

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use spliceway::files::FileStatus;
 use spliceway::http::range::ByteRange;
 use spliceway::sys::file::{File, Waiting, open_beneath, open_root};
 
@@ -144,7 +145,7 @@ fn evict(root: &Root, name: &str) -> bool {
     let file = open_beneath(directory.as_fd(), name.as_bytes(), Waiting::Allowed, false).unwrap();
     nix::unistd::fsync(&file).unwrap();
     posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
-    !File::new(file, BIG).is_cached(ByteRange { start: 0, end: BIG })
+    !File::new(file, FileStatus::default()).is_cached(ByteRange { start: 0, end: BIG })
 }
 
 /// What is not in memory is read by threads, and no worker waits for a disk; what is, is not.
@@ -172,27 +173,69 @@ fn cold_files_are_read_by_threads() {
 /// the proxy goes on. (Where it is mapped, too.)
 #[test]
 fn a_file_that_is_cut_short_cuts_the_connection() {
-    // The end of a page, where the kernel has nothing to clear.
-    const LEFT: u64 = 1 << 20;
+    // Within a page, whose rest is zeros where it is mapped; and at the end of one.
+    for left in [(1 << 20) + 100, 1 << 20, BIG - 5] {
+        in_each_transfer(|transfer| cut_short(transfer, left));
+    }
+}
+
+fn cut_short(transfer: &str, left: u64) {
+    let root = Root::new();
+    root.write_pattern("big", 5, BIG).write("small", "still here");
+    let mut proxy = serve(&root, transfer);
+    let mut stream = begin(&proxy, true);
+    let file = fs::File::options().write(true).open(root.path("big")).unwrap();
+    file.set_len(left).unwrap();
+    let mut received = Vec::new();
+    let end = stream.read_to_end(&mut received);
+    assert!((received.len() as u64) < BIG, "{} bytes by {transfer}", received.len());
+    let reset = end.expect_err("a body that is not whole ends by a reset");
+    assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
+    let mut expected = vec![0; received.len()];
+    Pattern::new(5).fill(&mut expected);
+    assert!(received == expected, "what came is the beginning of the file");
+    assert_eq!(logged(&proxy, "path", "/big")["reason"], "file_failed");
+    assert!(proxy.is_running());
+    assert_eq!(get(&proxy, "/small", &[]).text(), "still here");
+}
+
+/// A file that is written anew in its place while it is sent: nobody gets a mixture of both that
+/// looks whole.
+#[test]
+fn a_file_that_is_written_over_cuts_the_connection() {
     in_each_transfer(|transfer| {
         let root = Root::new();
-        root.write_pattern("big", 5, BIG).write("small", "still here");
-        let mut proxy = serve(&root, transfer);
+        root.write_pattern("big", 5, BIG);
+        let proxy = serve(&root, transfer);
         let mut stream = begin(&proxy, true);
-        let file = fs::File::options().write(true).open(root.path("big")).unwrap();
-        file.set_len(LEFT).unwrap();
+        root.write_pattern("big", 6, BIG);
         let mut received = Vec::new();
-        let end = stream.read_to_end(&mut received);
-        assert!((received.len() as u64) < BIG, "{} bytes by {transfer}", received.len());
-        let reset = end.expect_err("a body that is not whole ends by a reset");
+        let reset = stream.read_to_end(&mut received).expect_err("a body that is not whole");
         assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
-        let mut expected = vec![0; received.len()];
-        Pattern::new(5).fill(&mut expected);
-        assert!(received == expected, "what came is the beginning of the file");
+        assert!((received.len() as u64) < BIG, "{} bytes by {transfer}", received.len());
         assert_eq!(logged(&proxy, "path", "/big")["reason"], "file_failed");
-        assert!(proxy.is_running());
-        assert_eq!(get(&proxy, "/small", &[]).text(), "still here");
     });
+}
+
+/// Parts in the order of the file or against it: threads read what is cold, whichever comes first.
+#[test]
+fn cold_parts_are_read_by_threads() {
+    let root = Root::new();
+    root.write_pattern("big", 11, BIG);
+    let proxy = root.serve("");
+    let last = BIG - 1;
+    for parts in [format!("0-9, 10-{last}"), format!("{}-{last}, 0-{}", BIG - 10, BIG - 11)] {
+        if !evict(&root, "big") {
+            eprintln!("skipped: this file system keeps all of its files in memory");
+            return;
+        }
+        let before = read_by_threads(&proxy);
+        let answer = get(&proxy, "/big", &[&format!("Range: bytes={parts}")]);
+        assert_eq!(answer.status(), 206);
+        assert!(answer.body.len() as u64 > BIG);
+        let read = read_by_threads(&proxy) - before;
+        assert!(read > BIG / 2, "a worker has read {} bytes of {parts}", BIG - read);
+    }
 }
 
 /// A file that is replaced or deleted while it is sent is sent to its end as it was.

@@ -31,6 +31,7 @@ pub struct FakeKernel {
 pub struct FakeFile {
     stream: u64,
     size: usize,
+    opened_size: usize,
     /// What was in memory when that was last asked, or has been read into it since, unless whoever
     /// sends it has waited for something meanwhile.
     cached: Cell<ByteRange>,
@@ -148,7 +149,12 @@ impl FakeKernel {
         let length = plan.file_size;
         let size = if let Break::End(at) = plan.breaks { at } else { length };
         Found::File {
-            file: FakeFile { stream: plan.response_stream(), size, cached: Cell::default() },
+            file: FakeFile {
+                stream: plan.response_stream(),
+                size,
+                opened_size: length,
+                cached: Cell::default(),
+            },
             status: FileStatus { size: length as u64, ..FileStatus::default() },
             coding: None,
             media_type: "text/plain",
@@ -504,6 +510,11 @@ impl Kernel for FakeKernel {
             }
         };
         Some(Finished { ticket, outcome })
+    }
+
+    /// One that was cut short has another size, which may be seen before its end is.
+    fn is_unchanged(&mut self, file: &FakeFile) -> bool {
+        file.size == file.opened_size || self.world.borrow_mut().rng.bool()
     }
 
     fn is_cached(&mut self, file: &FakeFile, range: ByteRange) -> bool {

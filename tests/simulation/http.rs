@@ -213,8 +213,7 @@ impl Simulation {
             true => files_config(seed, timeout),
             false => config(mode, timeout),
         };
-        if let (1.., Protocol::Http(http)) =
-            (faults.errand_late, &mut config.listeners[0].protocol)
+        if let (1.., Protocol::Http(http)) = (faults.errand_late, &mut config.listeners[0].protocol)
         {
             http.timeouts.response_head = IMPATIENT;
         }

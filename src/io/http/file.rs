@@ -91,7 +91,9 @@ impl<K: Kernel> HttpConnection<K> {
             return false;
         };
         match (outcome, &mut serving.stage) {
-            (Outcome::LookedUp(found), stage @ Stage::LookingUp { .. }) => *stage = Stage::Found(found),
+            (Outcome::LookedUp(found), stage @ Stage::LookingUp { .. }) => {
+                *stage = Stage::Found(found)
+            }
             (Outcome::ReadAhead { file, result }, Stage::Sending(sending)) => {
                 sending.came_back(file, result.is_err());
             }
