@@ -92,7 +92,7 @@ pub fn look_up<T: Tree>(tree: &mut T, wanted: &Wanted) -> io::Result<Found<T::Fi
             let index = joined(path, files.index.as_bytes());
             match open(tree, &index)? {
                 Ok(Opened::File(file, status)) => choose_coding(tree, wanted, &index, file, status),
-                _ if files.listing => tree.list(path).map(Found::Listing),
+                _ if files.listing => list(tree, path),
                 _ if files.fallback.is_some() => fall_back(tree, wanted),
                 _ => Ok(Found::Forbidden),
             }
@@ -100,6 +100,15 @@ pub fn look_up<T: Tree>(tree: &mut T, wanted: &Wanted) -> io::Result<Found<T::Fi
         Ok(Opened::Other) | Err(Absence::Forbidden) => Ok(Found::Forbidden),
         Err(Absence::Missing) => fall_back(tree, wanted),
     }
+}
+
+/// What is in a directory. It may have gone, or be closed to us.
+fn list<T: Tree>(tree: &mut T, path: &[u8]) -> io::Result<Found<T::File>> {
+    Ok(match sorted(tree.list(path))? {
+        Ok(listing) => Found::Listing(listing),
+        Err(Absence::Missing) => Found::Missing,
+        Err(Absence::Forbidden) => Found::Forbidden,
+    })
 }
 
 /// The file for everything that is not there, if there is one.
@@ -143,11 +152,15 @@ const ELOOP: i32 = 40;
 /// `ENXIO`: a socket, or a device without a driver.
 const ENXIO: i32 = 6;
 
-/// Opens a path, and sorts errors that are about it from others.
 fn open<T: Tree>(tree: &mut T, path: &[u8]) -> io::Result<Result<Opened<T::File>, Absence>> {
+    sorted(tree.open(path))
+}
+
+/// Sorts errors that are about a path from others.
+fn sorted<O>(outcome: io::Result<O>) -> io::Result<Result<O, Absence>> {
     use io::ErrorKind as Kind;
-    match tree.open(path) {
-        Ok(opened) => Ok(Ok(opened)),
+    match outcome {
+        Ok(found) => Ok(Ok(found)),
         Err(error) => match error.kind() {
             Kind::NotFound | Kind::NotADirectory | Kind::InvalidFilename => {
                 Ok(Err(Absence::Missing))
@@ -202,8 +215,11 @@ mod tests {
             }
         }
 
-        fn list(&mut self, _path: &[u8]) -> io::Result<Listing> {
-            Ok(Listing::default())
+        fn list(&mut self, path: &[u8]) -> io::Result<Listing> {
+            match path {
+                b"b" => Err(io::ErrorKind::PermissionDenied.into()),
+                _ => Ok(Listing::default()),
+            }
         }
     }
 
@@ -292,6 +308,7 @@ mod tests {
         assert_eq!(found("none", gone), "404");
         let listing = |files: &mut Files, _: &mut Codings| files.listing = true;
         assert_eq!(found("a/", listing), "listing");
+        assert_eq!(found("b/", listing), "403");
         assert!(found("", listing).starts_with("index.html"));
     }
 

@@ -18,7 +18,7 @@ use nix::fcntl::{
 };
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::sendfile::sendfile64;
-use nix::sys::stat::{FileStat, fstat};
+use nix::sys::stat::{FileStat, SFlag, fstat};
 use nix::sys::uio::pread;
 
 use crate::files::FileStatus;
@@ -80,6 +80,25 @@ pub fn open_beneath(
     let how = OpenHow::new().flags(flags).resolve(beneath | cached(waiting));
     let path = if path.is_empty() { b"." } else { path };
     Ok(openat2(root, path, how)?)
+}
+
+/// The same for a regular file on which somebody else has a lease, as Samba takes them: opening it
+/// waits until that is given back, for `/proc/sys/fs/lease-break-time` at most. What is no regular
+/// file is not opened, so nothing else is waited for.
+///
+/// # Errors
+/// As [`open_beneath`]. `EAGAIN`: it is no regular file.
+pub fn open_leased(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
+    let beneath = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(beneath);
+    let place = openat2(root, path, how)?;
+    let kind = SFlag::from_bits_truncate(status(place.as_fd())?.st_mode) & SFlag::S_IFMT;
+    if kind != SFlag::S_IFREG {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    // What was looked at, and nothing that has come in its place meanwhile.
+    let same = format!("/proc/self/fd/{}", place.as_raw_fd());
+    Ok(std::fs::File::open(same)?.into())
 }
 
 fn cached(waiting: Waiting) -> ResolveFlag {

@@ -9,7 +9,7 @@ use nix::sys::stat::{SFlag, fstatat};
 
 use crate::files::listing::{ENTRIES_MAX, Entry, Listing};
 use crate::files::lookup::{Opened, Tree};
-use crate::sys::file::{File, Waiting, file_status, open_beneath, status};
+use crate::sys::file::{File, Waiting, file_status, open_beneath, open_leased, status};
 
 /// How often something that was renamed meanwhile is looked up again.
 const RENAMES_MAX: usize = 16;
@@ -37,10 +37,12 @@ impl Tree for Beneath<'_> {
             match open_beneath(self.root, path, self.waiting, false) {
                 Err(error)
                     if error.kind() == io::ErrorKind::WouldBlock
-                        && self.waiting == Waiting::Allowed
-                        && tries < RENAMES_MAX =>
+                        && self.waiting == Waiting::Allowed =>
                 {
                     tries += 1;
+                    if tries > RENAMES_MAX {
+                        break open_leased(self.root, path)?;
+                    }
                 }
                 opened => break opened?,
             }
@@ -144,6 +146,34 @@ mod tests {
         assert_eq!(kind(root.as_fd(), "file", Waiting::Never), "file 5");
         let error = Beneath::new(root.as_fd(), Waiting::Allowed).open(b"socket").unwrap_err();
         assert_eq!(error.raw_os_error(), Some(6));
+    }
+
+    /// As Samba has one on what its clients have open.
+    #[test]
+    fn a_lease_is_waited_for_where_that_is_allowed() {
+        use nix::libc::{F_GETLEASE, F_SETLEASE, F_SETSIG, F_UNLCK, F_WRLCK, SIGCHLD, fcntl};
+        use std::os::fd::AsRawFd;
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("file"), "12345").unwrap();
+        let holder = fs::File::open(directory.path().join("file")).unwrap();
+        // SAFETY: numbers only, and a descriptor that is open.
+        let lease = |command, argument| unsafe { fcntl(holder.as_raw_fd(), command, argument) };
+        // Whoever breaks it sends a signal; this one is ignored.
+        assert_eq!(lease(F_SETSIG, SIGCHLD), 0);
+        if lease(F_SETLEASE, F_WRLCK) != 0 {
+            eprintln!("skipped: no leases on this file system");
+            return;
+        }
+        let root = open_root(directory.path(), Waiting::Allowed).unwrap();
+        std::thread::scope(|scope| {
+            let opener = scope.spawn(|| kind(root.as_fd(), "file", Waiting::Allowed));
+            // Somebody wants to read: the lease is to become one that lets him.
+            while lease(F_GETLEASE, 0) == F_WRLCK {
+                std::thread::yield_now();
+            }
+            lease(F_SETLEASE, F_UNLCK);
+            assert_eq!(opener.join().unwrap(), "file 5");
+        });
     }
 
     #[test]

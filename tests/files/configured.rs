@@ -3,8 +3,9 @@
 
 use std::fs;
 
+use crate::support::eventually;
 use crate::support::http::Connection;
-use crate::support::proxy::Launch;
+use crate::support::proxy::{Launch, logged};
 use crate::support::stream::refusing;
 use crate::{Root, get};
 
@@ -103,4 +104,25 @@ fn the_way_of_the_bytes_is_explained() {
         let printed = explain(&format!(", transfer = \"{transfer}\""));
         assert!(printed.contains(&format!("{transfer}: ")), "{printed}");
     }
+}
+
+/// Without its root nobody can say what is there: that is no 404, which caches would keep.
+#[test]
+fn a_root_that_has_gone_is_an_error_of_ours() {
+    let root = Root::new();
+    root.write("www/file", "x");
+    let www = root.path("www");
+    let proxy = Launch::configured(&format!(
+        "[access_log]\npath = \"stdout\"\n{}",
+        listener(&format!("[[listeners.web.routes]]\nfiles = {{ root = \"{}\" }}", www.display()))
+    ))
+    .start();
+    assert_eq!(get(&proxy, "/none", &[]).status(), 404);
+    fs::rename(&www, root.path("old")).unwrap();
+    // What is open already is served for a moment.
+    eventually("the root is missed", || (get(&proxy, "/file", &[]).status() == 500).then_some(()));
+    assert_eq!(get(&proxy, "/gone", &[]).status(), 500);
+    assert_eq!(logged(&proxy, "path", "/gone")["reason"], "file_failed");
+    fs::rename(root.path("old"), &www).unwrap();
+    eventually("it is back", || (get(&proxy, "/file", &[]).status() == 200).then_some(()));
 }

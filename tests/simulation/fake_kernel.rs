@@ -170,7 +170,9 @@ impl FakeKernel {
     fn file_fails(&self) -> io::Result<()> {
         let mut world = self.world.borrow_mut();
         let fails = world.faults.file_fails;
-        if world.chance(fails) { fail(errno::EIO) } else { Ok(()) }
+        // Of a disk, and of a file system on the network.
+        let errno = [errno::EIO, errno::ETIMEDOUT, errno::ECONNABORTED][world.rng.usize(0..3)];
+        if world.chance(fails) { fail(errno) } else { Ok(()) }
     }
 
     fn with<T>(&self, socket: &FakeSocket, act: impl FnOnce(&mut Socket) -> T) -> T {
@@ -563,6 +565,9 @@ impl Kernel for FakeKernel {
     ) -> io::Result<usize> {
         file.assert_cached(range);
         self.file_fails()?;
+        if self.is_away() {
+            return fail(errno::EAGAIN);
+        }
         let bytes: Vec<u8> = file.bytes(range).collect();
         let mut moved = 0;
         for piece in bytes.chunks(SLOT_BYTES_MAX) {

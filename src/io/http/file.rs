@@ -205,15 +205,10 @@ impl<K: Kernel> Turn<'_, K> {
         }
     }
 
-    /// Nobody can say whether there is a file: the root is gone, a disk fails, or this machine has
-    /// run out of something.
+    /// Nobody can say whether there is a file: the root is gone or closed to us, a disk fails, or
+    /// this machine has run out of something. That is no 404, which caches would keep.
     fn on_lookup_failed(&mut self, exchange: &mut Exchange, error: &io::Error) {
         use io::ErrorKind as Kind;
-        match error.kind() {
-            Kind::NotFound | Kind::NotADirectory => return self.answer_status(exchange, 404),
-            Kind::PermissionDenied => return self.answer_status(exchange, 403),
-            _ => {}
-        }
         let is_busy = matches!(error.kind(), Kind::ResourceBusy | Kind::WouldBlock)
             || error.raw_os_error().is_some_and(is_exhaustion);
         self.fail(exchange, if is_busy { 503 } else { 500 }, CloseReason::FileFailed);

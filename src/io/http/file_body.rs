@@ -268,7 +268,7 @@ impl<K: Kernel> Turn<'_, K> {
                 self.connection.relay.lane_mut(DOWN).load(bytes, Path::Splice);
                 Sent::Bytes(bytes)
             }
-            Err(error) => self.on_send_error(sending, &error),
+            Err(error) => self.on_fill_error(sending, &error),
         }
     }
 
@@ -296,27 +296,48 @@ impl<K: Kernel> Turn<'_, K> {
             self.connection.relay.drained(DOWN, Drained::WouldBlock);
             return Sent::Waits;
         }
-        if is_of_file(error) {
-            return Sent::FileFailed;
-        }
         if let Some(reason) = refusal(error) {
-            sending.transfer = Transfer::Copy;
-            self.copy_file_because(reason);
-            return Sent::OtherWay;
+            return self.copy_from_here(sending, reason);
+        }
+        if !self.is_of_client(error) {
+            return Sent::FileFailed;
         }
         let kind = FaultKind::of(error);
         self.connection.relay.drained(DOWN, Drained::Failed(kind));
         Sent::Waits
     }
-}
 
-/// Whether an error is one that no socket has: `EIO`, `ESTALE` and `EUCLEAN` of a disk or of a file
-/// system on the network.
-fn is_of_file(error: &io::Error) -> bool {
-    const EIO: i32 = 5;
-    const ESTALE: i32 = 116;
-    const EUCLEAN: i32 = 117;
-    matches!(error.raw_os_error(), Some(EIO | ESTALE | EUCLEAN))
+    /// The pipe is empty, and no socket is asked: whatever it is, the file is why. A file that
+    /// cannot be spliced without waiting for something (`EAGAIN`) can be read.
+    fn on_fill_error(&mut self, sending: &mut Sending<K::File>, error: &io::Error) -> Sent {
+        match refusal(error) {
+            Some(reason) => self.copy_from_here(sending, reason),
+            None if error.kind() == io::ErrorKind::WouldBlock => {
+                self.copy_from_here(sending, FallbackReason::Refused)
+            }
+            None => Sent::FileFailed,
+        }
+    }
+
+    fn copy_from_here(&mut self, sending: &mut Sending<K::File>, reason: FallbackReason) -> Sent {
+        sending.transfer = Transfer::Copy;
+        self.copy_file_because(reason);
+        Sent::OtherWay
+    }
+
+    /// Whether an error of a call that has to do with both a file and the client's socket is the
+    /// latter's. No disk has a broken pipe; file systems on the network have all the others that
+    /// sockets have, so the socket is asked whether it would still take something.
+    fn is_of_client(&mut self, error: &io::Error) -> bool {
+        use io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::BrokenPipe | Kind::ConnectionReset => true,
+            _ => match self.kernel.send(&self.connection.client, &[]) {
+                Ok(_) => false,
+                Err(error) => error.kind() != Kind::WouldBlock,
+            },
+        }
+    }
 }
 
 /// Whether an error means that a file must be read instead: it cannot be sent, spliced or mapped.
