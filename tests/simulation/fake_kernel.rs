@@ -542,8 +542,9 @@ impl Kernel for FakeKernel {
             return Ok(0);
         }
         let sent = self.send(socket, &bytes);
-        if sent.is_err() {
-            file.cached.take();
+        match &sent {
+            Ok(sent) => self.world.borrow_mut().files_taken += *sent as u64,
+            Err(_) => file.cached.set(ByteRange::default()),
         }
         sent
     }
@@ -578,6 +579,7 @@ impl Kernel for FakeKernel {
             pipe.slots.push_back(piece.iter().copied().collect());
         }
         pipe.held += moved;
+        self.world.borrow_mut().files_taken += moved as u64;
         Ok(moved)
     }
 
@@ -585,7 +587,9 @@ impl Kernel for FakeKernel {
         let range = ByteRange { start: offset, end: offset + buffer.len() as u64 };
         file.assert_cached(range);
         self.file_fails()?;
-        Ok(file.bytes(range).zip(buffer).map(|(byte, place)| *place = byte).count())
+        let read = file.bytes(range).zip(buffer).map(|(byte, place)| *place = byte).count();
+        self.world.borrow_mut().files_taken += read as u64;
+        Ok(read)
     }
 
     fn shutdown_write(&mut self, socket: &FakeSocket) -> io::Result<()> {

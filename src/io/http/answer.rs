@@ -1,6 +1,5 @@
 //! Answers of our own, and what becomes of an exchange that fails.
 
-use std::io::IoSlice;
 use std::time::Duration;
 
 use crate::config::{Redirect, Respond};
@@ -106,7 +105,7 @@ impl<K: Kernel> Turn<'_, K> {
         let keeps_alive = exchange.keeps_client;
         let answer = Answer { status, content, retry_after, keeps_alive, date: self.desk.date() };
         answer.write(&exchange.request, &self.context(exchange), &mut bytes);
-        self.put(Direction::Downstream, &[IoSlice::new(&bytes)]);
+        self.put_own(&bytes, false);
         self.desk.head = bytes;
     }
 
