@@ -21,7 +21,7 @@ use crate::files::relative_path::relative_path;
 use crate::http::answer::Content;
 use crate::http::content_coding::{Codings, ContentCoding};
 use crate::http::date::HttpDate;
-use crate::http::file_answer::FileAnswer;
+use crate::http::file_answer::{FileAnswer, part_type};
 use crate::http::framing::BodyLength;
 use crate::http::method::Method;
 use crate::http::range::ByteRange;
@@ -224,8 +224,12 @@ impl<K: Kernel> Turn<'_, K> {
         }
         let (code, part) = (reply.status(), reply.part(size));
         let boundary = matches!(reply, Reply::Many(_)).then(|| self.desk.request_id());
+        let edits = self.route(exchange).map(|route| &route.response_headers);
         let body = match (reply, boundary) {
             (Reply::Many(ranges), Some(boundary)) => {
+                let edits = edits.unwrap_or(&self.desk.no_edits);
+                let context = self.context(exchange);
+                let media_type = part_type(edits, media_type, &exchange.request, &context);
                 FileBody::of_ranges(ranges, Parts { boundary, media_type, size })
             }
             (Reply::One(range), _) => FileBody::of_range(range),
@@ -237,7 +241,6 @@ impl<K: Kernel> Turn<'_, K> {
         self.begin_answer(exchange, code);
         let mut head = std::mem::take(&mut self.desk.head);
         head.clear();
-        let edits = self.route(exchange).map(|route| &route.response_headers);
         let answer = FileAnswer {
             status: code,
             edits: edits.unwrap_or(&self.desk.no_edits),
