@@ -1,6 +1,6 @@
 //! What of a file is still to be sent, piece by piece.
 
-use crate::http::file_answer::{Part, write_content_range};
+use crate::http::content_range::{Part, write_content_range};
 use crate::http::range::ByteRange;
 use crate::http::request_id::RequestId;
 

@@ -2,19 +2,19 @@
 
 use super::answer::{write_connection, write_status_line};
 use super::content_coding::ContentCoding;
-use super::context::{Context, write_number};
+use super::content_range::{Part, write_content_range};
+use super::context::Context;
 use super::date::HttpDate;
 use super::edits::{FieldTemplate, HeaderEdits};
 use super::entity_tag::EntityTag;
 use super::framing::BodyLength;
-use super::range::ByteRange;
 use super::request::RequestHead;
 use super::rewrite::{write_framing, write_line};
 
 /// An answer with a file, or with parts of it, or about it.
 #[derive(Debug, Clone, Copy)]
 pub struct FileAnswer<'a> {
-    /// 200, 206, 304, 412 or 416.
+    /// 200, 206 or 304.
     pub status: u16,
     /// What the route sets, adds and removes.
     pub edits: &'a HeaderEdits,
@@ -38,17 +38,6 @@ pub struct FileAnswer<'a> {
     pub keeps_alive: bool,
     /// The time now.
     pub date: &'a str,
-}
-
-/// What `Content-Range` says (RFC 9110, section 14.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// All of it, or several parts that say it themselves.
-    All,
-    /// These bytes of so many.
-    Of(ByteRange, u64),
-    /// None of so many.
-    NoneOf(u64),
 }
 
 impl FileAnswer<'_> {
@@ -124,30 +113,10 @@ fn is_content_type(field: &FieldTemplate) -> bool {
     field.name.matches(b"content-type")
 }
 
-/// Appends `Content-Range`, where there is something to say.
-pub fn write_content_range(part: Part, out: &mut Vec<u8>) {
-    let size = match part {
-        Part::All => return,
-        Part::Of(ByteRange { start, end }, size) => {
-            out.extend_from_slice(b"Content-Range: bytes ");
-            write_number(start, out);
-            out.push(b'-');
-            write_number(end - 1, out);
-            size
-        }
-        Part::NoneOf(size) => {
-            out.extend_from_slice(b"Content-Range: bytes *");
-            size
-        }
-    };
-    out.push(b'/');
-    write_number(size, out);
-    out.extend_from_slice(b"\r\n");
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::field::FieldName;
+    use super::super::range::ByteRange;
     use super::super::request_id::RequestId;
     use super::super::samples::{context, request, written};
     use super::super::template::Template;
@@ -198,12 +167,6 @@ mod tests {
         let many = written_with(|it| (it.status, it.boundary) = (206, Some("B")), &none);
         assert!(many.contains("Content-Type: multipart/byteranges; boundary=B\r\n"), "{many}");
         assert!(!many.contains("text/css") && !many.contains("Content-Range"), "{many}");
-        let nothing = |it: &mut FileAnswer<'_>| {
-            (it.status, it.part, it.length) = (416, Part::NoneOf(10), 0);
-        };
-        let nothing = written_with(nothing, &none);
-        assert!(nothing.contains("\r\nContent-Range: bytes */10\r\n"), "{nothing}");
-        assert!(nothing.contains("Content-Length: 0") && !nothing.contains("-Type"), "{nothing}");
     }
 
     #[test]

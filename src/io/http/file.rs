@@ -18,7 +18,8 @@ use crate::files::answer::Reply;
 use crate::files::body::{FileBody, Parts};
 use crate::files::lookup::{Found, Wanted};
 use crate::files::relative_path::relative_path;
-use crate::http::answer::Content;
+use crate::http::answer::{Content, Page};
+use crate::http::content_range::Part;
 use crate::http::content_coding::{Codings, ContentCoding};
 use crate::http::date::HttpDate;
 use crate::http::file_answer::{FileAnswer, part_type};
@@ -179,13 +180,8 @@ impl<K: Kernel> Turn<'_, K> {
             }
             Ok(Found::Listing(listing)) => {
                 let page = listing.page(exchange.request.path(), files.hidden);
-                let content = Content::Page {
-                    fields: &[],
-                    media_type: "text/html; charset=utf-8",
-                    body: &page,
-                    explains: false,
-                };
-                self.answer(exchange, 200, content);
+                let page = Page { media_type: "text/html; charset=utf-8", body: &page };
+                self.answer(exchange, 200, Content::Page(page));
             }
             Ok(Found::AddSlash) => self.answer(exchange, 301, Content::AddSlash),
             Ok(Found::Missing) => self.answer_status(exchange, 404),
@@ -219,10 +215,16 @@ impl<K: Kernel> Turn<'_, K> {
         let size = status.size;
         let tag = status.tag();
         let reply = Reply::to(&exchange.request, &status, &tag);
-        if reply == Reply::Nothing(412) {
-            return self.answer_status(exchange, 412);
-        }
-        let (code, part) = (reply.status(), reply.part(size));
+        let (code, part) = match reply {
+            Reply::Whole => (200, Part::All),
+            Reply::One(range) => (206, Part::Of(range, size)),
+            Reply::Many(_) => (206, Part::All),
+            Reply::NotModified => (304, Part::All),
+            Reply::PreconditionFailed => return self.answer_status(exchange, 412),
+            Reply::NothingInRange => {
+                return self.answer(exchange, 416, Content::NothingInRange { size });
+            }
+        };
         let boundary = matches!(reply, Reply::Many(_)).then(|| self.desk.request_id());
         let edits = self.route(exchange).map(|route| &route.response_headers);
         let body = match (reply, boundary) {
@@ -234,7 +236,7 @@ impl<K: Kernel> Turn<'_, K> {
             }
             (Reply::One(range), _) => FileBody::of_range(range),
             (Reply::Whole, _) => FileBody::of_range(ByteRange { start: 0, end: size }),
-            (Reply::Nothing(_) | Reply::Many(_), _) => FileBody::of_range(ByteRange::default()),
+            _ => FileBody::of_range(ByteRange::default()),
         };
         let length = body.length();
         let has_body = length > 0 && exchange.request.method() != Method::Head;
