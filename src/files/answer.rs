@@ -1,8 +1,6 @@
 //! What a client gets of a file: all of it, parts, or the word that it has it already.
 
-use super::FileStatus;
 use crate::http::conditional::{Validators, Verdict, evaluate, only};
-use crate::http::entity_tag::EntityTag;
 use crate::http::range::{ByteRange, Selection, select};
 use crate::http::request::RequestHead;
 
@@ -24,16 +22,15 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// What the answer to a `GET` or `HEAD` for a file is.
-    pub fn to(request: &RequestHead, status: &FileStatus, tag: &EntityTag) -> Reply {
-        let validators = Validators { tag, modified: status.modified };
+    /// What the answer to a `GET` or `HEAD` for a file of so many bytes is.
+    pub fn to(request: &RequestHead, size: u64, validators: &Validators) -> Reply {
         match evaluate(request, validators) {
             Verdict::NotModified => Reply::NotModified,
             Verdict::Failed => Reply::PreconditionFailed,
             Verdict::Proceed { may_select: false } => Reply::Whole,
             Verdict::Proceed { may_select: true } => match only(request, "range") {
                 None => Reply::Whole,
-                Some(range) => match select(range, status.size) {
+                Some(range) => match select(range, size) {
                     Selection::Whole => Reply::Whole,
                     Selection::One(range) => Reply::One(range),
                     Selection::Many(ranges) => Reply::Many(ranges),

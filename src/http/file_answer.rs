@@ -26,8 +26,8 @@ pub struct FileAnswer<'a> {
     pub length: u64,
     /// The version of the file.
     pub tag: &'a EntityTag,
-    /// When it was modified.
-    pub modified: HttpDate,
+    /// When it was modified, where that tells it from other versions.
+    pub modified: Option<HttpDate>,
     /// The coding that the file is in.
     pub coding: Option<ContentCoding>,
     /// Other clients may get it in another coding.
@@ -51,7 +51,9 @@ impl FileAnswer<'_> {
             }
         };
         line("Date", self.date.as_bytes(), out);
-        line("Last-Modified", self.modified.as_str().as_bytes(), out);
+        if let Some(modified) = &self.modified {
+            line("Last-Modified", modified.as_str().as_bytes(), out);
+        }
         line("ETag", self.tag.as_bytes(), out);
         // What is said of the file's type is said where there is a file, and of several parts it is
         // each of them that has it.
@@ -133,7 +135,7 @@ mod tests {
             boundary: None,
             length: 5,
             tag: &tag,
-            modified: HttpDate::from_unix(0),
+            modified: Some(HttpDate::from_unix(0)),
             coding: None,
             varies: false,
             part: Part::All,

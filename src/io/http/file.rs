@@ -213,8 +213,9 @@ impl<K: Kernel> Turn<'_, K> {
     ) {
         let FoundFile { file, status, coding, media_type } = found;
         let size = status.size;
-        let tag = status.tag();
-        let reply = Reply::to(&exchange.request, &status, &tag);
+        self.desk.refresh_date(self.now);
+        let validators = status.validators(self.desk.unix_seconds());
+        let reply = Reply::to(&exchange.request, size, &validators);
         let (code, part) = match reply {
             Reply::Whole => (200, Part::All),
             Reply::One(range) => (206, Part::Of(range, size)),
@@ -249,8 +250,8 @@ impl<K: Kernel> Turn<'_, K> {
             media_type,
             boundary: boundary.as_ref().map(RequestId::as_str),
             length,
-            tag: &tag,
-            modified: HttpDate::from_unix(status.modified.min(self.desk.unix_seconds())),
+            tag: &validators.tag,
+            modified: validators.is_settled.then(|| HttpDate::from_unix(validators.modified)),
             coding,
             varies: !files.precompressed.is_empty(),
             part,
