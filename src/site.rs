@@ -5,7 +5,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use nix::fcntl::OFlag;
 
 use crate::config::files::{ErrorPage, Files};
 use crate::config::units::show_size;
@@ -40,12 +43,14 @@ pub fn read(config: &Config, present: &ErrorPages) -> Result<ErrorPages, Vec<Fin
                 findings.extend(check_root(files, key));
             }
         }
-        let pages = http.error_pages.iter().map(|page| read_page(page, &key));
-        let pages: Result<Vec<Page>, Finding> = pages.collect();
-        match pages {
-            Ok(pages) => listeners.push(pages),
-            Err(finding) => findings.push(finding),
+        let mut pages = Vec::new();
+        for page in &http.error_pages {
+            match read_page(page, &key) {
+                Ok(page) => pages.push(page),
+                Err(finding) => findings.push(finding),
+            }
         }
+        listeners.push(pages);
     }
     if findings.is_empty() { Ok(ErrorPages::new(listeners)) } else { Err(findings) }
 }
@@ -88,7 +93,13 @@ fn read_page(page: &ErrorPage, listener: &str) -> Result<Page, Finding> {
 
 /// `None` for a file that is longer than a page may be.
 fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    // A FIFO is not to be waited for.
+    let flags = OFlag::O_NONBLOCK.bits();
+    let file = fs::File::options().read(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
     let mut body = Vec::new();
-    fs::File::open(path)?.take(limits::ERROR_PAGE as u64 + 1).read_to_end(&mut body)?;
+    file.take(limits::ERROR_PAGE as u64 + 1).read_to_end(&mut body)?;
     Ok((body.len() <= limits::ERROR_PAGE).then_some(body))
 }

@@ -49,7 +49,10 @@ impl Tree for Beneath<'_> {
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         let status = file_status(&stat);
         Ok(match kind {
-            SFlag::S_IFREG => Opened::File(File::new(descriptor, status.size), status),
+            SFlag::S_IFREG => {
+                let file = File::new(descriptor, status.size).identified_by(&stat);
+                Opened::File(file, status)
+            }
             SFlag::S_IFDIR => Opened::Directory,
             _ => Opened::Other,
         })

@@ -79,6 +79,16 @@ fn errors_have_pages() {
     let upstream = "[upstreams.app]\nservers = [\"127.0.0.1:9\"]\n";
     let (code, printed) = check(&format!("{missing}{upstream}"));
     assert!(code == Some(1) && printed.contains("error_pages.404: /does/not/exist"), "{printed}");
+    // All of them are told of, and none is waited for.
+    nix::unistd::mkfifo(&root.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let pages = format!("{{ \"404\" = \"{at}/fifo\", \"500\" = \"/none\", \"5xx\" = \"{at}\" }}");
+    let several = listener(&format!("error_pages = {pages}\nupstream = \"app\""));
+    let (code, printed) = check(&format!("{several}{upstream}"));
+    assert_eq!(code, Some(1), "{printed}");
+    for expected in ["error_pages.404: ", "error_pages.500: /none", "error_pages.5xx: "] {
+        assert!(printed.contains(expected), "{expected} in {printed}");
+    }
+    assert_eq!(printed.matches("it is not a regular file").count(), 2, "{printed}");
     let bad = listener("error_pages = { \"200\" = \"x\" }\nupstream = \"app\"");
     assert!(check(&format!("{bad}{upstream}")).1.contains("400 to 599"));
 }

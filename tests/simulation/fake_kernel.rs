@@ -487,7 +487,7 @@ impl Kernel for FakeKernel {
         Some(Finished { ticket, outcome })
     }
 
-    fn is_cached(&mut self, _file: &FakeFile, range: ByteRange) -> bool {
+    fn is_cached(&mut self, _file: &FakeFile, range: ByteRange, _now: Instant) -> bool {
         assert!(range.start < range.end, "nothing is asked after");
         !self.is_away()
     }
