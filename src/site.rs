@@ -15,7 +15,7 @@ use crate::config::units::show_size;
 use crate::config::{Action, Config, limits};
 use crate::files::error_pages::{ErrorPages, Page};
 use crate::files::media_type;
-use crate::sys::file::{Waiting, open_beneath, open_root};
+use crate::sys::file::{Waiting, find_directory, open_beneath, open_root};
 use crate::tls::finding::Finding;
 
 /// Reads the pages, and sees whether the directories can be served. A listener that is no part of
@@ -61,10 +61,13 @@ const NO_SUCH_CALL: i32 = 38;
 fn check_root(files: &Files, key: String) -> Option<Finding> {
     let open = || {
         let root = open_root(&files.root, Waiting::Allowed)?;
-        open_beneath(root.as_fd(), b"", Waiting::Allowed, true).map(drop)
+        match files.listing {
+            true => open_beneath(root.as_fd(), b"", Waiting::Allowed, true),
+            false => find_directory(root.as_fd(), b"", Waiting::Allowed),
+        }
     };
     let words = match open() {
-        Ok(()) => return None,
+        Ok(_) => return None,
         Err(error) if error.raw_os_error() == Some(NO_SUCH_CALL) => {
             "this kernel, or a seccomp filter, has no openat2(2), without which nothing keeps a \
              path below its root; expected Linux 5.6 or later"

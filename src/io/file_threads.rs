@@ -184,6 +184,7 @@ mod tests {
         let wanted = Wanted {
             files: Arc::new(Files::of_root(directory.path())),
             path: b"file".to_vec(),
+            is_refused: false,
             is_directory: false,
             codings: Codings::default(),
         };
@@ -211,6 +212,7 @@ mod tests {
         let wanted = || Wanted {
             files: Arc::new(Files::of_root("/")),
             path: Vec::new(),
+            is_refused: false,
             is_directory: true,
             codings: Codings::default(),
         };

@@ -246,6 +246,7 @@ mod tests {
         let wanted = Wanted {
             files: Arc::new(Files::of_root(directory.path())),
             path: b"file".to_vec(),
+            is_refused: false,
             is_directory: false,
             codings: Codings::default(),
         };

@@ -65,6 +65,29 @@ pub fn open_beneath(
 ) -> io::Result<OwnedFd> {
     let mut flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
     flags.set(OFlag::O_DIRECTORY, directory);
+    open_at(root, path, flags, waiting)
+}
+
+/// Opens the directory at `path` beneath another, to look up others beneath it and for nothing else
+/// (`O_PATH`): one that may be searched, though perhaps not read.
+///
+/// # Errors
+/// As [`open_beneath`].
+pub fn find_directory(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    waiting: Waiting,
+) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    open_at(root, path, flags, waiting)
+}
+
+fn open_at(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlag,
+    waiting: Waiting,
+) -> io::Result<OwnedFd> {
     let beneath = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     let how = OpenHow::new().flags(flags).resolve(beneath | cached(waiting));
     let path = if path.is_empty() { b"." } else { path };

@@ -169,7 +169,7 @@ fn siblings_are_sent_to_those_who_take_them() {
 fn what_is_missing_may_be_the_application() {
     let root = site();
     let proxy = root.serve(", fallback = \"/index.html\"");
-    for path in ["/some/view", "/none", "/list/"] {
+    for path in ["/some/view", "/none", "/list/", "/.secret", "/a%2Fb", "/.x/"] {
         let answer = get(&proxy, path, &[]);
         assert_eq!((answer.status(), answer.text().as_str()), (200, "<p>home"), "{path}");
     }
@@ -188,6 +188,11 @@ fn directories_may_be_listed() {
     assert_eq!(get(&proxy, "/list/x%3Cy.txt", &[]).text(), "x");
     assert_eq!(get(&proxy, "/docs/", &[]).text(), "<p>docs");
     assert_eq!(ask(&proxy, "HEAD", "/list/", &[]).text(), "");
+    assert!(page.text().contains("href=\"../\""), "{}", page.text());
+    let below = root.serve_as(", listing = true, index = \"none\"", "path = \"/a/b\"\nstrip_prefix = true", "");
+    let top = get(&below, "/a/b/", &[]).text();
+    assert!(top.contains("./docs/") && !top.contains("../") && !top.contains("secret"), "{top}");
+    assert!(get(&below, "/a/b/docs/", &[]).text().contains("href=\"../\""));
 }
 
 #[test]

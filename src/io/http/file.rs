@@ -107,13 +107,11 @@ impl<K: Kernel> Turn<'_, K> {
         let edited = edited.map_or(Cow::Borrowed(request.path()), |it| it.concat().into());
         let mut path = std::mem::take(&mut self.desk.path);
         path.clear();
-        if relative_path(&edited, files.hidden, &mut path).is_err() {
-            self.desk.path = path;
-            return self.answer_status(exchange, 404);
-        }
+        let is_refused = relative_path(&edited, files.hidden, &mut path).is_err();
         let wanted = Wanted {
             files: Arc::clone(files),
             path,
+            is_refused,
             // Of the path that the client knows: it is the client that resolves links by it.
             is_directory: request.path().ends_with('/'),
             codings: Codings::accepted(request, &files.precompressed),
@@ -179,7 +177,7 @@ impl<K: Kernel> Turn<'_, K> {
                 self.answer_file(exchange, files, found);
             }
             Ok(Found::Listing(listing)) => {
-                let page = listing.page(exchange.request.path(), files.hidden);
+                let page = listing.page(exchange.request.path());
                 let page = Page { media_type: "text/html; charset=utf-8", body: &page };
                 self.answer(exchange, 200, Content::Page(page));
             }
