@@ -176,4 +176,14 @@ fn the_way_of_the_bytes_is_explained() {
         let printed = explain(&format!(", transfer = \"{transfer}\""));
         assert!(printed.contains(&format!("{transfer}: ")), "{printed}");
     }
+    // What there are no pipes for is copied, whatever the relay's own mode.
+    let path = root.path("c.toml");
+    let route = format!(
+        "[[listeners.web.routes]]\nfiles = {{ root = \"{at}\", transfer = \"splice\" }}\n\
+         [relay]\nmode = \"copy\"\npipe_memory = \"64KiB\"\n"
+    );
+    fs::write(&path, listener(&route)).unwrap();
+    let (_, printed) =
+        Launch::with_arguments(&["explain", "--config", path.to_str().unwrap()]).run_to_end();
+    assert!(printed.contains("copy: copied, for no pipe is to be had"), "{printed}");
 }

@@ -12,6 +12,7 @@ mod clients;
 mod configured;
 mod hostile;
 mod transfers;
+mod unprivileged;
 
 use std::fs;
 use std::path::{Path, PathBuf};

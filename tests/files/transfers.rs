@@ -126,7 +126,7 @@ fn thousands_of_small_files() {
 }
 
 /// Bytes that the threads have read which wait for disks.
-fn read_by_threads(proxy: &Proxy) -> u64 {
+pub(crate) fn read_by_threads(proxy: &Proxy) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{}/task", proxy.pid())).unwrap();
     let read = tasks.filter_map(|task| {
         let task = task.unwrap().path();
