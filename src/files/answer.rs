@@ -1,6 +1,7 @@
 //! What a client gets of a file: all of it, parts, or the word that it has it already.
 
 use crate::http::conditional::{Validators, Verdict, evaluate, only};
+use crate::http::field::Known;
 use crate::http::range::{ByteRange, Selection, select};
 use crate::http::request::RequestHead;
 
@@ -28,7 +29,7 @@ impl Reply {
             Verdict::NotModified => Reply::NotModified,
             Verdict::Failed => Reply::PreconditionFailed,
             Verdict::Proceed { may_select: false } => Reply::Whole,
-            Verdict::Proceed { may_select: true } => match only(request, "range") {
+            Verdict::Proceed { may_select: true } => match only(request, Known::Range) {
                 None => Reply::Whole,
                 Some(range) => match select(range, size) {
                     Selection::Whole => Reply::Whole,

@@ -2,6 +2,7 @@
 
 use super::date::HttpDate;
 use super::entity_tag::EntityTag;
+use super::field::Known;
 use super::method::Method;
 use super::request::RequestHead;
 
@@ -37,32 +38,32 @@ pub enum Verdict {
 /// 9110, section 13.2.2.
 pub fn evaluate(request: &RequestHead, validators: &Validators) -> Verdict {
     let Validators { tag, modified, is_settled, now } = validators;
-    let is_in = |name: &str, matches: fn(&EntityTag, &[u8]) -> bool| {
+    let is_in = |known: Known, matches: fn(&EntityTag, &[u8]) -> bool| {
         let mut is_there = false;
-        let found = lines(request, name).any(|list| {
+        let found = request.values(known).any(|list| {
             is_there = true;
             matches(tag, list)
         });
         is_there.then_some(found)
     };
-    let date = |name: &str| only(request, name).and_then(|value| HttpDate::parse(value, *now));
-    match is_in("if-match", EntityTag::is_in) {
+    let date = |known: Known| only(request, known).and_then(|value| HttpDate::parse(value, *now));
+    match is_in(Known::IfMatch, EntityTag::is_in) {
         Some(false) => return Verdict::Failed,
         Some(true) => {}
-        None if date("if-unmodified-since").is_some_and(|since| *modified > since) => {
+        None if date(Known::IfUnmodifiedSince).is_some_and(|since| *modified > since) => {
             return Verdict::Failed;
         }
         None => {}
     }
     let reads = matches!(request.method(), Method::Get | Method::Head);
-    match is_in("if-none-match", EntityTag::is_weakly_in) {
+    match is_in(Known::IfNoneMatch, EntityTag::is_weakly_in) {
         Some(true) if reads => return Verdict::NotModified,
         Some(true) => return Verdict::Failed,
         Some(false) => {}
         // What the client has may be of the same second.
         None if reads
             && *is_settled
-            && date("if-modified-since").is_some_and(|since| *modified <= since) =>
+            && date(Known::IfModifiedSince).is_some_and(|since| *modified <= since) =>
         {
             return Verdict::NotModified;
         }
@@ -76,7 +77,7 @@ pub fn evaluate(request: &RequestHead, validators: &Validators) -> Verdict {
 /// alone, or nothing.
 fn is_same_version(request: &RequestHead, validators: &Validators) -> bool {
     let Validators { tag, modified, is_settled, now } = validators;
-    let mut values = lines(request, "if-range");
+    let mut values = request.values(Known::IfRange);
     match (values.next(), values.next()) {
         (None, _) => true,
         (Some(value), None) if value.starts_with(b"\"") => tag.is(value),
@@ -86,14 +87,9 @@ fn is_same_version(request: &RequestHead, validators: &Validators) -> bool {
 }
 
 /// The value of a field that makes sense only once.
-pub fn only<'r>(request: &'r RequestHead, name: &str) -> Option<&'r [u8]> {
-    let mut values = lines(request, name);
+pub fn only(request: &RequestHead, known: Known) -> Option<&[u8]> {
+    let mut values = request.values(known);
     values.next().filter(|_| values.next().is_none())
-}
-
-fn lines<'r>(request: &'r RequestHead, name: &str) -> impl Iterator<Item = &'r [u8]> {
-    let is_it = move |found: &[u8]| found.eq_ignore_ascii_case(name.as_bytes());
-    request.fields().filter(move |field| is_it(field.name)).map(|field| field.value)
 }
 
 #[cfg(test)]

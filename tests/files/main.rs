@@ -10,6 +10,7 @@ mod support;
 mod answers;
 mod clients;
 mod configured;
+mod connections;
 mod hostile;
 mod transfers;
 mod unprivileged;
