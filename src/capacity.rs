@@ -5,9 +5,7 @@ use std::num::NonZeroUsize;
 
 use crate::config::files::Transfer;
 use crate::config::units::show_size;
-use crate::config::{
-    Action, Config, Listener, Relay, RelayMode, Route, Upstream, Workers, limits,
-};
+use crate::config::{Action, Config, Listener, Relay, RelayMode, Route, Upstream, Workers, limits};
 use crate::error::FallbackReason;
 
 /// What the machine offers, as probed.

@@ -102,7 +102,7 @@ impl Parts {
             text.extend_from_slice(line.as_bytes());
         }
         if !self.media_type.is_empty() {
-            for line in [&b"Content-Type: "[..], &self.media_type, b"\r\n"] {
+            for line in [&b"Content-Type: "[..], &*self.media_type, &b"\r\n"[..]] {
                 text.extend_from_slice(line);
             }
         }

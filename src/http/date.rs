@@ -76,7 +76,8 @@ impl HttpDate {
         let (hour, minute, second) = (number(hour, 2)?, number(minute, 2)?, number(second, 2)?);
         // The last minute of a day may have a leap second.
         let is_time = hour < 24 && minute < 60 && second <= 60;
-        let days = (is_time && year >= 1970 && day > 0).then(|| days_from_civil(year, month, day))?;
+        let days =
+            (is_time && year >= 1970 && day > 0).then(|| days_from_civil(year, month, day))?;
         let is_date = civil(days) == (year, month, day) && weekday.is_of(days);
         is_date.then_some(days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second)
     }

@@ -73,11 +73,7 @@ pub fn open_beneath(
 ///
 /// # Errors
 /// As [`open_beneath`].
-pub fn find_directory(
-    root: BorrowedFd<'_>,
-    path: &[u8],
-    waiting: Waiting,
-) -> io::Result<OwnedFd> {
+pub fn find_directory(root: BorrowedFd<'_>, path: &[u8], waiting: Waiting) -> io::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     open_at(root, path, flags, waiting)
 }

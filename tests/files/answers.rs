@@ -189,7 +189,11 @@ fn directories_may_be_listed() {
     assert_eq!(get(&proxy, "/docs/", &[]).text(), "<p>docs");
     assert_eq!(ask(&proxy, "HEAD", "/list/", &[]).text(), "");
     assert!(page.text().contains("href=\"../\""), "{}", page.text());
-    let below = root.serve_as(", listing = true, index = \"none\"", "path = \"/a/b\"\nstrip_prefix = true", "");
+    let below = root.serve_as(
+        ", listing = true, index = \"none\"",
+        "path = \"/a/b\"\nstrip_prefix = true",
+        "",
+    );
     let top = get(&below, "/a/b/", &[]).text();
     assert!(top.contains("./docs/") && !top.contains("../") && !top.contains("secret"), "{top}");
     assert!(get(&below, "/a/b/docs/", &[]).text().contains("href=\"../\""));

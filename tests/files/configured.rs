@@ -151,8 +151,12 @@ fn pages_stand_for_every_status_that_is_explained() {
     check("GET", "If-Match: \"x\"", 412, "content-length", "5");
     check("GET", "Range: bytes=99-", 416, "content-range", "bytes */10");
     let head = crate::ask(&proxy, "HEAD", "/none", &[]);
-    assert_eq!((head.status(), head.field("content-length"), head.text().as_str()), (404, Some("5"), ""));
-    let json = crate::ask(&proxy, "POST", "/file", &["Accept: application/json", "Content-Length: 0"]);
+    assert_eq!(
+        (head.status(), head.field("content-length"), head.text().as_str()),
+        (404, Some("5"), "")
+    );
+    let json =
+        crate::ask(&proxy, "POST", "/file", &["Accept: application/json", "Content-Length: 0"]);
     assert!(json.text().starts_with("{\"status\":405") && json.field("allow").is_some());
 }
 

@@ -43,7 +43,10 @@ fn an_old_client_keeps_its_connection_if_it_asks_to() {
     let mut connection = Connection::open(&proxy.address());
     for _ in 0..3 {
         let answer = connection.exchange("GET /file HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-        assert_eq!((answer.text().as_str(), answer.field("connection")), ("file", Some("keep-alive")));
+        assert_eq!(
+            (answer.text().as_str(), answer.field("connection")),
+            ("file", Some("keep-alive"))
+        );
     }
     let last = connection.exchange("GET /file HTTP/1.0\r\n\r\n");
     assert_eq!((last.text().as_str(), last.field("connection")), ("file", Some("close")));
