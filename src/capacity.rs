@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use crate::config::files::Transfer;
 use crate::config::units::show_size;
-use crate::config::{Action, Config, Listener, Relay, RelayMode, Upstream, Workers, limits};
+use crate::config::{Action, Config, Listener, Relay, RelayMode, Route, Upstream, Workers, limits};
 use crate::error::FallbackReason;
 
 /// What the machine offers, as probed.
@@ -60,7 +60,7 @@ pub struct ListenerPlan {
     /// Those of its connections, unless a route says otherwise.
     pub relay: RelayPlan,
     /// Those of the requests of each route of an HTTP listener, in the order of the config.
-    /// `None` for a route that answers by itself.
+    /// `None` for a route that answers by itself, unless it splices files.
     pub routes: Vec<Option<RelayPlan>>,
 }
 
@@ -127,9 +127,7 @@ pub fn plan(config: &Config, machine: &Machine) -> Plan {
     }
     let relays = listeners.iter().flat_map(ListenerPlan::relays);
     let splicing = relays.filter(|relay| relay.mode != RelayMode::Copy);
-    let of_files = config.listeners.iter().zip(&listeners).filter(|(it, _)| splices_files(it));
-    let sizes = splicing.chain(of_files.map(|(_, plan)| &plan.relay));
-    let sizes = sizes.map(|relay| relay.pipe_size.min(PIPE_BYTES_UNPROVEN_MAX));
+    let sizes = splicing.map(|relay| relay.pipe_size.min(PIPE_BYTES_UNPROVEN_MAX));
     let pipes = match sizes.map(u64::from).min() {
         Some(size) => budget.pipes(size),
         None => Pipes { count: 0, memory: 0 },
@@ -151,15 +149,6 @@ pub fn plan(config: &Config, machine: &Machine) -> Plan {
         pool_idle_max,
         notes,
     }
-}
-
-/// Whether files of a listener go to clients by way of pipes.
-fn splices_files(listener: &Listener) -> bool {
-    let routes = listener.http().into_iter().flat_map(|http| &http.routes);
-    routes.into_iter().any(|route| match &route.action {
-        Action::Files(files) => files.transfer == Transfer::Splice,
-        Action::Forward(_) | Action::Redirect(_) | Action::Respond(_) => false,
-    })
 }
 
 /// What the pipes of one worker may take.
@@ -231,11 +220,16 @@ impl ListenerPlan {
 /// How the bytes of a listener and of its routes will travel.
 fn plan_listener(listener: &Listener, budget: &PipeBudget, machine: &Machine) -> ListenerPlan {
     let plan = |relay: Relay| plan_relay(relay, budget, machine);
+    let of_route = |route: &Route| match &route.action {
+        Action::Forward(forward) => Some(plan(forward.relay)),
+        // Files have pipes of the listener's size, whatever its mode.
+        Action::Files(files) if files.transfer == Transfer::Splice => {
+            Some(plan(Relay { mode: RelayMode::Splice, ..listener.relay }))
+        }
+        Action::Files(_) | Action::Redirect(_) | Action::Respond(_) => None,
+    };
     let routes = listener.http().into_iter().flat_map(|http| &http.routes);
-    ListenerPlan {
-        relay: plan(listener.relay),
-        routes: routes.map(|route| route.action.forward().map(|it| plan(it.relay))).collect(),
-    }
+    ListenerPlan { relay: plan(listener.relay), routes: routes.map(of_route).collect() }
 }
 
 /// Says what is not as the config asks; of a route only where its own words are concerned.

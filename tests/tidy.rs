@@ -11,7 +11,7 @@ use std::process::Command;
 
 /// The rank of each file, by the longest prefix of its path below `src/` that stands here. A file
 /// may use only what stands in a lower rank, and its siblings of the same rank and folder.
-const RANKS: [(&str, u8); 52] = [
+const RANKS: [(&str, u8); 53] = [
     ("error", 0),
     ("id", 0),
     ("address", 0),
@@ -50,6 +50,7 @@ const RANKS: [(&str, u8); 52] = [
     ("io/errand", 3),
     ("io/file_queue", 3),
     ("io/file_threads", 3),
+    ("io/residency", 3),
     ("io/roots", 3),
     ("io/handshake_gate", 3),
     ("io/timer", 3),

@@ -5,6 +5,9 @@ use crate::http::date::HttpDate;
 /// Entries of a directory that are shown. Larger ones are cut off, and say so.
 pub const ENTRIES_MAX: usize = 2000;
 
+/// Entries of a directory that are looked at, be they shown or hidden.
+pub const ENTRIES_READ_MAX: usize = 100_000;
+
 /// What is in a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listing {
@@ -12,6 +15,8 @@ pub struct Listing {
     pub entries: Vec<Entry>,
     /// There are more.
     pub is_cut: bool,
+    /// There is a directory above it that is served as well.
+    pub has_parent: bool,
 }
 
 /// One entry of a directory.
@@ -28,10 +33,8 @@ pub struct Entry {
 }
 
 impl Listing {
-    /// The page, for the directory at this normalised path of the request. Hidden entries are left
-    /// out unless they are served.
-    pub fn page(mut self, path: &str, shows_hidden: bool) -> Vec<u8> {
-        self.entries.retain(|entry| shows_hidden || !entry.name.starts_with(b"."));
+    /// The page, for the directory at this normalised path of the request.
+    pub fn page(mut self, path: &str) -> Vec<u8> {
         self.entries.sort();
         let title = escaped(path.as_bytes());
         let mut page = format!(
@@ -40,7 +43,7 @@ impl Listing {
              <style>body{{font-family:sans-serif;margin:2em}}td{{padding:.1em 2em .1em 0}}\
              td+td{{text-align:right}}</style>\n<h1>{title}</h1>\n<table>\n"
         );
-        if path != "/" {
+        if self.has_parent {
             page.push_str("<tr><td><a href=\"../\">../</a><td><td>\n");
         }
         for entry in &self.entries {
@@ -111,12 +114,11 @@ mod tests {
             entry(b"b.txt", true),
             entry(b"<script>\"'&", true),
             entry(b"javascript:x", true),
-            entry(b".hidden", true),
             entry(b"\xff\n", true),
             entry(b"z", false),
         ];
-        let listing = Listing { entries, is_cut: true };
-        let page = String::from_utf8(listing.clone().page("/a%3Cb/", false)).unwrap();
+        let listing = Listing { entries, is_cut: true, has_parent: true };
+        let page = String::from_utf8(listing.clone().page("/a%3Cb/")).unwrap();
         let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} in {page}"));
         assert!(
             place("<a href=\"./z/\">z/</a>") < place("<a href=\"./b.txt\">b.txt</a><td>7<td>Sun")
@@ -127,8 +129,10 @@ mod tests {
         place("<h1>/a%3Cb/</h1>");
         place("<a href=\"../\">");
         place("Only 2000 entries");
-        assert!(!page.contains(".hidden") && !page.contains("<script>"), "{page}");
-        let root = String::from_utf8(listing.page("/", true)).unwrap();
-        assert!(root.contains(".hidden") && !root.contains("../"), "{root}");
+        assert!(!page.contains("<script>"), "{page}");
+        // The top of what is served, wherever a prefix puts it.
+        let top = Listing { has_parent: false, ..listing };
+        let top = String::from_utf8(top.page("/static/")).unwrap();
+        assert!(top.contains(">z/</a>") && !top.contains("../"), "{top}");
     }
 }

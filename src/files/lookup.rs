@@ -22,11 +22,11 @@ pub trait Tree {
     /// The kernel's own; `EAGAIN` where an answer would have to be waited for.
     fn open(&mut self, path: &[u8]) -> io::Result<Opened<Self::File>>;
 
-    /// What is in a directory.
+    /// What is in a directory; of hidden entries only if they are shown.
     ///
     /// # Errors
     /// As [`Tree::open`].
-    fn list(&mut self, path: &[u8]) -> io::Result<Listing>;
+    fn list(&mut self, path: &[u8], shows_hidden: bool) -> io::Result<Listing>;
 }
 
 /// What was opened.
@@ -47,6 +47,8 @@ pub struct Wanted {
     pub files: Arc<Files>,
     /// The path below the root, without a slash at either end.
     pub path: Vec<u8>,
+    /// The path has a name that is never served: there is nothing, whatever there is.
+    pub is_refused: bool,
     /// The path of the request ended with a slash.
     pub is_directory: bool,
     /// The codings that the client takes and the route has, the best first.
@@ -84,6 +86,9 @@ pub enum Found<F> {
 /// something, or that a disk fails.
 pub fn look_up<T: Tree>(tree: &mut T, wanted: &Wanted) -> io::Result<Found<T::File>> {
     let Wanted { files, path, is_directory, .. } = wanted;
+    if wanted.is_refused {
+        return fall_back(tree, wanted);
+    }
     match open(tree, path)? {
         Ok(Opened::File(..)) if *is_directory && !path.is_empty() => fall_back(tree, wanted),
         Ok(Opened::File(file, status)) => choose_coding(tree, wanted, path, file, status),
@@ -92,7 +97,7 @@ pub fn look_up<T: Tree>(tree: &mut T, wanted: &Wanted) -> io::Result<Found<T::Fi
             let index = joined(path, files.index.as_bytes());
             match open(tree, &index)? {
                 Ok(Opened::File(file, status)) => choose_coding(tree, wanted, &index, file, status),
-                _ if files.listing => list(tree, path),
+                _ if files.listing => list(tree, path, files.hidden),
                 _ if files.fallback.is_some() => fall_back(tree, wanted),
                 _ => Ok(Found::Forbidden),
             }
@@ -103,9 +108,15 @@ pub fn look_up<T: Tree>(tree: &mut T, wanted: &Wanted) -> io::Result<Found<T::Fi
 }
 
 /// What is in a directory. It may have gone, or be closed to us.
-fn list<T: Tree>(tree: &mut T, path: &[u8]) -> io::Result<Found<T::File>> {
-    Ok(match sorted(tree.list(path))? {
-        Ok(listing) => Found::Listing(listing),
+fn list<T: Tree>(
+    tree: &mut T,
+    path: &[u8],
+    shows_hidden: bool,
+) -> io::Result<Found<T::File>> {
+    Ok(match sorted(tree.list(path, shows_hidden))? {
+        Ok(listing) => {
+            Found::Listing(Listing { has_parent: !path.is_empty(), ..listing })
+        }
         Err(Absence::Missing) => Found::Missing,
         Err(Absence::Forbidden) => Found::Forbidden,
     })
@@ -215,7 +226,7 @@ mod tests {
             }
         }
 
-        fn list(&mut self, path: &[u8]) -> io::Result<Listing> {
+        fn list(&mut self, path: &[u8], _shows_hidden: bool) -> io::Result<Listing> {
             match path {
                 b"b" => Err(io::ErrorKind::PermissionDenied.into()),
                 _ => Ok(Listing::default()),
@@ -253,6 +264,7 @@ mod tests {
         let wanted = Wanted {
             files: Arc::new(files),
             path: path.trim_end_matches('/').as_bytes().to_vec(),
+            is_refused: path.starts_with('.'),
             is_directory: path.is_empty() || path.ends_with('/'),
             codings,
         };
@@ -261,6 +273,7 @@ mod tests {
                 let coding = coding.map_or("", ContentCoding::label);
                 format!("{file} {coding} {media_type}")
             }
+            Ok(Found::Listing(listing)) if listing.has_parent => "listing ..".to_owned(),
             Ok(Found::Listing(_)) => "listing".to_owned(),
             Ok(Found::AddSlash) => "add slash".to_owned(),
             Ok(Found::Missing) => "404".to_owned(),
@@ -287,6 +300,7 @@ mod tests {
         check("secret", "403");
         check("loop", "403");
         check("long", "404");
+        check(".hidden", "404");
         check("cold", "WouldBlock");
         assert!(found("broken", |_, _| {}).starts_with("Uncategorized"));
     }
@@ -304,11 +318,18 @@ mod tests {
         check("a/x.txt/", "index.html");
         check("a/x.txt", "a/x.txt");
         check("device", "403");
+        check(".hidden/", "index.html");
         let gone = |files: &mut Files, _: &mut Codings| files.fallback = Some("gone".into());
         assert_eq!(found("none", gone), "404");
+        let directory = |files: &mut Files, _: &mut Codings| files.fallback = Some("a".into());
+        assert_eq!([found("none", directory), found(".hidden", directory)], ["404", "404"]);
         let listing = |files: &mut Files, _: &mut Codings| files.listing = true;
-        assert_eq!(found("a/", listing), "listing");
+        assert_eq!(found("a/", listing), "listing ..");
         assert_eq!(found("b/", listing), "403");
+        let top = |files: &mut Files, _: &mut Codings| {
+            (files.listing, files.index) = (true, "none".into());
+        };
+        assert_eq!(found("", top), "listing");
         assert!(found("", listing).starts_with("index.html"));
     }
 

@@ -296,6 +296,7 @@ mod tests {
         let wanted = Wanted {
             files: Arc::new(Files::of_root(directory.path())),
             path: b"file".to_vec(),
+            is_refused: false,
             is_directory: false,
             codings: Codings::default(),
         };
@@ -321,6 +322,7 @@ mod tests {
         Wanted {
             files: Arc::new(Files::of_root(root)),
             path: Vec::new(),
+            is_refused: false,
             is_directory: true,
             codings: Codings::default(),
         }

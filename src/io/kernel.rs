@@ -196,7 +196,7 @@ pub trait Kernel {
     fn is_unchanged(&mut self, file: &Self::File) -> bool;
 
     /// Whether bytes of a file are in memory, so that moving them does not wait.
-    fn is_cached(&mut self, file: &Self::File, range: ByteRange) -> bool;
+    fn is_cached(&mut self, file: &Self::File, range: ByteRange, now: Instant) -> bool;
 
     /// Sends bytes of a file to a socket, as many as it takes. 0 is the end of the file: it is
     /// shorter than it was.

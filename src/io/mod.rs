@@ -34,6 +34,7 @@ pub mod listener_settings;
 pub mod pipe_pool;
 mod queue;
 pub mod record_buffers;
+pub mod residency;
 pub mod roots;
 pub mod run_queue;
 mod stage;

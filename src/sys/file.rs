@@ -23,23 +23,14 @@ use nix::sys::uio::pread;
 
 use crate::files::FileStatus;
 use crate::http::range::ByteRange;
+use crate::sys::residence::{Residence, residence};
 use crate::sys::transfer;
 
 /// The most that one call is asked to move, as for [`crate::sys::transfer::SPLICE_BYTES_MAX`].
 const TRANSFER_BYTES_MAX: u64 = 1 << 30;
 
-/// How far apart bytes are whose pages stand for those between them, where the kernel cannot count
-/// pages. The kernel reads ahead in larger steps than this.
-const SAMPLE_BYTES: usize = 32 * 1024;
-
-/// Pages in which [`File::is_cached`] counts; larger ones only make it ask more than it must.
-const PAGE_BYTES: u64 = 4096;
-
 /// `RESOLVE_CACHED` (openat2(2), Linux 5.12), which nix does not name.
 const RESOLVE_CACHED: u64 = 0x20;
-
-/// The number of `cachestat(2)`, the same for all architectures, which libc does not name.
-const CACHESTAT: libc::c_long = 451;
 
 /// Whether a call may wait for a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +67,25 @@ pub fn open_beneath(
 ) -> io::Result<OwnedFd> {
     let mut flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
     flags.set(OFlag::O_DIRECTORY, directory);
+    open_at(root, path, flags, waiting)
+}
+
+/// Opens the directory at `path` beneath another, to look up others beneath it and for nothing else
+/// (`O_PATH`): one that may be searched, though perhaps not read.
+///
+/// # Errors
+/// As [`open_beneath`].
+pub fn find_directory(root: BorrowedFd<'_>, path: &[u8], waiting: Waiting) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    open_at(root, path, flags, waiting)
+}
+
+fn open_at(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlag,
+    waiting: Waiting,
+) -> io::Result<OwnedFd> {
     let beneath = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     let how = OpenHow::new().flags(flags).resolve(beneath | cached(waiting));
     let path = if path.is_empty() { b"." } else { path };
@@ -99,6 +109,13 @@ pub fn open_leased(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
     // What was looked at, and nothing that has come in its place meanwhile.
     let same = format!("/proc/self/fd/{}", place.as_raw_fd());
     Ok(std::fs::File::open(same)?.into())
+}
+
+/// Whether paths can be resolved without waiting: from Linux 5.12 on, unless a seccomp filter is in
+/// the way. Asked of the one directory that is always in memory.
+pub fn resolves_cached() -> bool {
+    let root = open_root(Path::new("/"), Waiting::Never);
+    root.map_or_else(|error| error.kind() == io::ErrorKind::WouldBlock, |_| true)
 }
 
 fn cached(waiting: Waiting) -> ResolveFlag {
@@ -132,13 +149,23 @@ pub struct File {
     descriptor: OwnedFd,
     /// As it was when it was opened.
     status: FileStatus,
+    identity: Option<Identity>,
     mapping: Option<Mapping>,
+}
+
+/// What tells a file from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The file system that it is on.
+    pub device: u64,
+    /// Which one it is there.
+    pub inode: u64,
 }
 
 impl File {
     /// A file, and what was known of it when it was opened: no more than that is sent of it.
     pub fn new(descriptor: OwnedFd, status: FileStatus) -> File {
-        File { descriptor, status, mapping: None }
+        File { descriptor, status, identity: None, mapping: None }
     }
 
     /// Whether it is still what it was when it was opened, as far as its size and the time of its
@@ -147,83 +174,26 @@ impl File {
         status(self.descriptor.as_fd()).is_ok_and(|stat| file_status(&stat) == self.status)
     }
 
+    /// The same, and known by what tells it from others.
+    #[must_use]
+    pub fn identified_by(mut self, stat: &FileStat) -> File {
+        self.identity = Some(Identity { device: stat.st_dev, inode: stat.st_ino });
+        self
+    }
+
+    /// What tells it from other files.
+    pub fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Whether bytes are in memory, as far as the kernel tells.
+    pub fn residence(&self, range: ByteRange) -> Residence {
+        residence(self.descriptor.as_fd(), range)
+    }
+
     /// Whether these bytes are in memory, so that sending them does not wait for a disk.
-    ///
-    /// The last byte is read without waiting (`RWF_NOWAIT`), which also tells pages that are still
-    /// being read from those that are good; and pages are counted (`cachestat(2)`, Linux 6.5). On
-    /// a file system that keeps its pages elsewhere, as overlayfs does, none are counted though
-    /// the last byte is there: then more bytes are tried. Where neither can be asked, nothing
-    /// counts as being in memory.
     pub fn is_cached(&self, range: ByteRange) -> bool {
-        let Some(last) = range.end.checked_sub(1).filter(|last| *last >= range.start) else {
-            return true;
-        };
-        let is_counted = match self.probe(last) {
-            Probe::Absent => return false,
-            // What cannot be read at all is for whoever sends it to find out.
-            Probe::Present if range.start / PAGE_BYTES == last / PAGE_BYTES => return true,
-            Probe::Present => true,
-            Probe::Unknown => false,
-        };
-        let pages = last / PAGE_BYTES - range.start / PAGE_BYTES + 1;
-        match self.cached_pages(range) {
-            Some(cached) if cached >= pages => true,
-            Some(1..) => false,
-            Some(0) | None => {
-                let mut offsets = (range.start..last).step_by(SAMPLE_BYTES);
-                is_counted && offsets.all(|offset| self.probe(offset) == Probe::Present)
-            }
-        }
-    }
-
-    fn probe(&self, offset: u64) -> Probe {
-        let mut byte = 0_u8;
-        let place = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
-        let offset = libc::off64_t::try_from(offset).unwrap_or(libc::off64_t::MAX);
-        // SAFETY: the one entry names one byte that lives until the call returns.
-        let read = unsafe {
-            libc::preadv2(
-                self.descriptor.as_raw_fd(),
-                &raw const place,
-                1,
-                offset,
-                libc::RWF_NOWAIT,
-            )
-        };
-        match Errno::result(read) {
-            Err(Errno::EAGAIN) => Probe::Absent,
-            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Probe::Unknown,
-            Ok(_) | Err(_) => Probe::Present,
-        }
-    }
-
-    /// How many pages of a range are in memory; `None` where the kernel does not say.
-    fn cached_pages(&self, range: ByteRange) -> Option<u64> {
-        /// `struct cachestat_range`
-        #[repr(C)]
-        struct Asked {
-            offset: u64,
-            length: u64,
-        }
-        /// `struct cachestat`
-        #[repr(C)]
-        #[derive(Default)]
-        struct Counted {
-            cached: u64,
-            dirty: u64,
-            writeback: u64,
-            evicted: u64,
-            recently_evicted: u64,
-        }
-        let asked = Asked { offset: range.start, length: range.length() };
-        let mut counted = Counted::default();
-        let descriptor = self.descriptor.as_raw_fd();
-        // SAFETY: both structures are as the kernel has them, and live until the call returns.
-        let called = unsafe {
-            let counted = &raw mut counted;
-            libc::syscall(CACHESTAT, descriptor, &raw const asked, counted, 0)
-        };
-        (called == 0).then_some(counted.cached)
+        self.residence(range) != Residence::Missing
     }
 
     /// Reads a range into memory, and waits for it: for a thread that may. Says how it went only
@@ -314,7 +284,7 @@ impl File {
 
     /// Sends the beginning of a range that is no longer than a page.
     fn send_read(&self, range: ByteRange, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        let mut buffer = [0; PAGE_BYTES as usize];
+        let mut buffer = [0; 4096];
         let most = usize::try_from(range.length()).unwrap_or(usize::MAX).min(buffer.len());
         match self.read(range.start, &mut buffer[..most])? {
             0 => Ok(0),
@@ -331,14 +301,6 @@ fn page_bytes() -> u64 {
         let bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
         bytes.ok().flatten().and_then(|it| u64::try_from(it).ok()).unwrap_or(65_536)
     })
-}
-
-/// What a read of one byte without waiting tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Probe {
-    Present,
-    Absent,
-    Unknown,
 }
 
 /// A file as part of this process's memory, none of which this process ever reads itself.
@@ -490,8 +452,8 @@ mod tests {
         let all = (0, as_offset(WHOLE.end));
         posix_fadvise(&file.descriptor, all.0, all.1, PosixFadviseAdvice::POSIX_FADV_DONTNEED)
             .unwrap();
-        if file.cached_pages(WHOLE) == Some(0) {
-            assert!(!file.is_cached(WHOLE) && !file.is_cached(tail));
+        if !file.is_cached(WHOLE) {
+            assert!(!file.is_cached(tail));
             file.read_ahead(WHOLE, &mut [0; 4096]).unwrap();
             assert!(file.is_cached(WHOLE) && file.is_cached(tail));
         }

@@ -7,9 +7,11 @@ use nix::dir::{Dir, Type};
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{SFlag, fstatat};
 
-use crate::files::listing::{ENTRIES_MAX, Entry, Listing};
+use crate::files::listing::{ENTRIES_MAX, ENTRIES_READ_MAX, Entry, Listing};
 use crate::files::lookup::{Opened, Tree};
-use crate::sys::file::{File, Waiting, file_status, open_beneath, open_leased, status};
+use crate::sys::file::{
+    File, Waiting, file_status, find_directory, open_beneath, open_leased, status,
+};
 
 /// How often something that was renamed meanwhile is looked up again.
 const RENAMES_MAX: usize = 16;
@@ -44,6 +46,13 @@ impl Tree for Beneath<'_> {
                         break open_leased(self.root, path)?;
                     }
                 }
+                // One that may be searched but not read has files all the same.
+                Err(error)
+                    if error.kind() == io::ErrorKind::PermissionDenied
+                        && find_directory(self.root, path, self.waiting).is_ok() =>
+                {
+                    return Ok(Opened::Directory);
+                }
                 opened => break opened?,
             }
         };
@@ -51,27 +60,35 @@ impl Tree for Beneath<'_> {
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         let status = file_status(&stat);
         Ok(match kind {
-            SFlag::S_IFREG => Opened::File(File::new(descriptor, status), status),
+            SFlag::S_IFREG => {
+                let file = File::new(descriptor, status).identified_by(&stat);
+                Opened::File(file, status)
+            }
             SFlag::S_IFDIR => Opened::Directory,
             _ => Opened::Other,
         })
     }
 
     /// A directory is read only where waiting is allowed.
-    fn list(&mut self, path: &[u8]) -> io::Result<Listing> {
+    fn list(&mut self, path: &[u8], shows_hidden: bool) -> io::Result<Listing> {
         if self.waiting == Waiting::Never {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut directory = Dir::from_fd(open_beneath(self.root, path, self.waiting, true)?)?;
         let mut entries = Vec::new();
-        // Two of them are the directory itself and its parent.
-        let found: Vec<_> = directory.iter().take(ENTRIES_MAX + 3).collect::<Result<_, _>>()?;
-        let is_cut = found.len() > ENTRIES_MAX + 2;
-        for found in &found {
+        let is_shown = |name: &[u8]| match name {
+            b"." | b".." => false,
+            name => shows_hidden || !name.starts_with(b"."),
+        };
+        let mut looked_at = 0;
+        let found = directory.iter().inspect(|_| looked_at += 1).take(ENTRIES_READ_MAX);
+        let found = found.filter(|found| {
+            found.as_ref().map_or(true, |found| is_shown(found.file_name().to_bytes()))
+        });
+        let found: Vec<_> = found.take(ENTRIES_MAX + 1).collect::<Result<_, _>>()?;
+        let is_cut = found.len() > ENTRIES_MAX || looked_at == ENTRIES_READ_MAX;
+        for found in &found[..found.len().min(ENTRIES_MAX)] {
             let name = found.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") || entries.len() == ENTRIES_MAX {
-                continue;
-            }
             // What is gone again, and what is neither a file nor a directory, is left out; so are
             // symbolic links, of which nobody knows yet whether they lead outside.
             let Ok(stat) = fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
@@ -86,7 +103,7 @@ impl Tree for Beneath<'_> {
             let (size, modified) = (status.size, status.modified);
             entries.push(Entry { is_file, name: name.to_bytes().to_vec(), size, modified });
         }
-        Ok(Listing { entries, is_cut })
+        Ok(Listing { entries, is_cut, has_parent: false })
     }
 }
 
@@ -184,12 +201,22 @@ mod tests {
         symlink("file", directory.path().join("link")).unwrap();
         nix::unistd::mkfifo(&directory.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let root = open_root(directory.path(), Waiting::Allowed).unwrap();
-        let mut listing = Beneath::new(root.as_fd(), Waiting::Allowed).list(b"").unwrap();
+        // However many hidden ones stand before it.
+        for index in 0..ENTRIES_MAX + 10 {
+            fs::write(directory.path().join(format!(".{index}")), "").unwrap();
+        }
+        let list = |shows_hidden: bool| {
+            Beneath::new(root.as_fd(), Waiting::Allowed).list(b"", shows_hidden).unwrap()
+        };
+        let all = list(true);
+        assert!(all.is_cut && all.entries.len() <= ENTRIES_MAX);
+        let mut listing = list(false);
+        assert!(!listing.is_cut);
         listing.entries.sort();
         let names: Vec<_> =
             listing.entries.iter().map(|entry| (entry.name.as_slice(), entry.is_file)).collect();
         assert_eq!(names, [(&b"sub"[..], false), (&b"file"[..], true)]);
-        let refused = Beneath::new(root.as_fd(), Waiting::Never).list(b"").unwrap_err();
+        let refused = Beneath::new(root.as_fd(), Waiting::Never).list(b"", false).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -519,7 +519,7 @@ impl Kernel for FakeKernel {
         file.size == file.opened_size || self.world.borrow_mut().rng.bool()
     }
 
-    fn is_cached(&mut self, file: &FakeFile, range: ByteRange) -> bool {
+    fn is_cached(&mut self, file: &FakeFile, range: ByteRange, _now: Instant) -> bool {
         assert!(range.start < range.end, "nothing is asked after");
         let is_cached = !self.is_away();
         file.cached.set(if is_cached { range } else { ByteRange::default() });

@@ -18,10 +18,11 @@ use crate::files::answer::Reply;
 use crate::files::body::{FileBody, Parts};
 use crate::files::lookup::{Found, Wanted};
 use crate::files::relative_path::relative_path;
-use crate::http::answer::Content;
+use crate::http::answer::{Content, Page};
 use crate::http::content_coding::{Codings, ContentCoding};
+use crate::http::content_range::Part;
 use crate::http::date::HttpDate;
-use crate::http::file_answer::FileAnswer;
+use crate::http::file_answer::{FileAnswer, part_type};
 use crate::http::framing::BodyLength;
 use crate::http::method::Method;
 use crate::http::range::ByteRange;
@@ -115,13 +116,11 @@ impl<K: Kernel> Turn<'_, K> {
         let edited = edited.map_or(Cow::Borrowed(request.path()), |it| it.concat().into());
         let mut path = std::mem::take(&mut self.desk.path);
         path.clear();
-        if relative_path(&edited, files.hidden, &mut path).is_err() {
-            self.desk.path = path;
-            return self.answer_status(exchange, 404);
-        }
+        let is_refused = relative_path(&edited, files.hidden, &mut path).is_err();
         let wanted = Wanted {
             files: Arc::clone(files),
             path,
+            is_refused,
             // Of the path that the client knows: it is the client that resolves links by it.
             is_directory: request.path().ends_with('/'),
             codings: Codings::accepted(request, &files.precompressed),
@@ -189,14 +188,9 @@ impl<K: Kernel> Turn<'_, K> {
                 self.answer_file(exchange, files, found);
             }
             Ok(Found::Listing(listing)) => {
-                let page = listing.page(exchange.request.path(), files.hidden);
-                let content = Content::Page {
-                    fields: &[],
-                    media_type: "text/html; charset=utf-8",
-                    body: &page,
-                    explains: false,
-                };
-                self.answer(exchange, 200, content);
+                let page = listing.page(exchange.request.path());
+                let page = Page { media_type: "text/html; charset=utf-8", body: &page };
+                self.answer(exchange, 200, Content::Page(page));
             }
             Ok(Found::AddSlash) => self.answer(exchange, 301, Content::AddSlash),
             Ok(Found::Missing) => self.answer_status(exchange, 404),
@@ -223,35 +217,45 @@ impl<K: Kernel> Turn<'_, K> {
     ) {
         let FoundFile { file, status, coding, media_type } = found;
         let size = status.size;
-        let tag = status.tag();
-        let reply = Reply::to(&exchange.request, &status, &tag);
-        if reply == Reply::Nothing(412) {
-            return self.answer_status(exchange, 412);
-        }
-        let (code, part) = (reply.status(), reply.part(size));
+        self.desk.refresh_date(self.now);
+        let validators = status.validators(self.desk.unix_seconds());
+        let reply = Reply::to(&exchange.request, size, &validators);
+        let (code, part) = match reply {
+            Reply::Whole => (200, Part::All),
+            Reply::One(range) => (206, Part::Of(range, size)),
+            Reply::Many(_) => (206, Part::All),
+            Reply::NotModified => (304, Part::All),
+            Reply::PreconditionFailed => return self.answer_status(exchange, 412),
+            Reply::NothingInRange => {
+                return self.answer(exchange, 416, Content::NothingInRange { size });
+            }
+        };
         let boundary = matches!(reply, Reply::Many(_)).then(|| self.desk.request_id());
+        let edits = self.route(exchange).map(|route| &route.response_headers);
         let body = match (reply, boundary) {
             (Reply::Many(ranges), Some(boundary)) => {
+                let edits = edits.unwrap_or(&self.desk.no_edits);
+                let context = self.context(exchange);
+                let media_type = part_type(edits, media_type, &exchange.request, &context);
                 FileBody::of_ranges(ranges, Parts { boundary, media_type, size })
             }
             (Reply::One(range), _) => FileBody::of_range(range),
             (Reply::Whole, _) => FileBody::of_range(ByteRange { start: 0, end: size }),
-            (Reply::Nothing(_) | Reply::Many(_), _) => FileBody::of_range(ByteRange::default()),
+            _ => FileBody::of_range(ByteRange::default()),
         };
         let length = body.length();
         let has_body = length > 0 && exchange.request.method() != Method::Head;
         self.begin_answer(exchange, code);
         let mut head = std::mem::take(&mut self.desk.head);
         head.clear();
-        let edits = self.route(exchange).map(|route| &route.response_headers);
         let answer = FileAnswer {
             status: code,
             edits: edits.unwrap_or(&self.desk.no_edits),
             media_type,
             boundary: boundary.as_ref().map(RequestId::as_str),
             length,
-            tag: &tag,
-            modified: HttpDate::from_unix(status.modified.min(self.desk.unix_seconds())),
+            tag: &validators.tag,
+            modified: validators.is_settled.then(|| HttpDate::from_unix(validators.modified)),
             coding,
             varies: !files.precompressed.is_empty(),
             part,

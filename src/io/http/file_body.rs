@@ -155,7 +155,7 @@ impl<K: Kernel> Turn<'_, K> {
         let window = left.start.saturating_add(WINDOW_BYTES).min(left.end);
         if left.start >= sending.cached_until {
             let window = ByteRange { start: left.start, end: window };
-            if !self.kernel.is_cached(file, window) {
+            if !self.kernel.is_cached(file, window, self.now) {
                 return self.read_ahead(files, sending, window);
             }
             sending.cached_until = window.end;
