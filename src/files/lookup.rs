@@ -69,8 +69,8 @@ pub enum Found<F> {
         /// What it is, as `Content-Type` has it.
         media_type: &'static str,
     },
-    /// A directory without an index, and what is in it.
-    Listing(Listing),
+    /// A directory without an index: the page that shows what is in it.
+    Listing(Vec<u8>),
     /// A directory that was asked for without a slash at its end.
     AddSlash,
     /// Nothing: status 404.
@@ -108,14 +108,11 @@ pub fn look_up<T: Tree>(tree: &mut T, wanted: &Wanted) -> io::Result<Found<T::Fi
 }
 
 /// What is in a directory. It may have gone, or be closed to us.
-fn list<T: Tree>(
-    tree: &mut T,
-    path: &[u8],
-    shows_hidden: bool,
-) -> io::Result<Found<T::File>> {
+fn list<T: Tree>(tree: &mut T, path: &[u8], shows_hidden: bool) -> io::Result<Found<T::File>> {
     Ok(match sorted(tree.list(path, shows_hidden))? {
         Ok(listing) => {
-            Found::Listing(Listing { has_parent: !path.is_empty(), ..listing })
+            let listing = Listing { has_parent: !path.is_empty(), ..listing };
+            Found::Listing(listing.page(path))
         }
         Err(Absence::Missing) => Found::Missing,
         Err(Absence::Forbidden) => Found::Forbidden,
@@ -273,8 +270,10 @@ mod tests {
                 let coding = coding.map_or("", ContentCoding::label);
                 format!("{file} {coding} {media_type}")
             }
-            Ok(Found::Listing(listing)) if listing.has_parent => "listing ..".to_owned(),
-            Ok(Found::Listing(_)) => "listing".to_owned(),
+            Ok(Found::Listing(page)) => {
+                let page = String::from_utf8(page).unwrap();
+                if page.contains("../") { "listing .." } else { "listing" }.to_owned()
+            }
             Ok(Found::AddSlash) => "add slash".to_owned(),
             Ok(Found::Missing) => "404".to_owned(),
             Ok(Found::Forbidden) => "403".to_owned(),

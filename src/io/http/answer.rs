@@ -17,6 +17,9 @@ use crate::io::kernel::Kernel;
 use crate::limits::Refusal;
 use crate::relay::survivor::QueueWatch;
 
+/// Memory in which heads are written that a worker keeps after a page that took more, in bytes.
+const HEAD_BYTES_KEPT: usize = 64 * 1024;
+
 impl<'a, K: Kernel> Turn<'a, K> {
     /// Answers with a status and an explanation.
     pub(super) fn answer_status(&mut self, exchange: &mut Exchange, status: u16) {
@@ -96,6 +99,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let answer = Answer { status, content, fields, page, retry_after, keeps_alive, date };
         answer.write(&exchange.request, &self.context(exchange), &mut bytes);
         self.put_own(&bytes, false);
+        bytes.shrink_to(HEAD_BYTES_KEPT);
         self.desk.head = bytes;
     }
 

@@ -187,16 +187,23 @@ impl<K: Kernel> Turn<'_, K> {
                 let found = FoundFile { file, status, coding, media_type };
                 self.answer_file(exchange, files, found);
             }
-            Ok(Found::Listing(listing)) => {
-                let page = listing.page(exchange.request.path());
-                let page = Page { media_type: "text/html; charset=utf-8", body: &page };
-                self.answer(exchange, 200, Content::Page(page));
-            }
+            Ok(Found::Listing(page)) => self.answer_listing(exchange, &page),
             Ok(Found::AddSlash) => self.answer(exchange, 301, Content::AddSlash),
             Ok(Found::Missing) => self.answer_status(exchange, 404),
             Ok(Found::Forbidden) => self.answer_status(exchange, 403),
             Err(error) => self.on_lookup_failed(exchange, &error),
         }
+    }
+
+    /// Answers with the page of a directory, while there is memory for one more that a client is
+    /// slow to take.
+    fn answer_listing(&mut self, exchange: &mut Exchange, page: &[u8]) {
+        if self.supplies.stuck_bytes >= self.supplies.stuck_bytes_max {
+            return self.answer_status(exchange, 503);
+        }
+        self.budget = self.budget.saturating_sub(page.len());
+        let page = Page { media_type: "text/html; charset=utf-8", body: page };
+        self.answer(exchange, 200, Content::Page(page));
     }
 
     /// Nobody can say whether there is a file: the root is gone or closed to us, a disk fails, or
