@@ -41,9 +41,6 @@ pub const ERRANDS_MAX: usize = 4096;
 /// What of it a worker has at least, however many there are.
 const SHARE_MIN: usize = 64;
 
-/// The buffer through which a thread reads ahead, in bytes.
-const SCRATCH_BYTES: usize = 64 * 1024;
-
 /// The threads, as those know them that give them something to do. They end when nobody does any
 /// more.
 #[derive(Debug, Clone)]
@@ -237,7 +234,6 @@ impl Errands {
 
 /// Does one errand after the other, until nobody has any more.
 fn serve(source: &Source<Job>, metrics: &FileErrandMetrics) {
-    let mut scratch = vec![0; SCRATCH_BYTES];
     let mut root: Option<PathBuf> = None;
     while let Some(Job { ticket, errand, witness, begun_at, inbox }) = source.next(root.as_deref())
     {
@@ -253,7 +249,7 @@ fn serve(source: &Source<Job>, metrics: &FileErrandMetrics) {
         let (outcome, duration) = match errand {
             Errand::LookUp(wanted) => (Outcome::LookedUp(look_up(&wanted)), &metrics.look_up),
             Errand::ReadAhead { file, range, .. } => {
-                let result = file.read_ahead(range, &mut scratch);
+                let result = file.read_ahead(range);
                 (Outcome::ReadAhead { file, result }, &metrics.read_ahead)
             }
         };

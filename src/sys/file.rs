@@ -29,6 +29,10 @@ use crate::sys::transfer;
 /// The most that one call is asked to move, as for [`crate::sys::transfer::SPLICE_BYTES_MAX`].
 const TRANSFER_BYTES_MAX: u64 = 1 << 30;
 
+/// How far apart bytes are that are waited for while a range is read ahead. The kernel reads in
+/// larger steps than this.
+const SAMPLE_BYTES: u64 = 32 * 1024;
+
 /// `RESOLVE_CACHED` (openat2(2), Linux 5.12), which nix does not name.
 const RESOLVE_CACHED: u64 = 0x20;
 
@@ -196,28 +200,27 @@ impl File {
         self.residence(range) != Residence::Missing
     }
 
-    /// Reads a range into memory, and waits for it: for a thread that may. Says how it went only
+    /// Brings a range into memory, and waits for it: for a thread that may. Says how it went only
     /// by an error.
     ///
-    /// The whole range is asked for first, so that the disk has all of it to do at once.
+    /// All of the range is asked for first, so that the disk has all of it to do at once. Then a
+    /// byte here and there is read, the last one first: what is waited for in the end has come
+    /// with it. To read every byte instead cost a third more of CPU time for each cold GiB where
+    /// this was written, and to leave it to the kernel's own reading ahead depends on how that is
+    /// set: twice as fast with 8 MiB of it, and half as fast with the usual 128 KiB.
     ///
     /// # Errors
     /// The disk's.
-    pub fn read_ahead(&self, range: ByteRange, scratch: &mut [u8]) -> io::Result<()> {
+    pub fn read_ahead(&self, range: ByteRange) -> io::Result<()> {
         let (start, length) = (as_offset(range.start), as_offset(range.length()));
         // Without it the reads below are slower, and that is all.
         let advice = PosixFadviseAdvice::POSIX_FADV_WILLNEED;
         let _unadvised = posix_fadvise(&self.descriptor, start, length, advice).is_err();
-        let mut offset = range.start;
-        while offset < range.end {
-            let max = usize::try_from(range.end - offset).unwrap_or(usize::MAX).min(scratch.len());
-            match pread(&self.descriptor, &mut scratch[..max], as_offset(offset)) {
-                // It is shorter now, which whoever sends it finds out.
-                Ok(0) => break,
-                Ok(read) => offset += read as u64,
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+        let mut end = range.end;
+        while end > range.start {
+            // Where the file has become shorter there is none, which whoever sends it finds out.
+            self.read(end - 1, &mut [0])?;
+            end = end.saturating_sub(SAMPLE_BYTES).max(range.start);
         }
         Ok(())
     }
@@ -435,7 +438,7 @@ mod tests {
         assert_eq!(file.read(end.start, &mut [0; 8]).unwrap(), 0);
         let (_reader, writer) = io::pipe().unwrap();
         assert_eq!(file.splice(end, writer.as_fd()).unwrap(), 0);
-        file.read_ahead(end, &mut [0; 512]).unwrap();
+        file.read_ahead(end).unwrap();
     }
 
     #[test]
@@ -443,7 +446,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = file(&directory);
         // What was just written is there, on whichever file system.
-        file.read_ahead(WHOLE, &mut [0; 4096]).unwrap();
+        file.read_ahead(WHOLE).unwrap();
         let tail = ByteRange { start: 19_999, end: 20_000 };
         assert!(file.is_cached(WHOLE) && file.is_cached(tail));
         assert!(file.is_cached(ByteRange { start: 5, end: 5 }));
@@ -454,7 +457,7 @@ mod tests {
             .unwrap();
         if !file.is_cached(WHOLE) {
             assert!(!file.is_cached(tail));
-            file.read_ahead(WHOLE, &mut [0; 4096]).unwrap();
+            file.read_ahead(WHOLE).unwrap();
             assert!(file.is_cached(WHOLE) && file.is_cached(tail));
         }
     }

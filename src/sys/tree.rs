@@ -168,8 +168,10 @@ mod tests {
     /// As Samba has one on what its clients have open.
     #[test]
     fn a_lease_is_waited_for_where_that_is_allowed() {
-        use nix::libc::{F_GETLEASE, F_SETLEASE, F_SETSIG, F_UNLCK, F_WRLCK, SIGCHLD, fcntl};
+        use libc::{F_GETLEASE, F_SETLEASE, F_UNLCK, F_WRLCK, SIGCHLD, fcntl};
         use std::os::fd::AsRawFd;
+        /// fcntl(2), which libc does not name.
+        const F_SETSIG: i32 = 10;
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("file"), "12345").unwrap();
         let holder = fs::File::open(directory.path().join("file")).unwrap();
