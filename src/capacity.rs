@@ -1,11 +1,14 @@
 //! What the process may use, decided once at the start from what the machine offers and what the
 //! config asks for. Pure: the machine's side is an argument, probed in `sys/probe.rs`.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
-use crate::config::files::Transfer;
+use crate::config::files::{OPEN_ROOTS_MAX, Transfer};
 use crate::config::units::show_size;
-use crate::config::{Action, Config, Listener, Relay, RelayMode, Route, Upstream, Workers, limits};
+use crate::config::{
+    Action, Config, Listener, Protocol, Relay, RelayMode, Route, Upstream, Workers, limits,
+};
 use crate::error::FallbackReason;
 
 /// What the machine offers, as probed.
@@ -138,6 +141,7 @@ pub fn plan(config: &Config, machine: &Machine) -> Plan {
     let pool_idle_max = plan_pools(config, machine, workers, &mut notes);
     let pooled: u64 = config.upstreams.iter().zip(&pool_idle_max).map(pooled).sum();
     let taken = (pipes.count.saturating_mul(DESCRIPTORS_PER_PAIR).saturating_add(pooled))
+        .saturating_add(for_files(config))
         .saturating_mul(workers as u64);
     let connections_max = plan_connections(config, machine, taken, &mut notes);
     Plan {
@@ -371,6 +375,26 @@ fn is_pooled(config: &Config, upstream: usize) -> bool {
 }
 
 /// Client connections at once, by the descriptors that pipes and pools leave.
+/// Descriptors that a worker needs for files besides those of connections, each of which has the
+/// file in the place of a server: the directories, and a sibling that is looked at.
+fn for_files(config: &Config) -> u64 {
+    let http = config.active_listeners().filter_map(|(_, listener)| match &listener.protocol {
+        Protocol::Http(http) => Some(http),
+        Protocol::Tcp(_) | Protocol::Sni(_) => None,
+    });
+    let roots: BTreeSet<_> = http
+        .flat_map(|http| &http.routes)
+        .filter_map(|route| match &route.action {
+            Action::Files(files) => Some(files.root.as_path()),
+            _ => None,
+        })
+        .collect();
+    match roots.len() {
+        0 => 0,
+        roots => roots.min(OPEN_ROOTS_MAX) as u64 + 1,
+    }
+}
+
 fn plan_connections(
     config: &Config,
     machine: &Machine,

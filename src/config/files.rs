@@ -34,6 +34,9 @@ impl Transfer {
     }
 }
 
+/// Directories that a worker holds open at once; past that the oldest one goes.
+pub const OPEN_ROOTS_MAX: usize = 64;
+
 /// `files`: which directory is served, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {

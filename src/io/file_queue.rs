@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(name(&source, Some("dead")), 3);
         assert_eq!(name(&source, Some("dead")), 4);
         drop(sink);
-        assert_eq!(source.next(Some("dead")), None);
+        assert_eq!(source.next(Some(Path::new("dead"))), None);
     }
 
     #[test]
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn nothing_is_forgotten() {
         let mut rng = fastrand::Rng::with_seed(7);
-        let (sink, source) = queue(3);
+        let (sink, source) = queue::<Named>(3);
         let (done, finished) = channel();
         for _ in 0..3 {
             let (source, done) = (source.clone(), done.clone());

@@ -255,7 +255,7 @@ mod tests {
             codings: Codings::default(),
         };
         let poll = mio::Poll::new().unwrap();
-        let errands = FileThreads::start(1).unwrap().errands(|| {});
+        let errands = FileThreads::start(1, 1).unwrap().errands(|| {});
         let mut kernel = Linux::new(poll.registry().try_clone().unwrap(), errands);
         assert!(kernel.resolves_cached, "tests need Linux 5.12");
         let found = kernel.look_up(&wanted, Instant::now());

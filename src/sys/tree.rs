@@ -176,7 +176,8 @@ mod tests {
         fs::write(directory.path().join("file"), "12345").unwrap();
         let holder = fs::File::open(directory.path().join("file")).unwrap();
         // SAFETY: numbers only, and a descriptor that is open.
-        let lease = |command, argument| unsafe { fcntl(holder.as_raw_fd(), command, argument) };
+        let lease =
+            |command: i32, argument: i32| unsafe { fcntl(holder.as_raw_fd(), command, argument) };
         // Whoever breaks it sends a signal; this one is ignored.
         assert_eq!(lease(F_SETSIG, SIGCHLD), 0);
         if lease(F_SETLEASE, F_WRLCK) != 0 {
