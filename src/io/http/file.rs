@@ -275,7 +275,7 @@ impl<K: Kernel> Turn<'_, K> {
         if has_body {
             let limits = self.http().map(|http| http.limits.chunk).unwrap_or_default();
             exchange.bodies[DOWN.index()] = Body::new(BodyLength::Length(length), limits);
-            let sending = Sending::new(file, body, self.transfer(files));
+            let sending = Sending::new(file, body, self.transfer(files), self.now);
             let serving = Serving { files: Arc::clone(files), stage: Stage::Sending(sending) };
             self.connection.serving = Some(Box::new(serving));
         }

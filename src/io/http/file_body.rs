@@ -10,12 +10,13 @@
 //!
 //! A file that has become shorter ends too early, whichever way it is sent: the head has promised
 //! more, so the connection is cut. It is cut as well when somebody has written to the file since it
-//! was opened, which is looked for before each window and after each pause: the tag in the head
-//! stands for what was there before, and must not stand over a mixture. One that is replaced or
+//! was opened, which is looked for in each turn: the tag in the head stands for what was there
+//! before, and must not stand over a mixture. One that is replaced or
 //! deleted is sent to its end as it was, for it is open.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::files::{Files, Transfer};
 use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path};
@@ -46,22 +47,22 @@ pub(super) struct Sending<F> {
     transfer: Transfer,
     /// Up to here it was in memory, or has been read just now. 0: nothing is known.
     cached_until: u64,
-    /// It was just seen that nobody has written to the file.
-    is_current: bool,
+    /// The turn in which it was last seen that nobody has written to the file.
+    seen_at: Instant,
     /// The disk has failed.
     is_broken: bool,
 }
 
 impl<F> Sending<F> {
-    /// A body of which nothing was sent.
-    pub(super) fn new(file: F, body: FileBody, transfer: Transfer) -> Sending<F> {
+    /// A body of which nothing was sent, of a file that has just been found.
+    pub(super) fn new(file: F, body: FileBody, transfer: Transfer, now: Instant) -> Sending<F> {
         Sending {
             file: Some(file),
             claim: None,
             body,
             transfer,
             cached_until: 0,
-            is_current: true,
+            seen_at: now,
             is_broken: false,
         }
     }
@@ -148,10 +149,12 @@ impl<K: Kernel> Turn<'_, K> {
             return Sent::Waits;
         }
         let Some(file) = &sending.file else { return Sent::Waits };
-        if !sending.is_current && !self.kernel.is_unchanged(file) {
-            return Sent::FileFailed;
+        if sending.seen_at != self.now {
+            if !self.kernel.is_unchanged(file) {
+                return Sent::FileFailed;
+            }
+            sending.seen_at = self.now;
         }
-        sending.is_current = true;
         let window = left.start.saturating_add(WINDOW_BYTES).min(left.end);
         if left.start >= sending.cached_until {
             let window = ByteRange { start: left.start, end: window };
@@ -167,11 +170,6 @@ impl<K: Kernel> Turn<'_, K> {
             // Until there is room again, it may be in memory no more.
             sending.cached_until = 0;
         }
-        // Within a window without a pause nobody can have written much.
-        sending.is_current = match sent {
-            Sent::Bytes(bytes) => left.start + (bytes as u64) < sending.cached_until,
-            _ => false,
-        };
         sent
     }
 
@@ -208,7 +206,6 @@ impl<K: Kernel> Turn<'_, K> {
     ) -> Sent {
         let Some(file) = sending.file.take() else { return Sent::Waits };
         sending.cached_until = window.end;
-        sending.is_current = false;
         let errand = Errand::ReadAhead { file, range: window, files: Arc::clone(files) };
         match self.begin_errand(errand) {
             Ok(claim) => {
