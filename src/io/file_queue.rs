@@ -5,8 +5,9 @@
 //! busy at most, so that the others are served still.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a thread is to do.
@@ -37,9 +38,9 @@ impl<T> Sink<T> {
     ///
     /// # Errors
     /// Nobody does any.
-    pub fn put(&self, task: T) -> Result<(), RecvError> {
-        self.tasks.send(task).map_err(|_| RecvError)?;
-        self.bell.send(()).map_err(|_| RecvError)
+    pub fn put(&self, task: T) -> io::Result<()> {
+        let is_there = self.tasks.send(task).is_ok() && self.bell.send(()).is_ok();
+        is_there.then_some(()).ok_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
 }
 

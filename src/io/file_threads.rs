@@ -193,7 +193,7 @@ impl Errands {
 
     fn give(&mut self, job: Job) -> io::Result<()> {
         self.inbox.outstanding.fetch_add(1, Ordering::Relaxed);
-        self.threads.queue.put(job).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.threads.queue.put(job)
     }
 
     fn defer(&mut self, job: Job) {
