@@ -22,7 +22,7 @@ use spliceway::address::Address;
 use support::eventually;
 use support::http::{Connection, HttpOrigin, get, ok};
 use support::origin::{Origin, echo, exchange};
-use support::pattern::{digest, read_digest};
+use support::pattern::{digest, read_digest, write_pattern};
 use support::proxy::{Launch, Proxy, binary};
 use support::stream::Stream;
 use tempfile::TempDir;
@@ -65,6 +65,10 @@ impl Settings {
             [listeners.bulk]
             bind = \"127.0.0.1:0\"
             upstream = \"bulk\"
+            [listeners.www]
+            bind = \"127.0.0.1:0\"
+            protocol = \"http\"
+            routes = [{{ files = {{ root = \"{www}\" }} }}]
             [listeners.file]
             bind = \"unix:{file}\"
             upstream = \"echo\"
@@ -74,6 +78,7 @@ impl Settings {
             echo.servers = [\"{echo}\"]
             ",
             control = at("control.sock"),
+            www = at("www"),
             file = at("file.sock"),
         );
         fs::write(folder.join("proxy.toml"), toml).unwrap();
@@ -93,6 +98,7 @@ impl Family {
     /// By a command that ends by running the program.
     fn start_by(settings: &Settings, by: &[&str], flags: &[&str]) -> Family {
         let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("www")).unwrap();
         settings.write(folder.path());
         let program = folder.path().join("spliceway");
         symlink(binary(), &program).unwrap();
@@ -329,6 +335,11 @@ fn two_upgrades_under_load_cost_nobody_anything() {
     download.end_writing().unwrap();
     let mut first = vec![0; 1 << 20];
     download.read_exact(&mut first).unwrap();
+    let mut file = fs::File::create(family.folder.path().join("www/big")).unwrap();
+    write_pattern(&mut file, 8, BULK_BYTES).unwrap();
+    let mut www = Connection::open(&family.proxy.address_of("www"));
+    www.send(get("/big"));
+    assert_eq!(www.read_head().unwrap().unwrap().status(), 200);
     let mut tunnel = open_tunnel(&webs[0]);
     let mut flow = Stream::connect(&family.file()).unwrap();
     let mut processes = vec![Pid::from_raw(family.proxy.pid().cast_signed())];
@@ -363,6 +374,9 @@ fn two_upgrades_under_load_cost_nobody_anything() {
     let (received, ending) = read_digest(&mut whole);
     ending.unwrap();
     assert_eq!(received, digest(7, BULK_BYTES));
+    let body = www.read_bytes(BULK_BYTES).unwrap();
+    assert_eq!(read_digest(&mut &body[..]).0, digest(8, BULK_BYTES));
+    drop(www);
     assert!(family.proxy.is_running(), "the tunnel is open");
     ping_tunnel(&mut tunnel, "at last");
     drop((tunnel, flow, download));

@@ -85,7 +85,7 @@ macro_rules! families {
 families! {
     RELAY_BYTES = "spliceway_relay_bytes_total", Kind::Counter,
         ["listener", "direction", "path"],
-        "Bytes delivered, by the direction and the path that they took.";
+        "Bytes relayed and delivered, by the direction and the path that they took.";
     RELAY_FALLBACKS = "spliceway_relay_fallbacks_total", Kind::Counter,
         ["listener", "reason"],
         "Connections of which bytes were copied although splice was asked for, by reason.";

@@ -82,6 +82,8 @@ fn every_byte_arrives_by_the_way_that_was_asked_for() {
         let all = (sizes.iter().sum::<u64>() + BIG) as f64;
         let name = "spliceway_relay_bytes_total";
         proxy.await_metric(name, &labels(path), |bytes| bytes >= all);
+        let copied = proxy.metrics().sum(name, &labels("copy"));
+        assert_eq!(copied, if path == "copy" { all } else { 0.0 }, "bytes were copied");
         let line = logged(&proxy, "path", "/big");
         let bytes = |key: &str| line[format!("downstream_bytes_{key}")].as_u64().unwrap();
         // Nothing but the head is copied, and all of the body is what it should be.
@@ -94,6 +96,45 @@ fn every_byte_arrives_by_the_way_that_was_asked_for() {
         let found = (bytes("copied"), bytes("spliced"), bytes("sendfile"));
         assert_eq!(found, (copied, spliced, sent), "{line}");
         assert_eq!(line["reason"], "completed", "{line}");
+    });
+}
+
+/// Heads are no bytes of anybody's: what is not copied is nothing of a file at all.
+#[test]
+fn a_gibibyte_is_sent_and_nothing_of_it_copied() {
+    const GIBIBYTE: u64 = 1 << 30;
+    let root = Root::new();
+    root.write_pattern("big", 13, GIBIBYTE);
+    let expected = std::thread::spawn(|| digest(13, GIBIBYTE));
+    let proxy = root.serve("");
+    let (found, end) = read_digest(&mut begin(&proxy, false));
+    end.unwrap();
+    assert_eq!(found, expected.join().unwrap());
+    let name = "spliceway_relay_bytes_total";
+    let of_path = |path| [("direction", "downstream"), ("path", path)];
+    proxy.await_metric(name, &of_path("sendfile"), |bytes| bytes == GIBIBYTE as f64);
+    assert_eq!(proxy.metrics().sum(name, &of_path("copy")), 0.0);
+}
+
+/// Bandwidth holds bytes back, and changes none.
+#[test]
+fn limits_of_bandwidth_hold_for_files() {
+    const BYTES: u64 = 8 << 20;
+    let root = Root::new();
+    root.write_pattern("big", 17, BYTES);
+    in_each_transfer(|transfer| {
+        let keys = format!(", transfer = \"{transfer}\"");
+        let limits = "limits.client_bandwidth = \"8MiB/s burst 512KiB\"";
+        let proxy = root.serve_as(&keys, "", limits);
+        let began = std::time::Instant::now();
+        let (found, end) = read_digest(&mut begin(&proxy, false));
+        end.unwrap();
+        assert_eq!(found, digest(17, BYTES), "{transfer}");
+        // A bound below, which no slow machine breaks.
+        let least = (BYTES - (512 << 10)) as f64 / f64::from(8 << 20);
+        assert!(began.elapsed().as_secs_f64() >= least * 0.99, "{:?}", began.elapsed());
+        let labels = [("direction", "downstream")];
+        proxy.await_metric("spliceway_bandwidth_pauses_total", &labels, |pauses| pauses > 0.0);
     });
 }
 

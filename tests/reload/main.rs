@@ -8,6 +8,7 @@
 mod support;
 
 mod changes;
+mod files;
 mod load;
 mod refused;
 mod retired;

@@ -506,7 +506,9 @@ impl Kernel for FakeKernel {
         if bytes.is_empty() {
             return Ok(0);
         }
-        self.send(socket, &bytes)
+        let sent = self.send(socket, &bytes)?;
+        self.world.borrow_mut().files_taken += sent as u64;
+        Ok(sent)
     }
 
     fn send_mapped(
@@ -535,13 +537,16 @@ impl Kernel for FakeKernel {
             pipe.slots.push_back(piece.iter().copied().collect());
         }
         pipe.held += moved;
+        self.world.borrow_mut().files_taken += moved as u64;
         Ok(moved)
     }
 
     fn read_file(&mut self, file: &FakeFile, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.file_fails()?;
         let range = ByteRange { start: offset, end: offset + buffer.len() as u64 };
-        Ok(file.bytes(range).zip(buffer).map(|(byte, place)| *place = byte).count())
+        let read = file.bytes(range).zip(buffer).map(|(byte, place)| *place = byte).count();
+        self.world.borrow_mut().files_taken += read as u64;
+        Ok(read)
     }
 
     fn shutdown_write(&mut self, socket: &FakeSocket) -> io::Result<()> {

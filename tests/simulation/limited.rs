@@ -9,12 +9,6 @@
 //! | what was read is given back with the rest | no more bytes than are allowed |
 //! | the deadline of a pause is not among those of a session | a lane pauses and nobody wakes it |
 //! | the same, of a connection of HTTP | the same |
-//!
-//! Bugs that were planted in the proxy by hand, and which check found each:
-//!
-//! | planted | found by |
-//! |---|---|
-//! | PLANTED |
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -149,6 +143,15 @@ fn http_bodies_are_limited() {
             http::Simulation::limited(seed, mode, SHORT, manners, none, PATIENT, limits(seed))
                 .run();
         }
+    });
+}
+
+#[test]
+fn files_are_limited() {
+    let manners = Manners { serves_files: true, clients_half_close: true, ..Manners::default() };
+    for_seeds("files_are_limited", 0..180, |seed| {
+        let (mode, none) = (RelayMode::Auto, Sabotage::None);
+        http::Simulation::limited(seed, mode, SHORT, manners, none, PATIENT, limits(seed)).run();
     });
 }
 

@@ -410,6 +410,8 @@ pub struct World {
     pub pipe_slots: usize,
     pub splice_forbidden: bool,
     pub pipes_open: usize,
+    /// Bytes of files that the proxy has sent or read.
+    pub files_taken: u64,
     /// Calls since the last look, for the check that nothing spins.
     pub calls: usize,
     next_id: u32,
@@ -441,6 +443,7 @@ impl World {
             splice_forbidden: false,
             pipes_open: 0,
             calls: 0,
+            files_taken: 0,
             next_id: 0,
             speaks_http: false,
             addresses: 0,
@@ -468,7 +471,7 @@ impl World {
         if of.is_none() && self.speaks_http {
             let is_server = |socket: &&Socket| matches!(socket.http, Some(Peer::Server(_)));
             let of_servers = self.sockets.values().filter(is_server);
-            servers = of_servers.map(|socket| socket.taken as u64).sum();
+            servers = of_servers.map(|socket| socket.taken as u64).sum::<u64>() + self.files_taken;
         }
         [clients, servers]
     }

@@ -1,6 +1,5 @@
 //! Answers of our own, and what becomes of an exchange that fails.
 
-use std::io::IoSlice;
 use std::time::Duration;
 
 use crate::config::{Action, Redirect, Respond};
@@ -95,7 +94,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let (keeps_alive, date) = (exchange.keeps_client, self.desk.date());
         let answer = Answer { status, content, fields, page, retry_after, keeps_alive, date };
         answer.write(&exchange.request, &self.context(exchange), &mut bytes);
-        self.put(Direction::Downstream, &[IoSlice::new(&bytes)]);
+        self.put_own(&bytes, false);
         self.desk.head = bytes;
     }
 

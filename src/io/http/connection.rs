@@ -73,6 +73,9 @@ pub struct HttpConnection<K: Kernel> {
     pub unread_counted: u64,
     /// What was counted of each lane's bytes.
     pub counted: [Totals; 2],
+    /// Bytes for the client that the proxy has written itself and the client has not taken: its own
+    /// answers, and heads of files. They are relayed from nowhere.
+    pub own_bytes: u64,
     /// When to look after bytes that a source keeps back.
     pub tail: TailWatch,
     /// What its requests so far tell of the size of the next.
@@ -140,6 +143,7 @@ impl<K: Kernel> HttpConnection<K> {
             unread: Default::default(),
             unread_counted: 0,
             counted: Default::default(),
+            own_bytes: 0,
             tail: TailWatch::default(),
             expectation: Expectation::default(),
             pipe_size: 0,

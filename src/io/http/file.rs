@@ -6,7 +6,7 @@
 //! ```
 
 use std::borrow::Cow;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 
 use crate::config::files::{Files, Transfer};
@@ -257,7 +257,7 @@ impl<K: Kernel> Turn<'_, K> {
             date: self.desk.date(),
         };
         answer.write(&exchange.request, &self.context(exchange), &mut head);
-        self.put_before(DOWN, &[IoSlice::new(&head)], has_body);
+        self.put_own(&head, has_body);
         self.desk.head = head;
         if has_body {
             let limits = self.http().map(|http| http.limits.chunk).unwrap_or_default();

@@ -87,7 +87,7 @@ impl<K: Kernel> Turn<'_, K> {
             match piece {
                 Piece::Text => {
                     exchange.bodies[DOWN.index()].moved(text.len() as u64);
-                    self.put_before(DOWN, &[IoSlice::new(&text)], sending.body.is_in_file());
+                    self.put_own(&text, sending.body.is_in_file());
                     // The part that follows may be anywhere in the file.
                     sending.cached_until = 0;
                 }

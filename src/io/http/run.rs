@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::account::Account;
 use crate::capacity::Plan;
 use crate::config::{Config, Http};
-use crate::error::{BytesByPath, CloseReason, Direction, Side};
+use crate::error::{BytesByPath, CloseReason, Direction, Path, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::{End, Phase};
 use crate::files::error_pages::ErrorPages;
@@ -242,14 +242,26 @@ impl<'a, K: Kernel> Turn<'a, K> {
             }
             (self.has_acted, self.has_moved) = (true, true);
             let delivered = is.delivered_since(&was);
-            if delivered != BytesByPath::default() {
-                self.account.delivered(self.connection.listener, direction, delivered);
+            let relayed = self.without_own(direction, delivered);
+            if relayed != BytesByPath::default() {
+                self.account.delivered(self.connection.listener, direction, relayed);
             }
             match direction {
                 Direction::Upstream => exchange.progress.sent(delivered.iter().sum(), self.now),
                 Direction::Downstream => exchange.progress.delivered(self.now),
             }
         }
+    }
+
+    /// Bytes that were delivered, but for those of them that the proxy has written itself.
+    fn without_own(&mut self, direction: Direction, mut delivered: BytesByPath) -> BytesByPath {
+        if direction == Direction::Downstream {
+            let copied = &mut delivered[Path::Copy.index()];
+            let own = self.connection.own_bytes.min(*copied);
+            self.connection.own_bytes -= own;
+            *copied -= own;
+        }
+        delivered
     }
 
     /// A request that nobody takes the rest of may have left the client unheard.
@@ -329,6 +341,12 @@ impl<'a, K: Kernel> Turn<'a, K> {
         if let Some(outcome) = outcome {
             self.connection.relay.drained(direction, outcome);
         }
+    }
+
+    /// Puts bytes into the client's lane that the proxy has written itself. `more` is as above.
+    pub(super) fn put_own(&mut self, bytes: &[u8], more: bool) {
+        self.connection.own_bytes += bytes.len() as u64;
+        self.put_before(Direction::Downstream, &[IoSlice::new(bytes)], more);
     }
 
     /// One side of the connection, and what is needed to read from it and to write to it.
