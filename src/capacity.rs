@@ -1,11 +1,14 @@
 //! What the process may use, decided once at the start from what the machine offers and what the
 //! config asks for. Pure: the machine's side is an argument, probed in `sys/probe.rs`.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
-use crate::config::files::Transfer;
+use crate::config::files::{OPEN_ROOTS_MAX, Transfer};
 use crate::config::units::show_size;
-use crate::config::{Action, Config, Listener, Relay, RelayMode, Upstream, Workers, limits};
+use crate::config::{
+    Action, Config, Listener, Protocol, Relay, RelayMode, Route, Upstream, Workers, limits,
+};
 use crate::error::FallbackReason;
 
 /// What the machine offers, as probed.
@@ -60,7 +63,7 @@ pub struct ListenerPlan {
     /// Those of its connections, unless a route says otherwise.
     pub relay: RelayPlan,
     /// Those of the requests of each route of an HTTP listener, in the order of the config.
-    /// `None` for a route that answers by itself.
+    /// `None` for a route that answers by itself, unless it splices files.
     pub routes: Vec<Option<RelayPlan>>,
 }
 
@@ -127,9 +130,7 @@ pub fn plan(config: &Config, machine: &Machine) -> Plan {
     }
     let relays = listeners.iter().flat_map(ListenerPlan::relays);
     let splicing = relays.filter(|relay| relay.mode != RelayMode::Copy);
-    let of_files = config.listeners.iter().zip(&listeners).filter(|(it, _)| splices_files(it));
-    let sizes = splicing.chain(of_files.map(|(_, plan)| &plan.relay));
-    let sizes = sizes.map(|relay| relay.pipe_size.min(PIPE_BYTES_UNPROVEN_MAX));
+    let sizes = splicing.map(|relay| relay.pipe_size.min(PIPE_BYTES_UNPROVEN_MAX));
     let pipes = match sizes.map(u64::from).min() {
         Some(size) => budget.pipes(size),
         None => Pipes { count: 0, memory: 0 },
@@ -140,6 +141,7 @@ pub fn plan(config: &Config, machine: &Machine) -> Plan {
     let pool_idle_max = plan_pools(config, machine, workers, &mut notes);
     let pooled: u64 = config.upstreams.iter().zip(&pool_idle_max).map(pooled).sum();
     let taken = (pipes.count.saturating_mul(DESCRIPTORS_PER_PAIR).saturating_add(pooled))
+        .saturating_add(for_files(config))
         .saturating_mul(workers as u64);
     let connections_max = plan_connections(config, machine, taken, &mut notes);
     Plan {
@@ -151,15 +153,6 @@ pub fn plan(config: &Config, machine: &Machine) -> Plan {
         pool_idle_max,
         notes,
     }
-}
-
-/// Whether files of a listener go to clients by way of pipes.
-fn splices_files(listener: &Listener) -> bool {
-    let routes = listener.http().into_iter().flat_map(|http| &http.routes);
-    routes.into_iter().any(|route| match &route.action {
-        Action::Files(files) => files.transfer == Transfer::Splice,
-        Action::Forward(_) | Action::Redirect(_) | Action::Respond(_) => false,
-    })
 }
 
 /// What the pipes of one worker may take.
@@ -231,11 +224,16 @@ impl ListenerPlan {
 /// How the bytes of a listener and of its routes will travel.
 fn plan_listener(listener: &Listener, budget: &PipeBudget, machine: &Machine) -> ListenerPlan {
     let plan = |relay: Relay| plan_relay(relay, budget, machine);
+    let of_route = |route: &Route| match &route.action {
+        Action::Forward(forward) => Some(plan(forward.relay)),
+        // Files have pipes of the listener's size, whatever its mode.
+        Action::Files(files) if files.transfer == Transfer::Splice => {
+            Some(plan(Relay { mode: RelayMode::Splice, ..listener.relay }))
+        }
+        Action::Files(_) | Action::Redirect(_) | Action::Respond(_) => None,
+    };
     let routes = listener.http().into_iter().flat_map(|http| &http.routes);
-    ListenerPlan {
-        relay: plan(listener.relay),
-        routes: routes.map(|route| route.action.forward().map(|it| plan(it.relay))).collect(),
-    }
+    ListenerPlan { relay: plan(listener.relay), routes: routes.map(of_route).collect() }
 }
 
 /// Says what is not as the config asks; of a route only where its own words are concerned.
@@ -377,6 +375,26 @@ fn is_pooled(config: &Config, upstream: usize) -> bool {
 }
 
 /// Client connections at once, by the descriptors that pipes and pools leave.
+/// Descriptors that a worker needs for files besides those of connections, each of which has the
+/// file in the place of a server: the directories, and a sibling that is looked at.
+fn for_files(config: &Config) -> u64 {
+    let http = config.active_listeners().filter_map(|(_, listener)| match &listener.protocol {
+        Protocol::Http(http) => Some(http),
+        Protocol::Tcp(_) | Protocol::Sni(_) => None,
+    });
+    let roots: BTreeSet<_> = http
+        .flat_map(|http| &http.routes)
+        .filter_map(|route| match &route.action {
+            Action::Files(files) => Some(files.root.as_path()),
+            _ => None,
+        })
+        .collect();
+    match roots.len() {
+        0 => 0,
+        roots => roots.min(OPEN_ROOTS_MAX) as u64 + 1,
+    }
+}
+
 fn plan_connections(
     config: &Config,
     machine: &Machine,

@@ -131,13 +131,17 @@ fn explain_listener(
     let routes = http.router.patterns().iter().zip(&http.routes).zip(&plan.routes);
     for ((pattern, route), relay) in routes {
         line(text, &format!("    {pattern} -> {}", destination(route, config)));
-        if let Some(relay) = relay {
-            let way = Way::new(relay, clients_of(listener), upstream_of(route, config));
-            line(text, &format!("        {}", way.as_text()));
-        }
-        if let Action::Files(files) = &route.action {
-            let way = FileWay::new(files, clients_of(listener));
-            line(text, &format!("        {}", way.as_text()));
+        let clients = clients_of(listener);
+        match (&route.action, relay) {
+            (Action::Files(files), plan) => {
+                let way = FileWay::new(files, clients, plan.as_ref());
+                line(text, &format!("        {}", way.as_text()));
+            }
+            (Action::Forward(_), Some(plan)) => {
+                let way = Way::new(plan, clients, upstream_of(route, config));
+                line(text, &format!("        {}", way.as_text()));
+            }
+            _ => {}
         }
     }
     line(text, "    (heads, and what comes with them, are copied whatever the mode)");
@@ -213,11 +217,11 @@ fn listener_as_json(
             json!({
                 "requests": pattern.to_string(),
                 "destination": destination(route, config),
-                "relay": plan.as_ref().map(|plan| {
+                "relay": plan.as_ref().filter(|_| route.action.forward().is_some()).map(|plan| {
                     Way::new(plan, clients_of(listener), upstream_of(route, config)).as_json()
                 }),
                 "files": files_of(route).map(|files| {
-                    FileWay::new(files, clients_of(listener)).as_json()
+                    FileWay::new(files, clients_of(listener), plan.as_ref()).as_json()
                 }),
             })
         });

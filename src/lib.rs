@@ -83,8 +83,8 @@
 //! | [`http::client`] | who the client is, where trusted proxies are in front |
 //! | [`http::rewrite`], [`http::answer`] | heads as they go on, with [`http::edits`] and [`http::forwarded`]; answers of our own |
 //! | [`files`] | which file a request means, what the answer is, what of it is still to be sent; asked and sent by [`io::http`] |
-//! | [`io::file_threads`], [`io::errand`] | what may wait for a disk, done by threads that may |
-//! | [`io::roots`], [`io::hot_windows`] | directories that are served; what of files is known to be in memory |
+//! | [`io::file_threads`], [`io::file_queue`], [`io::errand`] | what may wait for a disk, done by threads that may |
+//! | [`io::roots`], [`io::residency`], [`sys::residence`] | directories that are served; what of files is known to be in memory |
 //! | [`relay::coalesce`] | fewer, fuller wake-ups for a lane that has proved to carry bulk |
 //! | [`io::channel`], [`io::record_buffers`] | a socket with the TLS session in front of it, so that lanes and exchanges know of plaintext only |
 //! | [`io::conduit`], [`io::pipe_pool`] | where a lane's bytes are meanwhile; pipes that are used again |
@@ -112,7 +112,7 @@
 //! | 0 | `error`, `id`, `address` | words |
 //! | 1 | `balance`, `config`, `capacity`, `files`, `health`, `http`, `limits`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
 //! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `roster`, the rest of `tls` | phases of a connection, and what touches the system |
-//! | 3 | `account`, `listen`, `secrets`, `site`, `snapshot`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/errand`, `io/file_threads`, `io/hot_windows`, `io/roots`, `io/timer` | what a worker is made of |
+//! | 3 | `account`, `listen`, `secrets`, `site`, `snapshot`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/errand`, `io/file_queue`, `io/file_threads`, `io/residency`, `io/roots`, `io/timer` | what a worker is made of |
 //! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
 //! | 5 | `cli`, `run`, `explain`, `operate` | the program |
 //! | 6 | `main`, this file | |

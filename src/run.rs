@@ -193,7 +193,8 @@ fn start_workers(snapshot: &Arc<ArcSwap<Snapshot>>) -> io::Result<Vec<WorkerHand
     let first = snapshot.load_full();
     let limit = Arc::new(ConnectionLimit::new(first.plan.connections_max));
     let crew = Arc::new(Crew::new(first.plan.workers));
-    let file_threads = FileThreads::start(first.config.process.file_threads.get())?;
+    let file_threads =
+        FileThreads::start(first.config.process.file_threads.get(), first.plan.workers)?;
     let workers = first.sockets.iter().enumerate().map(|(index, sockets)| {
         let setup = Setup {
             index,

@@ -5,14 +5,17 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use nix::fcntl::OFlag;
 
 use crate::config::files::{ErrorPage, Files};
 use crate::config::units::show_size;
 use crate::config::{Action, Config, limits};
 use crate::files::error_pages::{ErrorPages, Page};
 use crate::files::media_type;
-use crate::sys::file::{Waiting, open_beneath, open_root};
+use crate::sys::file::{Waiting, find_directory, open_beneath, open_root};
 use crate::tls::finding::Finding;
 
 /// Reads the pages, and sees whether the directories can be served. A listener that is no part of
@@ -40,12 +43,14 @@ pub fn read(config: &Config, present: &ErrorPages) -> Result<ErrorPages, Vec<Fin
                 findings.extend(check_root(files, key));
             }
         }
-        let pages = http.error_pages.iter().map(|page| read_page(page, &key));
-        let pages: Result<Vec<Page>, Finding> = pages.collect();
-        match pages {
-            Ok(pages) => listeners.push(pages),
-            Err(finding) => findings.push(finding),
+        let mut pages = Vec::new();
+        for page in &http.error_pages {
+            match read_page(page, &key) {
+                Ok(page) => pages.push(page),
+                Err(finding) => findings.push(finding),
+            }
         }
+        listeners.push(pages);
     }
     if findings.is_empty() { Ok(ErrorPages::new(listeners)) } else { Err(findings) }
 }
@@ -56,10 +61,13 @@ const NO_SUCH_CALL: i32 = 38;
 fn check_root(files: &Files, key: String) -> Option<Finding> {
     let open = || {
         let root = open_root(&files.root, Waiting::Allowed)?;
-        open_beneath(root.as_fd(), b"", Waiting::Allowed, true).map(drop)
+        match files.listing {
+            true => open_beneath(root.as_fd(), b"", Waiting::Allowed, true),
+            false => find_directory(root.as_fd(), b"", Waiting::Allowed),
+        }
     };
     let words = match open() {
-        Ok(()) => return None,
+        Ok(_) => return None,
         Err(error) if error.raw_os_error() == Some(NO_SUCH_CALL) => {
             "this kernel, or a seccomp filter, has no openat2(2), without which nothing keeps a \
              path below its root; expected Linux 5.6 or later"
@@ -88,7 +96,13 @@ fn read_page(page: &ErrorPage, listener: &str) -> Result<Page, Finding> {
 
 /// `None` for a file that is longer than a page may be.
 fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    // A FIFO is not to be waited for.
+    let flags = OFlag::O_NONBLOCK.bits();
+    let file = fs::File::options().read(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
     let mut body = Vec::new();
-    fs::File::open(path)?.take(limits::ERROR_PAGE as u64 + 1).read_to_end(&mut body)?;
+    file.take(limits::ERROR_PAGE as u64 + 1).read_to_end(&mut body)?;
     Ok((body.len() <= limits::ERROR_PAGE).then_some(body))
 }

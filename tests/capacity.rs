@@ -3,8 +3,11 @@
 // Helpers of tests may panic as tests do; clippy.toml lets only the tests themselves.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use spliceway::capacity::{Machine, Plan, plan};
-use spliceway::config::{Action, Config, Protocol, RelayMode};
+use spliceway::config::files::Files;
+use spliceway::config::{Action, Config, Protocol, RelayMode, Route};
 use spliceway::load::{Assignment, Base, Sources, load};
 
 fn machine() -> Machine {
@@ -265,4 +268,18 @@ fn a_smaller_pool_says_so() {
         "upstream a: each worker keeps 42 idle connections to each server instead of \
          pool.idle_max = 64: RLIMIT_NOFILE = 1024 leaves no descriptors for more"
     );
+}
+
+/// Each worker holds the directories open that routes serve, and a file that it looks at besides.
+#[test]
+fn directories_that_are_served_need_descriptors() {
+    let mut config = http(&[("relay.mode", "copy"), ("process.workers", "2")]);
+    let before = plan(&config, &machine()).connections_max;
+    let Protocol::Http(http) = &mut config.listeners[0].protocol else { unreachable!() };
+    let route = http.routes[0].clone();
+    for root in ["/a", "/b", "/a"] {
+        let action = Action::Files(Arc::new(Files::of_root(root)));
+        http.routes.push(Route { action, ..route.clone() });
+    }
+    assert_eq!(plan(&config, &machine()).connections_max, before - (2 + 1) * 2 / 2);
 }

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::files::{ErrorPage, ErrorStatus, Files, Transfer};
+use super::files::{AnswerHeaders, ErrorPage, ErrorStatus, Files, Transfer};
 use super::kinds::{Choice, Kind, Mismatch, Switch, text};
 use super::raw::Node;
 use super::reader::{Fallback, Report, Section};
 use super::tls_kinds::FilePath;
 use crate::http::content_coding::ContentCoding;
+use crate::http::edits::HeaderEdits;
 use crate::http::prefix::PathEdit;
 
 const TRANSFER: Choice<Transfer> = Choice(&[
@@ -78,7 +79,12 @@ impl Kind for BelowRoot {
 }
 
 /// Reads the table. `None` only if something was reported.
-pub(super) fn read(mut section: Section<'_>, report: &mut Report, path: PathEdit) -> Option<Files> {
+pub(super) fn read(
+    mut section: Section<'_>,
+    report: &mut Report,
+    path: PathEdit,
+    response_headers: &HeaderEdits,
+) -> Option<Files> {
     let root = section.require(report, "root", &DirectoryPath, "the directory to serve");
     let index = Fallback::Default(INDEX_DEFAULT.into());
     let index = section.read(report, "index", &BelowRoot { may_have_slashes: false }, index).value;
@@ -106,6 +112,7 @@ pub(super) fn read(mut section: Section<'_>, report: &mut Report, path: PathEdit
         transfer,
         precompressed,
         path,
+        headers: AnswerHeaders::new(response_headers),
     })
 }
 

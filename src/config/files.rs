@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::http::content_coding::ContentCoding;
+use crate::http::edits::{FieldTemplate, HeaderEdits};
 use crate::http::prefix::PathEdit;
 
 /// How the bytes of a file get to a socket.
@@ -33,6 +34,9 @@ impl Transfer {
     }
 }
 
+/// Directories that a worker holds open at once; past that the oldest one goes.
+pub const OPEN_ROOTS_MAX: usize = 64;
+
 /// `files`: which directory is served, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
@@ -52,6 +56,55 @@ pub struct Files {
     pub precompressed: Vec<ContentCoding>,
     /// `strip_prefix` and `replace_prefix` of the route.
     pub path: PathEdit,
+    /// `response_headers`, as answers of the route have them that are no file.
+    pub headers: AnswerHeaders,
+}
+
+/// What `response_headers` set and add for answers of a route that are no file: a listing, a
+/// redirect, an error. Fields that describe a file are not among them, nor those that such an
+/// answer has of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AnswerHeaders {
+    /// Those that any such answer has, then those that an error does not have.
+    fields: Box<[FieldTemplate]>,
+    /// How many there are of the former.
+    common: usize,
+}
+
+/// Fields that describe a file, or that an answer has of its own.
+const OF_OTHERS: [&str; 10] = [
+    "accept-ranges",
+    "allow",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-range",
+    "content-type",
+    "etag",
+    "last-modified",
+    "location",
+];
+
+/// Fields that say for how long an answer may be kept: an error is no more than of the moment.
+const OF_CACHES: [&str; 3] = ["cache-control", "cdn-cache-control", "expires"];
+
+impl AnswerHeaders {
+    /// Those of `edits`.
+    pub fn new(edits: &HeaderEdits) -> AnswerHeaders {
+        let is_among = |names: &[&str], field: &FieldTemplate| {
+            names.iter().any(|name| field.name.matches(name.as_bytes()))
+        };
+        let fields = edits.lines().filter(|field| !is_among(&OF_OTHERS, field)).cloned();
+        let (of_caches, common): (Vec<_>, Vec<_>) =
+            fields.partition(|field| is_among(&OF_CACHES, field));
+        let count = common.len();
+        AnswerHeaders { fields: [common, of_caches].concat().into(), common: count }
+    }
+
+    /// Those of an answer with this status.
+    pub fn of(&self, status: u16) -> &[FieldTemplate] {
+        if status < 400 { &self.fields } else { &self.fields[..self.common] }
+    }
 }
 
 impl Files {
@@ -66,6 +119,7 @@ impl Files {
             transfer: Transfer::default(),
             precompressed: Vec::new(),
             path: PathEdit::Keep,
+            headers: AnswerHeaders::default(),
         }
     }
 }

@@ -104,7 +104,8 @@ impl RouteSettings {
             }
             "files" => {
                 let path = read_path_edit(&mut section, report, pattern.path.as_ref());
-                let files = file_routes::read(section.section(report, "files"), report, path);
+                let files = section.section(report, "files");
+                let files = file_routes::read(files, report, path, &response_headers);
                 files.map(|files| ActionSettings::Answer(Action::Files(Arc::new(files))))
             }
             _ => {

@@ -22,14 +22,19 @@ pub(super) enum Clients {
 
 /// The way of the bytes of files.
 #[derive(Debug)]
-pub(super) struct FileWay {
+pub(super) struct FileWay<'a> {
     transfer: Transfer,
-    reason: &'static str,
+    reason: &'a str,
 }
 
-impl FileWay {
-    /// What `transfer` comes to for these clients.
-    pub(super) fn new(files: &Files, clients: Clients) -> FileWay {
+impl<'a> FileWay<'a> {
+    /// What `transfer` comes to for these clients, with this plan for the pipes, if it needs any.
+    pub(super) fn new(
+        files: &Files,
+        clients: Clients,
+        pipes: Option<&'a RelayPlan>,
+    ) -> FileWay<'a> {
+        let without_pipes = pipes.filter(|plan| plan.mode == RelayMode::Copy);
         let (transfer, reason) = match (files.transfer, clients) {
             (Transfer::Copy, _) => {
                 (Transfer::Copy, "read into a buffer and sent from there, since transfer says so")
@@ -40,10 +45,13 @@ impl FileWay {
             (Transfer::Sendfile, _) => {
                 (Transfer::Sendfile, "sent from the page cache, and never in this process")
             }
-            (Transfer::Splice, _) => (
-                Transfer::Splice,
-                "from the page cache to the socket by way of a pipe, and never in this process",
-            ),
+            (Transfer::Splice, _) => match without_pipes {
+                Some(plan) => (Transfer::Copy, plan.reason.as_str()),
+                None => (
+                    Transfer::Splice,
+                    "from the page cache to the socket by way of a pipe, and never in this process",
+                ),
+            },
             (Transfer::Mmap, _) => {
                 (Transfer::Mmap, "mapped, and copied from there by the kernel alone")
             }

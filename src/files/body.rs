@@ -1,6 +1,6 @@
 //! What of a file is still to be sent, piece by piece.
 
-use crate::http::file_answer::{Part, write_content_range};
+use crate::http::content_range::{Part, write_content_range};
 use crate::http::range::ByteRange;
 use crate::http::request_id::RequestId;
 
@@ -17,12 +17,12 @@ pub struct FileBody {
 }
 
 /// How several parts are told apart.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Parts {
     /// What no part holds: nobody can foresee it.
     pub boundary: RequestId,
-    /// What the file is.
-    pub media_type: &'static str,
+    /// What each of them is, as `Content-Type` has it; empty for none.
+    pub media_type: Box<[u8]>,
     /// Bytes in it.
     pub size: u64,
 }
@@ -70,15 +70,15 @@ impl FileBody {
         if self.left.length() > 0 {
             return Piece::File(self.left);
         }
-        let Some(parts) = self.parts else { return Piece::End };
+        let Some(parts) = &self.parts else { return Piece::End };
         match self.ahead.pop() {
             Some(range) => {
                 self.left = range;
                 parts.write_head(range, text);
             }
             None => {
-                self.parts = None;
                 parts.write_end(text);
+                self.parts = None;
             }
         }
         Piece::Text
@@ -98,9 +98,14 @@ impl FileBody {
 
 impl Parts {
     fn write_head(&self, range: ByteRange, text: &mut Vec<u8>) {
-        let boundary = self.boundary.as_str();
-        let lines = ["\r\n--", boundary, "\r\nContent-Type: ", self.media_type, "\r\n"];
-        lines.iter().for_each(|line| text.extend_from_slice(line.as_bytes()));
+        for line in ["\r\n--", self.boundary.as_str(), "\r\n"] {
+            text.extend_from_slice(line.as_bytes());
+        }
+        if !self.media_type.is_empty() {
+            for line in [&b"Content-Type: "[..], &*self.media_type, &b"\r\n"[..]] {
+                text.extend_from_slice(line);
+            }
+        }
         write_content_range(Part::Of(range, self.size), text);
         text.extend_from_slice(b"\r\n");
     }
@@ -151,13 +156,17 @@ mod tests {
     #[test]
     fn several_parts_are_told_apart() {
         let ranges = vec![ByteRange { start: 8, end: 10 }, ByteRange { start: 0, end: 3 }];
-        let parts =
-            Parts { boundary: RequestId::accept(b"B").unwrap(), media_type: "x/y", size: 10 };
+        let boundary = RequestId::accept(b"B").unwrap();
+        let parts = Parts { boundary, media_type: b"x/y".as_slice().into(), size: 10 };
         let expected = "\r\n--B\r\nContent-Type: x/y\r\nContent-Range: bytes 8-9/10\r\n\r\n89\
                         \r\n--B\r\nContent-Type: x/y\r\nContent-Range: bytes 0-2/10\r\n\r\n012\
                         \r\n--B--\r\n";
         for step in 1..5 {
-            assert_eq!(sent(FileBody::of_ranges(ranges.clone(), parts), step), expected);
+            let body = FileBody::of_ranges(ranges.clone(), parts.clone());
+            assert_eq!(sent(body, step), expected);
         }
+        let untyped = Parts { media_type: Box::default(), ..parts };
+        let text = sent(FileBody::of_ranges(ranges, untyped), 1);
+        assert_eq!(text, expected.replace("Content-Type: x/y\r\n", ""));
     }
 }

@@ -22,11 +22,11 @@ pub trait Tree {
     /// The kernel's own; `EAGAIN` where an answer would have to be waited for.
     fn open(&mut self, path: &[u8]) -> io::Result<Opened<Self::File>>;
 
-    /// What is in a directory.
+    /// What is in a directory; of hidden entries only if they are shown.
     ///
     /// # Errors
     /// As [`Tree::open`].
-    fn list(&mut self, path: &[u8]) -> io::Result<Listing>;
+    fn list(&mut self, path: &[u8], shows_hidden: bool) -> io::Result<Listing>;
 }
 
 /// What was opened.
@@ -47,6 +47,8 @@ pub struct Wanted {
     pub files: Arc<Files>,
     /// The path below the root, without a slash at either end.
     pub path: Vec<u8>,
+    /// The path has a name that is never served: there is nothing, whatever there is.
+    pub is_refused: bool,
     /// The path of the request ended with a slash.
     pub is_directory: bool,
     /// The codings that the client takes and the route has, the best first.
@@ -67,8 +69,8 @@ pub enum Found<F> {
         /// What it is, as `Content-Type` has it.
         media_type: &'static str,
     },
-    /// A directory without an index, and what is in it.
-    Listing(Listing),
+    /// A directory without an index: the page that shows what is in it.
+    Listing(Vec<u8>),
     /// A directory that was asked for without a slash at its end.
     AddSlash,
     /// Nothing: status 404.
@@ -84,6 +86,9 @@ pub enum Found<F> {
 /// something, or that a disk fails.
 pub fn look_up<T: Tree>(tree: &mut T, wanted: &Wanted) -> io::Result<Found<T::File>> {
     let Wanted { files, path, is_directory, .. } = wanted;
+    if wanted.is_refused {
+        return fall_back(tree, wanted);
+    }
     match open(tree, path)? {
         Ok(Opened::File(..)) if *is_directory && !path.is_empty() => fall_back(tree, wanted),
         Ok(Opened::File(file, status)) => choose_coding(tree, wanted, path, file, status),
@@ -92,7 +97,7 @@ pub fn look_up<T: Tree>(tree: &mut T, wanted: &Wanted) -> io::Result<Found<T::Fi
             let index = joined(path, files.index.as_bytes());
             match open(tree, &index)? {
                 Ok(Opened::File(file, status)) => choose_coding(tree, wanted, &index, file, status),
-                _ if files.listing => tree.list(path).map(Found::Listing),
+                _ if files.listing => list(tree, path, files.hidden),
                 _ if files.fallback.is_some() => fall_back(tree, wanted),
                 _ => Ok(Found::Forbidden),
             }
@@ -100,6 +105,18 @@ pub fn look_up<T: Tree>(tree: &mut T, wanted: &Wanted) -> io::Result<Found<T::Fi
         Ok(Opened::Other) | Err(Absence::Forbidden) => Ok(Found::Forbidden),
         Err(Absence::Missing) => fall_back(tree, wanted),
     }
+}
+
+/// What is in a directory. It may have gone, or be closed to us.
+fn list<T: Tree>(tree: &mut T, path: &[u8], shows_hidden: bool) -> io::Result<Found<T::File>> {
+    Ok(match sorted(tree.list(path, shows_hidden))? {
+        Ok(listing) => {
+            let listing = Listing { has_parent: !path.is_empty(), ..listing };
+            Found::Listing(listing.page(path))
+        }
+        Err(Absence::Missing) => Found::Missing,
+        Err(Absence::Forbidden) => Found::Forbidden,
+    })
 }
 
 /// The file for everything that is not there, if there is one.
@@ -143,11 +160,15 @@ const ELOOP: i32 = 40;
 /// `ENXIO`: a socket, or a device without a driver.
 const ENXIO: i32 = 6;
 
-/// Opens a path, and sorts errors that are about it from others.
 fn open<T: Tree>(tree: &mut T, path: &[u8]) -> io::Result<Result<Opened<T::File>, Absence>> {
+    sorted(tree.open(path))
+}
+
+/// Sorts errors that are about a path from others.
+fn sorted<O>(outcome: io::Result<O>) -> io::Result<Result<O, Absence>> {
     use io::ErrorKind as Kind;
-    match tree.open(path) {
-        Ok(opened) => Ok(Ok(opened)),
+    match outcome {
+        Ok(found) => Ok(Ok(found)),
         Err(error) => match error.kind() {
             Kind::NotFound | Kind::NotADirectory | Kind::InvalidFilename => {
                 Ok(Err(Absence::Missing))
@@ -202,8 +223,11 @@ mod tests {
             }
         }
 
-        fn list(&mut self, _path: &[u8]) -> io::Result<Listing> {
-            Ok(Listing::default())
+        fn list(&mut self, path: &[u8], _shows_hidden: bool) -> io::Result<Listing> {
+            match path {
+                b"b" => Err(io::ErrorKind::PermissionDenied.into()),
+                _ => Ok(Listing::default()),
+            }
         }
     }
 
@@ -237,6 +261,7 @@ mod tests {
         let wanted = Wanted {
             files: Arc::new(files),
             path: path.trim_end_matches('/').as_bytes().to_vec(),
+            is_refused: path.starts_with('.'),
             is_directory: path.is_empty() || path.ends_with('/'),
             codings,
         };
@@ -245,7 +270,10 @@ mod tests {
                 let coding = coding.map_or("", ContentCoding::label);
                 format!("{file} {coding} {media_type}")
             }
-            Ok(Found::Listing(_)) => "listing".to_owned(),
+            Ok(Found::Listing(page)) => {
+                let page = String::from_utf8(page).unwrap();
+                if page.contains("../") { "listing .." } else { "listing" }.to_owned()
+            }
             Ok(Found::AddSlash) => "add slash".to_owned(),
             Ok(Found::Missing) => "404".to_owned(),
             Ok(Found::Forbidden) => "403".to_owned(),
@@ -271,6 +299,7 @@ mod tests {
         check("secret", "403");
         check("loop", "403");
         check("long", "404");
+        check(".hidden", "404");
         check("cold", "WouldBlock");
         assert!(found("broken", |_, _| {}).starts_with("Uncategorized"));
     }
@@ -288,10 +317,18 @@ mod tests {
         check("a/x.txt/", "index.html");
         check("a/x.txt", "a/x.txt");
         check("device", "403");
+        check(".hidden/", "index.html");
         let gone = |files: &mut Files, _: &mut Codings| files.fallback = Some("gone".into());
         assert_eq!(found("none", gone), "404");
+        let directory = |files: &mut Files, _: &mut Codings| files.fallback = Some("a".into());
+        assert_eq!([found("none", directory), found(".hidden", directory)], ["404", "404"]);
         let listing = |files: &mut Files, _: &mut Codings| files.listing = true;
-        assert_eq!(found("a/", listing), "listing");
+        assert_eq!(found("a/", listing), "listing ..");
+        assert_eq!(found("b/", listing), "403");
+        let top = |files: &mut Files, _: &mut Codings| {
+            (files.listing, files.index) = (true, "none".into());
+        };
+        assert_eq!(found("", top), "listing");
         assert!(found("", listing).starts_with("index.html"));
     }
 

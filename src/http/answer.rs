@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::content_range::{Part, write_content_range};
 use super::context::{Context, write_number};
 use super::edits::FieldTemplate;
 use super::field::{Known, is_alike, members, trim};
@@ -23,36 +24,38 @@ pub enum Content<'a> {
     Redirect {
         /// The value of `Location`.
         to: &'a Template,
-        /// Further field lines; none of them `Location` or `Content-Type`.
-        fields: &'a [FieldTemplate],
     },
-    /// What a route responds.
+    /// What a route responds: plain text, unless a field line says otherwise.
     Given {
-        /// Field lines. Where none is a `Content-Type`, the body is plain text.
-        fields: &'a [FieldTemplate],
         /// The body.
         body: &'a [u8],
     },
-    /// A page that a file holds, or that was made for this request.
-    Page {
-        /// Further field lines.
-        fields: &'a [FieldTemplate],
-        /// The value of `Content-Type`.
-        media_type: &'a str,
-        /// The body.
-        body: &'a [u8],
-        /// A client that would rather have JSON gets an explanation instead.
-        explains: bool,
-    },
+    /// A page that was made for this request.
+    Page(Page<'a>),
     /// The same path with a slash at its end: a directory was asked for by the name of a file.
     AddSlash,
     /// An explanation, and that nothing but reading is possible here (RFC 9110, section 15.5.6).
     ReadOnly,
+    /// An explanation, and how many bytes there are, none of which were asked for (RFC 9110,
+    /// section 15.5.17).
+    NothingInRange {
+        /// Bytes in the file.
+        size: u64,
+    },
     /// Which methods there are, in answer to `OPTIONS` (RFC 9110, section 9.3.7).
     Methods,
     /// The head of the request, in answer to `TRACE` (RFC 9110, section 9.3.8), without what is
     /// secret.
     Echo,
+}
+
+/// A body, and what it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    /// The value of `Content-Type`.
+    pub media_type: &'a str,
+    /// The body.
+    pub body: &'a [u8],
 }
 
 /// An answer of the proxy itself.
@@ -62,6 +65,10 @@ pub struct Answer<'a> {
     pub status: u16,
     /// What it says.
     pub content: Content<'a>,
+    /// Further field lines. None of them is one that the content brings along, but for `Given`.
+    pub fields: &'a [FieldTemplate],
+    /// What stands in the place of an explanation, unless the client would rather have JSON.
+    pub page: Option<Page<'a>>,
     /// After how long to try again: in whole seconds, one at least (RFC 9110, section 10.2.3).
     pub retry_after: Option<Duration>,
     /// Whether the client's connection goes on; not where the framing of its request is in doubt.
@@ -74,24 +81,14 @@ impl Answer<'_> {
     /// Appends the answer, head and body, to a request whose head may be unknown or half known.
     pub fn write(&self, request: &RequestHead, context: &Context<'_>, out: &mut Vec<u8>) {
         write_status_line(self.status, out);
-        let fields = match self.content {
-            Content::Given { fields, .. }
-            | Content::Redirect { fields, .. }
-            | Content::Page { fields, .. } => fields,
-            Content::Explanation
-            | Content::AddSlash
-            | Content::ReadOnly
-            | Content::Methods
-            | Content::Echo => &[],
-        };
-        let is_given = |name: &str| fields.iter().any(|it| it.name.matches(name.as_bytes()));
+        let is_given = |name: &str| self.fields.iter().any(|it| it.name.matches(name.as_bytes()));
         if !is_given("Date") {
             write_line("Date", self.date.as_bytes(), out);
         }
-        for field in fields {
+        for field in self.fields {
             field.write(request, context, out);
         }
-        if let Content::Redirect { to, .. } = self.content {
+        if let Content::Redirect { to } = self.content {
             out.extend_from_slice(b"Location: ");
             to.render(request, context, out);
             out.extend_from_slice(b"\r\n");
@@ -109,7 +106,7 @@ impl Answer<'_> {
         match self.content {
             // RFC 9110, sections 8.6 and 15.4.5.
             _ if matches!(self.status, 204 | 304) => out.extend_from_slice(b"\r\n"),
-            Content::Given { body, .. } => {
+            Content::Given { body } => {
                 let has_type = is_given("Content-Type") || body.is_empty();
                 let media_type = (!has_type).then_some(TEXT);
                 write_body(request, media_type, [body].into_iter(), out);
@@ -119,12 +116,7 @@ impl Answer<'_> {
                 write_body(request, None, std::iter::empty(), out);
             }
             Content::Echo => write_body(request, Some(HTTP), echo(request), out),
-            Content::Page { media_type, body, explains, .. }
-                if !(explains && prefers_json(request)) =>
-            {
-                let media_type = (!is_given("Content-Type")).then_some(media_type);
-                write_body(request, media_type, [body].into_iter(), out);
-            }
+            Content::Page(page) => write_page(request, page, out),
             Content::AddSlash => {
                 // The path in its plain form: `//host` as it was sent would lead elsewhere.
                 let parts = ["Location: ", request.path(), "/", request.query(), "\r\n"];
@@ -135,7 +127,11 @@ impl Answer<'_> {
                 write_line("Allow", ALLOW_READING.as_bytes(), out);
                 self.write_explanation(request, request_id, out);
             }
-            Content::Explanation | Content::Redirect { .. } | Content::Page { .. } => {
+            Content::NothingInRange { size } => {
+                write_content_range(Part::NoneOf(size), out);
+                self.write_explanation(request, request_id, out);
+            }
+            Content::Explanation | Content::Redirect { .. } => {
                 self.write_explanation(request, request_id, out);
             }
         }
@@ -144,10 +140,14 @@ impl Answer<'_> {
     /// The parts hold no byte that JSON would have to escape: status, reason and id are of plain
     /// letters, digits and punctuation.
     fn write_explanation(&self, request: &RequestHead, request_id: &str, out: &mut Vec<u8>) {
+        let prefers_json = prefers_json(request);
+        if let Some(page) = self.page.filter(|_| !prefers_json) {
+            return write_page(request, page, out);
+        }
         let digits = [self.status / 100, self.status / 10 % 10, self.status % 10];
         let digits = digits.map(|digit| b'0' + digit as u8);
         let reason = status::reason(self.status);
-        let (media_type, [before, between, behind, end]) = match prefers_json(request) {
+        let (media_type, [before, between, behind, end]) = match prefers_json {
             true => (JSON, ["{\"status\":", ",\"error\":\"", "\",\"request_id\":\"", "\"}\n"]),
             false => (TEXT, ["", " ", "\nrequest id: ", "\n"]),
         };
@@ -217,6 +217,10 @@ fn write_body<'p>(
     }
 }
 
+fn write_page(request: &RequestHead, page: Page<'_>, out: &mut Vec<u8>) {
+    write_body(request, Some(page.media_type), [page.body].into_iter(), out);
+}
+
 /// Whether `Accept` names JSON, and nothing that plain text would serve better (RFC 9110, section
 /// 12.5.1).
 fn prefers_json(request: &RequestHead) -> bool {
@@ -250,7 +254,12 @@ mod tests {
         content: Content<'_>,
         keeps_alive: bool,
     ) -> String {
-        written_out(head, Answer { status, content, retry_after: None, keeps_alive, date: DATE })
+        written_out(head, Answer { keeps_alive, ..answer(status, content) })
+    }
+
+    fn answer(status: u16, content: Content<'_>) -> Answer<'_> {
+        let (fields, page, retry_after, keeps_alive) = (&[], None, None, true);
+        Answer { status, content, fields, page, retry_after, keeps_alive, date: DATE }
     }
 
     fn written_out(head: &RequestHead, answer: Answer<'_>) -> String {
@@ -310,20 +319,37 @@ mod tests {
 
     #[test]
     fn a_page_takes_the_place_of_an_explanation_unless_json_is_preferred() {
-        let page = |explains| Content::Page {
-            fields: &[],
-            media_type: "text/html",
-            body: b"<p>gone",
-            explains,
-        };
-        let check = |accept: &str, explains: bool, expected: &str| {
+        let page = Page { media_type: "text/html", body: b"<p>gone" };
+        let check = |accept: &str, content: Content<'_>, expected: &str| {
             let head = request(&["GET / HTTP/1.1", "Host: a", &format!("Accept: {accept}")]);
-            let text = answered(&head, 404, page(explains), true);
+            let text = written_out(&head, Answer { page: Some(page), ..answer(404, content) });
             assert!(text.contains(&format!("\r\nContent-Type: {expected}\r\n")), "{text}");
         };
-        check("*/*", true, "text/html");
-        check("application/json", true, "application/json");
-        check("application/json", false, "text/html");
+        for explained in
+            [Content::Explanation, Content::ReadOnly, Content::NothingInRange { size: 7 }]
+        {
+            check("*/*", explained, "text/html");
+            check("application/json", explained, "application/json");
+        }
+        check("application/json", Content::Page(page), "text/html");
+        check("*/*", Content::Given { body: b"x" }, "text/plain; charset=utf-8");
+    }
+
+    #[test]
+    fn an_answer_in_place_of_a_file_says_what_the_page_cannot() {
+        let page = Some(Page { media_type: "text/html", body: b"<p>no" });
+        let check = |start: &str, status: u16, content: Content<'_>, expected: &str| {
+            let head = request(&[start, "Host: a"]);
+            let text = written_out(&head, Answer { page, ..answer(status, content) });
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("\r\n{expected}\r\n")), "{text}");
+            assert!(head.ends_with("\r\nContent-Length: 5"), "{text}");
+            assert_eq!(body, if start.starts_with("HEAD") { "" } else { "<p>no" });
+        };
+        check("POST / HTTP/1.1", 405, Content::ReadOnly, "Allow: GET, HEAD");
+        let nothing = Content::NothingInRange { size: 7 };
+        check("GET / HTTP/1.1", 416, nothing, "Content-Range: bytes */7");
+        check("HEAD / HTTP/1.1", 416, nothing, "Content-Range: bytes */7");
     }
 
     #[test]
@@ -353,7 +379,7 @@ mod tests {
         let text = answered(&head, 503, Content::Explanation, true);
         assert!(text.contains("Content-Length: 69\r\n") && text.ends_with("\r\n\r\n"), "{text}");
         let head = request(&["GET / HTTP/1.1", "Host: a"]);
-        let text = answered(&head, 204, Content::Given { fields: &[], body: b"" }, true);
+        let text = answered(&head, 204, Content::Given { body: b"" }, true);
         assert!(!text.contains("Content-") && text.ends_with("\r\n\r\n"), "{text}");
     }
 
@@ -398,7 +424,7 @@ mod tests {
     fn redirects_say_where_to() {
         let head = request(&["GET /a%20/../b?c HTTP/1.1", "Host: A.example:8080"]);
         let location = Template::parse_location("https://{host}{path}{query}").unwrap();
-        let content = Content::Redirect { to: &location, fields: &[] };
+        let content = Content::Redirect { to: &location };
         let text = answered(&head, 308, content, true);
         assert!(text.contains("\r\nLocation: https://a.example/b?c\r\n"), "{text}");
         assert!(
@@ -412,7 +438,8 @@ mod tests {
         let head = request(&["GET / HTTP/1.1", "Host: a"]);
         let to = Template::parse_location("/here").unwrap();
         let fields = [field("X-A", "{path}")];
-        let text = answered(&head, 308, Content::Redirect { to: &to, fields: &fields }, true);
+        let redirect = answer(308, Content::Redirect { to: &to });
+        let text = written_out(&head, Answer { fields: &fields, ..redirect });
         assert!(text.contains("\r\nX-A: /\r\nLocation: /here\r\n"), "{text}");
     }
 
@@ -427,16 +454,9 @@ mod tests {
     fn who_is_to_try_again_is_told_when() {
         let head = request(&["GET / HTTP/1.1", "Host: a"]);
         let check = |after: u64, expected: &str| {
-            let answer = written_out(
-                &head,
-                Answer {
-                    status: 429,
-                    content: Content::Explanation,
-                    retry_after: Some(Duration::from_millis(after)),
-                    keeps_alive: true,
-                    date: DATE,
-                },
-            );
+            let retry_after = Some(Duration::from_millis(after));
+            let limited = answer(429, Content::Explanation);
+            let answer = written_out(&head, Answer { retry_after, ..limited });
             assert!(answer.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{answer}");
             assert!(answer.contains(&format!("\r\nRetry-After: {expected}\r\n")), "{answer}");
             assert!(answer.contains("\r\n\r\n429 Too Many Requests\n"), "{answer}");
@@ -456,11 +476,11 @@ mod tests {
             field("Date", "never"),
             field("X-Request-Id", "hidden"),
         ];
-        let content = Content::Given { fields: &fields, body: b"a {}" };
+        let given = answer(200, Content::Given { body: b"a {}" });
         let expected = "HTTP/1.1 200 OK\r\nContent-Type: text/css\r\nX-Path: /a\r\nDate: never\r\n\
                         X-Request-Id: hidden\r\nContent-Length: 4\r\n\r\na {}";
-        assert_eq!(answered(&head, 200, content, true), expected);
-        let text = answered(&head, 200, Content::Given { fields: &[], body: b"x" }, true);
+        assert_eq!(written_out(&head, Answer { fields: &fields, ..given }), expected);
+        let text = answered(&head, 200, Content::Given { body: b"x" }, true);
         assert!(text.contains("\r\nContent-Type: text/plain; charset=utf-8\r\n"), "{text}");
     }
 }

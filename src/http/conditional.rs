@@ -2,16 +2,22 @@
 
 use super::date::HttpDate;
 use super::entity_tag::EntityTag;
+use super::field::Known;
 use super::method::Method;
 use super::request::RequestHead;
 
 /// By what a version of a file is known.
 #[derive(Debug, Clone, Copy)]
-pub struct Validators<'a> {
+pub struct Validators {
     /// Its entity tag.
-    pub tag: &'a EntityTag,
+    pub tag: EntityTag,
     /// When it was modified, in seconds since the beginning of 1970.
     pub modified: u64,
+    /// No other version can have been modified in that same second: the date stands for this one
+    /// (RFC 9110, section 8.8.2.2).
+    pub is_settled: bool,
+    /// What time it is.
+    pub now: u64,
 }
 
 /// What the conditions of a request come to.
@@ -30,31 +36,35 @@ pub enum Verdict {
 
 /// What the conditions of a request for what has these validators come to, in the order of RFC
 /// 9110, section 13.2.2.
-pub fn evaluate(request: &RequestHead, validators: Validators<'_>) -> Verdict {
-    let Validators { tag, modified } = validators;
-    let is_in = |name: &str, matches: fn(&EntityTag, &[u8]) -> bool| {
+pub fn evaluate(request: &RequestHead, validators: &Validators) -> Verdict {
+    let Validators { tag, modified, is_settled, now } = validators;
+    let is_in = |known: Known, matches: fn(&EntityTag, &[u8]) -> bool| {
         let mut is_there = false;
-        let found = lines(request, name).any(|list| {
+        let found = request.values(known).any(|list| {
             is_there = true;
             matches(tag, list)
         });
         is_there.then_some(found)
     };
-    let date = |name: &str| only(request, name).and_then(HttpDate::parse);
-    match is_in("if-match", EntityTag::is_in) {
+    let date = |known: Known| only(request, known).and_then(|value| HttpDate::parse(value, *now));
+    match is_in(Known::IfMatch, EntityTag::is_in) {
         Some(false) => return Verdict::Failed,
         Some(true) => {}
-        None if date("if-unmodified-since").is_some_and(|since| modified > since) => {
+        None if date(Known::IfUnmodifiedSince).is_some_and(|since| *modified > since) => {
             return Verdict::Failed;
         }
         None => {}
     }
     let reads = matches!(request.method(), Method::Get | Method::Head);
-    match is_in("if-none-match", EntityTag::is_weakly_in) {
+    match is_in(Known::IfNoneMatch, EntityTag::is_weakly_in) {
         Some(true) if reads => return Verdict::NotModified,
         Some(true) => return Verdict::Failed,
         Some(false) => {}
-        None if reads && date("if-modified-since").is_some_and(|since| modified <= since) => {
+        // What the client has may be of the same second.
+        None if reads
+            && *is_settled
+            && date(Known::IfModifiedSince).is_some_and(|since| *modified <= since) =>
+        {
             return Verdict::NotModified;
         }
         None => {}
@@ -63,26 +73,23 @@ pub fn evaluate(request: &RequestHead, validators: Validators<'_>) -> Verdict {
     Verdict::Proceed { may_select }
 }
 
-/// What `If-Range` says (RFC 9110, section 13.1.5): an exact match, or nothing.
-fn is_same_version(request: &RequestHead, validators: Validators<'_>) -> bool {
-    let mut values = lines(request, "if-range");
+/// What `If-Range` says (RFC 9110, section 13.1.5): an exact match of what stands for one version
+/// alone, or nothing.
+fn is_same_version(request: &RequestHead, validators: &Validators) -> bool {
+    let Validators { tag, modified, is_settled, now } = validators;
+    let mut values = request.values(Known::IfRange);
     match (values.next(), values.next()) {
         (None, _) => true,
-        (Some(value), None) if value.starts_with(b"\"") => value == validators.tag.as_bytes(),
-        (Some(value), None) => HttpDate::parse(value) == Some(validators.modified),
+        (Some(value), None) if value.starts_with(b"\"") => tag.is(value),
+        (Some(value), None) => *is_settled && HttpDate::parse(value, *now) == Some(*modified),
         (Some(_), Some(_)) => false,
     }
 }
 
 /// The value of a field that makes sense only once.
-pub fn only<'r>(request: &'r RequestHead, name: &str) -> Option<&'r [u8]> {
-    let mut values = lines(request, name);
+pub fn only(request: &RequestHead, known: Known) -> Option<&[u8]> {
+    let mut values = request.values(known);
     values.next().filter(|_| values.next().is_none())
-}
-
-fn lines<'r>(request: &'r RequestHead, name: &str) -> impl Iterator<Item = &'r [u8]> {
-    let is_it = move |found: &[u8]| found.eq_ignore_ascii_case(name.as_bytes());
-    request.fields().filter(move |field| is_it(field.name)).map(|field| field.value)
 }
 
 #[cfg(test)]
@@ -100,6 +107,10 @@ mod tests {
     const ANY: Verdict = Verdict::Proceed { may_select: true };
 
     fn verdict(method: &str, fields: &[&str]) -> Verdict {
+        verdict_if(true, method, fields)
+    }
+
+    fn verdict_if(is_settled: bool, method: &str, fields: &[&str]) -> Verdict {
         let start = format!("{method} / HTTP/1.1");
         let fields: Vec<String> = fields
             .iter()
@@ -113,8 +124,10 @@ mod tests {
             .collect();
         let mut all = vec![start.as_str(), "Host: a"];
         all.extend(fields.iter().map(String::as_str));
-        let tag = EntityTag::of_file(1, 0, 2, 3);
-        evaluate(&request(&all), Validators { tag: &tag, modified: MODIFIED })
+        let strong = EntityTag::of_file(1, 0, 2, 3);
+        let tag = if is_settled { strong } else { strong.weak() };
+        let now = MODIFIED + 60;
+        evaluate(&request(&all), &Validators { tag, modified: MODIFIED, is_settled, now })
     }
 
     #[test]
@@ -159,6 +172,25 @@ mod tests {
         check(&["If-Range: AFTER"], WHOLE);
         check(&["If-Range: x"], WHOLE);
         check(&["If-Range: TAG", "If-Range: TAG"], WHOLE);
+    }
+
+    /// Neither its date nor its tag says which version it is, and nobody is told that it is the one
+    /// that he has, or gets a part of it for his own.
+    #[test]
+    fn what_was_modified_just_now_may_be_so_again() {
+        let check = |fields: &[&str], expected: Verdict| {
+            assert_eq!(verdict_if(false, "GET", fields), expected, "{fields:?}");
+        };
+        check(&[], ANY);
+        check(&["If-Range: THEN"], WHOLE);
+        check(&["If-Range: TAG"], WHOLE);
+        check(&["If-Range: W/TAG"], WHOLE);
+        check(&["If-Match: TAG"], Verdict::Failed);
+        check(&["If-Match: *"], ANY);
+        check(&["If-None-Match: W/TAG"], Verdict::NotModified);
+        check(&["If-Modified-Since: AFTER"], ANY);
+        check(&["If-Unmodified-Since: THEN"], ANY);
+        check(&["If-Unmodified-Since: BEFORE"], Verdict::Failed);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! In which coding a file is sent, where it is there in several (RFC 9110, section 12.5.3).
 
-use super::field::{members, trim};
+use super::field::{Known, members, trim};
 use super::quality::{WEIGHT_MAX, weight};
 use super::request::RequestHead;
 
@@ -99,9 +99,7 @@ fn weight_of(request: &RequestHead, coding: &str) -> Option<u32> {
         };
         plain.eq_ignore_ascii_case(coding.as_bytes())
     };
-    let named = |field: &[u8]| field.eq_ignore_ascii_case(b"accept-encoding");
-    let values = request.fields().filter(|field| named(field.name)).map(|field| field.value);
-    values.flat_map(members).find_map(|member| {
+    request.values(Known::AcceptEncoding).flat_map(members).find_map(|member| {
         let mut parts = member.split(|byte| *byte == b';').map(trim);
         let name = parts.next().filter(|name| is_it(name));
         name.map(|_| parts.find_map(weight).unwrap_or(WEIGHT_MAX))

@@ -6,7 +6,8 @@ pub struct HttpDate {
     text: [u8; HttpDate::BYTES],
 }
 
-const DAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
+const DAYS: [&str; 7] =
+    ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
 const MONTHS: [&[u8; 3]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 ];
@@ -26,7 +27,7 @@ impl HttpDate {
         let (days, second) = (seconds / SECONDS_PER_DAY, seconds % SECONDS_PER_DAY);
         let (year, month, day) = civil(days);
         let mut text = *b"Thu, 00 Jan 0000 00:00:00 GMT";
-        text[..3].copy_from_slice(DAYS[(days % 7) as usize]);
+        text[..3].copy_from_slice(&DAYS[(days % 7) as usize].as_bytes()[..3]);
         text[8..11].copy_from_slice(MONTHS[month as usize]);
         let two_digits = [(5, day), (12, year / 100), (14, year % 100), (17, second / 3600)];
         let rest = [(20, second / 60 % 60), (23, second % 60)];
@@ -38,45 +39,97 @@ impl HttpDate {
     }
 
     /// The seconds since the beginning of 1970 that a date means, in any of the three formats that
-    /// a recipient must take. `None` for anything else, and for what is before 1970.
+    /// a recipient must take, to the letter. `None` for anything else, and for what is before 1970.
     ///
-    /// A year of two digits is one of the hundred years around 2000, as most have it: 70 and later
-    /// belong to the twentieth century.
-    pub fn parse(text: &[u8]) -> Option<u64> {
+    /// `now` tells the century of a year of two digits: none is more than 50 years ahead.
+    pub fn parse(text: &[u8], now: u64) -> Option<u64> {
         let text = std::str::from_utf8(text).ok()?;
         let (mut words, mut count) = ([""; HttpDate::WORDS_MAX], 0);
-        for word in text.split([' ', ',']).filter(|word| !word.is_empty()) {
+        for word in text.split(' ') {
             *words.get_mut(count)? = word;
             count += 1;
         }
-        let (day, month, year, time) = match words[..count] {
+        let (weekday, day, month, year, time) = match words[..count] {
             // Sun, 06 Nov 1994 08:49:37 GMT
-            [_, day, month, year, time, "GMT"] => (day, month, year.parse().ok()?, time),
+            [weekday, day, month, year, time, "GMT"] => {
+                let weekday = Weekday::Short(weekday.strip_suffix(',')?);
+                (weekday, number(day, 2)?, month, number(year, 4)?, time)
+            }
             // Sunday, 06-Nov-94 08:49:37 GMT
-            [_, date, time, "GMT"] => {
-                let mut parts = date.split('-');
-                let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
-                let year: u64 = year.parse().ok()?;
-                (day, month, if year < 70 { 2000 + year } else { 1900 + year }, time)
+            [weekday, date, time, "GMT"] => {
+                let weekday = Weekday::Long(weekday.strip_suffix(',')?);
+                let [day, month, year] = in_parts(date, '-')?;
+                (weekday, number(day, 2)?, month, full_year(number(year, 2)?, now), time)
             }
             // Sun Nov  6 08:49:37 1994
-            [_, month, day, time, year] => (day, month, year.parse().ok()?, time),
+            [weekday, month, "", day, time, year] => {
+                (Weekday::Short(weekday), number(day, 1)?, month, number(year, 4)?, time)
+            }
+            // Sun Nov 16 08:49:37 1994
+            [weekday, month, day, time, year] => {
+                (Weekday::Short(weekday), number(day, 2)?, month, number(year, 4)?, time)
+            }
             _ => return None,
         };
         let month = MONTHS.iter().position(|it| month.as_bytes() == *it)? as u64;
-        let day: u64 = day.parse().ok().filter(|day| (1..=31).contains(day))?;
-        let mut clock = time.splitn(3, ':').map(|part| part.parse::<u64>().ok());
-        let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+        let [hour, minute, second] = in_parts(time, ':')?;
+        let (hour, minute, second) = (number(hour, 2)?, number(minute, 2)?, number(second, 2)?);
+        // The last minute of a day may have a leap second.
         let is_time = hour < 24 && minute < 60 && second <= 60;
-        let is_year = (1970..=9999).contains(&year);
-        let days = (is_time && is_year).then(|| days_from_civil(year, month, day))?;
-        Some(days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second)
+        let days =
+            (is_time && year >= 1970 && day > 0).then(|| days_from_civil(year, month, day))?;
+        let is_date = civil(days) == (year, month, day) && weekday.is_of(days);
+        is_date.then_some(days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second)
     }
 
     /// The time as text.
     pub fn as_str(&self) -> &str {
         // Nothing but ASCII was put there.
         std::str::from_utf8(&self.text).unwrap_or_default()
+    }
+}
+
+/// A day of the week as a date has it.
+enum Weekday<'t> {
+    /// Its first three letters.
+    Short(&'t str),
+    /// All of it.
+    Long(&'t str),
+}
+
+impl Weekday<'_> {
+    /// Whether it is that of a day counted from 1970-01-01.
+    fn is_of(&self, days: u64) -> bool {
+        let name = DAYS[(days % 7) as usize];
+        match self {
+            Weekday::Short(short) => *short == &name[..3],
+            Weekday::Long(long) => *long == name,
+        }
+    }
+}
+
+/// A number of exactly so many digits.
+fn number(text: &str, digits: usize) -> Option<u64> {
+    let is_number = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
+}
+
+/// The three parts between separators.
+fn in_parts(text: &str, separator: char) -> Option<[&str; 3]> {
+    let mut parts = text.split(separator);
+    let three = [parts.next()?, parts.next()?, parts.next()?];
+    parts.next().is_none().then_some(three)
+}
+
+/// The year with these last two digits that is not more than 50 years ahead (RFC 9110, section
+/// 5.6.7), nor 50 years or more behind.
+fn full_year(two_digits: u64, now: u64) -> u64 {
+    let (this_year, _, _) = civil(now / SECONDS_PER_DAY);
+    let year = this_year - this_year % 100 + two_digits;
+    match year {
+        _ if year > this_year + 50 => year - 100,
+        _ if year + 50 <= this_year => year + 100,
+        _ => year,
     }
 }
 
@@ -128,10 +181,13 @@ mod tests {
         check(u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT");
     }
 
+    /// In the year 2026.
+    const NOW: u64 = 1_790_000_000;
+
     #[test]
     fn dates_become_seconds() {
         let check = |text: &str, expected: Option<u64>| {
-            assert_eq!(HttpDate::parse(text.as_bytes()), expected, "{text}");
+            assert_eq!(HttpDate::parse(text.as_bytes(), NOW), expected, "{text}");
         };
         for text in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
@@ -140,29 +196,67 @@ mod tests {
         ] {
             check(text, Some(784_111_777));
         }
+        check("Wed Nov 16 08:49:37 1994", Some(784_975_777));
         check("Thu, 01 Jan 1970 00:00:00 GMT", Some(0));
+        check("Tue, 29 Feb 2000 00:00:00 GMT", Some(951_782_400));
+        check("Sat, 31 Dec 2016 23:59:60 GMT", Some(1_483_228_800));
         check("Fri, 31 Dec 9999 23:59:59 GMT", Some(LAST_SECOND));
+        // Every day of two centuries, there and back.
+        for day in 0..73_050 {
+            let seconds = day * SECONDS_PER_DAY + day % SECONDS_PER_DAY;
+            let text = HttpDate::from_unix(seconds);
+            assert_eq!(HttpDate::parse(text.as_str().as_bytes(), NOW), Some(seconds));
+        }
+    }
+
+    #[test]
+    fn what_is_no_date_means_nothing() {
         for text in [
             "",
             "now",
             "Sun, 06 Nov 1994 08:49:37",
             "Sun, 06 Nov 1994 24:49:37 GMT",
             "Sun, 06 Nov 1994 08:60:37 GMT",
+            "Sun, 06 Nov 1994 08:49:61 GMT",
             "Sun, 00 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1969 08:49:37 GMT",
             "Sun, 06 Nov 19940 08:49:37 GMT",
             "Sun, 06 Vov 1994 08:49:37 GMT",
             "Sun, -6 Nov 1994 08:49:37 GMT",
+            "Sun, +6 Nov 1994 08:49:37 GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 8:49:37 GMT",
+            "Sun, 06 Nov 1994 08:9:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37:00 GMT",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 GMT ",
+            "Sun,  06 Nov 1994 08:49:37 GMT",
+            "Sun 06 Nov 1994 08:49:37 GMT",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06 Nov 1994 08:49:37 GMT",
+            "Fri, 31 Feb 1995 08:49:37 GMT",
+            "Wed, 29 Feb 1995 08:49:37 GMT",
+            "Sun, 06-Nov-94 08:49:37 GMT",
+            "Sunday, 06-Nov-1994 08:49:37 GMT",
+            "Sun Nov 6 08:49:37 1994",
+            "Sun Nov 06  08:49:37 1994",
             "Sun, 06 Nov 99999999999999999999 08:49:37 GMT",
             "\u{fffd}",
         ] {
-            check(text, None);
+            assert_eq!(HttpDate::parse(text.as_bytes(), NOW), None, "{text}");
         }
-        // Every day of two centuries, there and back.
-        for day in 0..73_050 {
-            let seconds = day * SECONDS_PER_DAY + day % SECONDS_PER_DAY;
-            let text = HttpDate::from_unix(seconds);
-            assert_eq!(HttpDate::parse(text.as_str().as_bytes()), Some(seconds));
-        }
+    }
+
+    #[test]
+    fn a_year_of_two_digits_is_not_far_ahead() {
+        let year = |date: &str, now: u64| {
+            let seconds = HttpDate::parse(date.as_bytes(), now);
+            seconds.map(|seconds| civil(seconds / SECONDS_PER_DAY).0)
+        };
+        assert_eq!(year("Wednesday, 01-Jan-76 00:00:00 GMT", NOW), Some(2076));
+        assert_eq!(year("Saturday, 01-Jan-77 00:00:00 GMT", NOW), Some(1977));
+        assert_eq!(year("Thursday, 01-Jan-70 00:00:00 GMT", NOW), None);
+        assert_eq!(year("Thursday, 01-Jan-70 00:00:00 GMT", 784_111_777), Some(1970));
+        assert_eq!(full_year(10, 4_107_542_400), 2110);
     }
 }

@@ -4,38 +4,58 @@ use std::io::Write as _;
 
 use super::field::trim;
 
-/// A strong entity tag.
+/// An entity tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntityTag {
+    /// The mark of weakness, and the tag.
     text: [u8; EntityTag::BYTES_MAX],
     length: usize,
+    is_weak: bool,
 }
 
-impl EntityTag {
-    /// Four numbers in hexadecimal, what separates them, and the quotes.
-    const BYTES_MAX: usize = 4 * 16 + 3 + 2;
+/// What a weak tag begins with.
+const WEAK: &[u8] = b"W/";
 
-    /// The tag of a file that was modified at this time, in seconds and nanoseconds, with so many
+impl EntityTag {
+    /// The mark, four numbers in hexadecimal, what separates them, and the quotes.
+    const BYTES_MAX: usize = WEAK.len() + 4 * 16 + 3 + 2;
+
+    /// The strong tag of a file that was modified at this time, in seconds and nanoseconds, with so many
     /// bytes, in this inode. A file that is replaced has another inode, and one that is written to
     /// another time; so it changes with the content as reliably as the file system's clock goes.
     pub fn of_file(seconds: u64, nanoseconds: u32, size: u64, inode: u64) -> EntityTag {
         let mut text = [0; EntityTag::BYTES_MAX];
         let mut rest = &mut text[..];
-        let written = write!(rest, "\"{seconds:x}.{nanoseconds:x}-{size:x}-{inode:x}\"");
+        let written = write!(rest, "W/\"{seconds:x}.{nanoseconds:x}-{size:x}-{inode:x}\"");
         debug_assert!(written.is_ok(), "there is room for four numbers");
         let length = EntityTag::BYTES_MAX - rest.len();
-        EntityTag { text, length }
+        EntityTag { text, length, is_weak: false }
+    }
+
+    /// The same as a weak one: two versions of a file may have it.
+    #[must_use]
+    pub fn weak(self) -> EntityTag {
+        EntityTag { is_weak: true, ..self }
     }
 
     /// As it stands in a field, with its quotes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.text[..self.length]
+        if self.is_weak { &self.text[..self.length] } else { self.opaque() }
+    }
+
+    fn opaque(&self) -> &[u8] {
+        &self.text[WEAK.len()..self.length]
+    }
+
+    /// Whether it is the one of a field, by strong comparison.
+    pub fn is(&self, value: &[u8]) -> bool {
+        !self.is_weak && value == self.opaque()
     }
 
     /// Whether it is among the tags of a list, or the list is `*`, by strong comparison: what is
     /// marked as weak is not the same (RFC 9110, section 8.8.3.2).
     pub fn is_in(&self, list: &[u8]) -> bool {
-        self.is_listed(list, |is_weak| !is_weak)
+        self.is_listed(list, |is_weak| !is_weak && !self.is_weak)
     }
 
     /// The same by weak comparison: a mark of weakness does not matter.
@@ -45,7 +65,7 @@ impl EntityTag {
 
     fn is_listed(&self, list: &[u8], counts: impl Fn(bool) -> bool) -> bool {
         trim(list) == b"*"
-            || Tags { rest: list }.any(|tag| counts(tag.is_weak) && tag.opaque == self.as_bytes())
+            || Tags { rest: list }.any(|tag| counts(tag.is_weak) && tag.opaque == self.opaque())
     }
 }
 
@@ -67,7 +87,7 @@ impl<'a> Iterator for Tags<'a> {
     fn next(&mut self) -> Option<Tag<'a>> {
         let start = self.rest.iter().position(|byte| !b" \t,".contains(byte))?;
         let rest = &self.rest[start..];
-        let (is_weak, rest) = match rest.strip_prefix(b"W/") {
+        let (is_weak, rest) = match rest.strip_prefix(WEAK) {
             Some(rest) => (true, rest),
             None => (false, rest),
         };
@@ -98,6 +118,17 @@ mod tests {
             EntityTag::of_file(0x5f, 0xa, 0x10, 8),
         ];
         assert!(others.iter().all(|other| *other != tag()));
+    }
+
+    #[test]
+    fn a_weak_tag_is_never_the_same() {
+        let weak = tag().weak();
+        assert_eq!(weak.as_bytes(), b"W/\"5f.a-10-7\"");
+        for value in [tag().as_bytes(), weak.as_bytes()] {
+            assert!(!weak.is(value) && !weak.is_in(value) && weak.is_weakly_in(value));
+        }
+        assert!(weak.is_in(b"*"));
+        assert!(tag().is(tag().as_bytes()) && !tag().is(weak.as_bytes()) && !tag().is(b"*"));
     }
 
     #[test]

@@ -76,6 +76,8 @@ impl Eq for FieldName {}
 pub enum Known {
     /// `Accept`
     Accept,
+    /// `Accept-Encoding`
+    AcceptEncoding,
     /// `Connection`
     Connection,
     /// `Content-Length`
@@ -88,6 +90,16 @@ pub enum Known {
     Forwarded,
     /// `Host`
     Host,
+    /// `If-Match`
+    IfMatch,
+    /// `If-Modified-Since`
+    IfModifiedSince,
+    /// `If-None-Match`
+    IfNoneMatch,
+    /// `If-Range`
+    IfRange,
+    /// `If-Unmodified-Since`
+    IfUnmodifiedSince,
     /// `Keep-Alive`
     KeepAlive,
     /// `Max-Forwards`
@@ -100,6 +112,8 @@ pub enum Known {
     ProxyAuthorization,
     /// `Proxy-Connection`
     ProxyConnection,
+    /// `Range`
+    Range,
     /// `TE`
     Te,
     /// `Trailer`
@@ -137,23 +151,29 @@ impl Known {
             (4, b'h') => (Known::Host, None),
             (4, b'd') => (Known::Date, None),
             (5, b'p') => (Known::Proxy, None),
+            (5, b'r') => (Known::Range, None),
             (6, b'a') => (Known::Accept, None),
             (6, b'e') => (Known::Expect, None),
             (7, b'u') => (Known::Upgrade, None),
             (7, b't') => (Known::Trailer, None),
+            (8, b'i') => (Known::IfMatch, Some(Known::IfRange)),
             (9, b'f') => (Known::Forwarded, None),
             (9, b'x') => (Known::XRealIp, None),
             (10, b'c') => (Known::Connection, None),
             (10, b'k') => (Known::KeepAlive, None),
             (12, b'm') => (Known::MaxForwards, None),
             (12, b'x') => (Known::XRequestId, None),
+            (13, b'i') => (Known::IfNoneMatch, None),
             (14, b'c') => (Known::ContentLength, None),
+            (15, b'a') => (Known::AcceptEncoding, None),
             (15, b'x') => (Known::XForwardedFor, None),
             (16, b'x') => (Known::XForwardedHost, Some(Known::XForwardedPort)),
             (16, b'p') => (Known::ProxyConnection, None),
+            (17, b'i') => (Known::IfModifiedSince, None),
             (17, b't') => (Known::TransferEncoding, None),
             (17, b'x') => (Known::XForwardedProto, None),
             (18, b'p') => (Known::ProxyAuthenticate, None),
+            (19, b'i') => (Known::IfUnmodifiedSince, None),
             (19, b'p') => (Known::ProxyAuthorization, None),
             _ => return None,
         };
@@ -165,18 +185,25 @@ impl Known {
     pub fn lower_case(self) -> &'static str {
         match self {
             Known::Accept => "accept",
+            Known::AcceptEncoding => "accept-encoding",
             Known::Connection => "connection",
             Known::ContentLength => "content-length",
             Known::Date => "date",
             Known::Expect => "expect",
             Known::Forwarded => "forwarded",
             Known::Host => "host",
+            Known::IfMatch => "if-match",
+            Known::IfModifiedSince => "if-modified-since",
+            Known::IfNoneMatch => "if-none-match",
+            Known::IfRange => "if-range",
+            Known::IfUnmodifiedSince => "if-unmodified-since",
             Known::KeepAlive => "keep-alive",
             Known::MaxForwards => "max-forwards",
             Known::Proxy => "proxy",
             Known::ProxyAuthenticate => "proxy-authenticate",
             Known::ProxyAuthorization => "proxy-authorization",
             Known::ProxyConnection => "proxy-connection",
+            Known::Range => "range",
             Known::Te => "te",
             Known::Trailer => "trailer",
             Known::TransferEncoding => "transfer-encoding",
@@ -248,20 +275,27 @@ pub fn members(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 mod tests {
     use super::*;
 
-    const ALL: [Known; 24] = [
+    const ALL: [Known; 31] = [
         Known::Accept,
+        Known::AcceptEncoding,
         Known::Connection,
         Known::ContentLength,
         Known::Date,
         Known::Expect,
         Known::Forwarded,
         Known::Host,
+        Known::IfMatch,
+        Known::IfModifiedSince,
+        Known::IfNoneMatch,
+        Known::IfRange,
+        Known::IfUnmodifiedSince,
         Known::KeepAlive,
         Known::MaxForwards,
         Known::Proxy,
         Known::ProxyAuthenticate,
         Known::ProxyAuthorization,
         Known::ProxyConnection,
+        Known::Range,
         Known::Te,
         Known::Trailer,
         Known::TransferEncoding,

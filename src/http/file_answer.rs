@@ -2,19 +2,19 @@
 
 use super::answer::{write_connection, write_status_line};
 use super::content_coding::ContentCoding;
-use super::context::{Context, write_number};
+use super::content_range::{Part, write_content_range};
+use super::context::Context;
 use super::date::HttpDate;
-use super::edits::HeaderEdits;
+use super::edits::{FieldTemplate, HeaderEdits};
 use super::entity_tag::EntityTag;
 use super::framing::BodyLength;
-use super::range::ByteRange;
 use super::request::RequestHead;
 use super::rewrite::{write_framing, write_line};
 
 /// An answer with a file, or with parts of it, or about it.
 #[derive(Debug, Clone, Copy)]
 pub struct FileAnswer<'a> {
-    /// 200, 206, 304, 412 or 416.
+    /// 200, 206 or 304.
     pub status: u16,
     /// What the route sets, adds and removes.
     pub edits: &'a HeaderEdits,
@@ -26,8 +26,8 @@ pub struct FileAnswer<'a> {
     pub length: u64,
     /// The version of the file.
     pub tag: &'a EntityTag,
-    /// When it was modified.
-    pub modified: HttpDate,
+    /// When it was modified, where that tells it from other versions.
+    pub modified: Option<HttpDate>,
     /// The coding that the file is in.
     pub coding: Option<ContentCoding>,
     /// Other clients may get it in another coding.
@@ -38,17 +38,6 @@ pub struct FileAnswer<'a> {
     pub keeps_alive: bool,
     /// The time now.
     pub date: &'a str,
-}
-
-/// What `Content-Range` says (RFC 9110, section 14.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// All of it, or several parts that say it themselves.
-    All,
-    /// These bytes of so many.
-    Of(ByteRange, u64),
-    /// None of so many.
-    NoneOf(u64),
 }
 
 impl FileAnswer<'_> {
@@ -62,71 +51,74 @@ impl FileAnswer<'_> {
             }
         };
         line("Date", self.date.as_bytes(), out);
-        line("Last-Modified", self.modified.as_str().as_bytes(), out);
+        if let Some(modified) = &self.modified {
+            line("Last-Modified", modified.as_str().as_bytes(), out);
+        }
         line("ETag", self.tag.as_bytes(), out);
-        for field in self.edits.lines() {
+        // What is said of the file's type is said where there is a file, and of several parts it is
+        // each of them that has it.
+        let is_typed = self.is_of_file() && self.boundary.is_none();
+        for field in self.edits.lines().filter(|it| is_typed || !is_content_type(it)) {
             field.write(request, context, out);
         }
         line("X-Request-Id", context.request_id.as_str().as_bytes(), out);
-        if self.varies {
+        if self.varies && !self.edits.replaces(b"Vary") {
             write_line("Vary", b"Accept-Encoding", out);
         }
         write_connection(self.keeps_alive, request.version(), out);
         // RFC 9110, section 15.4.5: nothing about a content that is not there.
         if self.status != 304 {
             line("Accept-Ranges", b"bytes", out);
-            self.write_content_fields(out);
+            if let Some(coding) = self.coding.filter(|_| self.is_of_file()) {
+                line("Content-Encoding", coding.label().as_bytes(), out);
+            }
+            match self.boundary {
+                // Whatever the edits say: without the boundary nobody could read the body.
+                Some(boundary) => {
+                    out.extend_from_slice(b"Content-Type: multipart/byteranges; boundary=");
+                    out.extend_from_slice(boundary.as_bytes());
+                    out.extend_from_slice(b"\r\n");
+                }
+                None if is_typed => line("Content-Type", self.media_type.as_bytes(), out),
+                None => {}
+            }
+            write_content_range(self.part, out);
+            write_framing(BodyLength::Length(self.length), out);
         }
         out.extend_from_slice(b"\r\n");
     }
 
-    fn write_content_fields(&self, out: &mut Vec<u8>) {
-        let is_of_file = matches!(self.status, 200 | 206);
-        if let Some(coding) = self.coding.filter(|_| is_of_file) {
-            write_line("Content-Encoding", coding.label().as_bytes(), out);
-        }
-        let is_typed = self.edits.lines().any(|it| it.name.matches(b"content-type"));
-        match self.boundary {
-            Some(boundary) => {
-                out.extend_from_slice(b"Content-Type: multipart/byteranges; boundary=");
-                out.extend_from_slice(boundary.as_bytes());
-                out.extend_from_slice(b"\r\n");
-            }
-            None if is_of_file && !is_typed => {
-                write_line("Content-Type", self.media_type.as_bytes(), out);
-            }
-            None => {}
-        }
-        write_content_range(self.part, out);
-        write_framing(BodyLength::Length(self.length), out);
+    /// Whether the body is a file's, or parts of one.
+    fn is_of_file(&self) -> bool {
+        matches!(self.status, 200 | 206)
     }
 }
 
-/// Appends `Content-Range`, where there is something to say.
-pub fn write_content_range(part: Part, out: &mut Vec<u8>) {
-    let size = match part {
-        Part::All => return,
-        Part::Of(ByteRange { start, end }, size) => {
-            out.extend_from_slice(b"Content-Range: bytes ");
-            write_number(start, out);
-            out.push(b'-');
-            write_number(end - 1, out);
-            size
-        }
-        Part::NoneOf(size) => {
-            out.extend_from_slice(b"Content-Range: bytes *");
-            size
-        }
-    };
-    out.push(b'/');
-    write_number(size, out);
-    out.extend_from_slice(b"\r\n");
+/// The `Content-Type` of each of several parts: what the edits make of it; empty where they remove
+/// it.
+pub fn part_type(
+    edits: &HeaderEdits,
+    media_type: &str,
+    request: &RequestHead,
+    context: &Context<'_>,
+) -> Box<[u8]> {
+    let mut value = Vec::new();
+    match edits.lines().find(|it| is_content_type(it)) {
+        Some(field) => field.value.render(request, context, &mut value),
+        None if edits.replaces(b"Content-Type") => {}
+        None => value.extend_from_slice(media_type.as_bytes()),
+    }
+    value.into()
+}
+
+fn is_content_type(field: &FieldTemplate) -> bool {
+    field.name.matches(b"content-type")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::edits::FieldTemplate;
     use super::super::field::FieldName;
+    use super::super::range::ByteRange;
     use super::super::request_id::RequestId;
     use super::super::samples::{context, request, written};
     use super::super::template::Template;
@@ -143,7 +135,7 @@ mod tests {
             boundary: None,
             length: 5,
             tag: &tag,
-            modified: HttpDate::from_unix(0),
+            modified: Some(HttpDate::from_unix(0)),
             coding: None,
             varies: false,
             part: Part::All,
@@ -177,12 +169,6 @@ mod tests {
         let many = written_with(|it| (it.status, it.boundary) = (206, Some("B")), &none);
         assert!(many.contains("Content-Type: multipart/byteranges; boundary=B\r\n"), "{many}");
         assert!(!many.contains("text/css") && !many.contains("Content-Range"), "{many}");
-        let nothing = |it: &mut FileAnswer<'_>| {
-            (it.status, it.part, it.length) = (416, Part::NoneOf(10), 0);
-        };
-        let nothing = written_with(nothing, &none);
-        assert!(nothing.contains("\r\nContent-Range: bytes */10\r\n"), "{nothing}");
-        assert!(nothing.contains("Content-Length: 0") && !nothing.contains("-Type"), "{nothing}");
     }
 
     #[test]
@@ -199,13 +185,71 @@ mod tests {
         assert!(text.contains("Content-Encoding: gzip\r\n") && text.contains("Vary: Accept-E"));
     }
 
+    fn name(text: &str) -> FieldName {
+        FieldName::editable(text).unwrap()
+    }
+
+    fn field(text: &str, value: &str) -> FieldTemplate {
+        FieldTemplate { name: name(text), value: Template::parse(value).unwrap() }
+    }
+
+    /// There is one type at most, and where there is a boundary it is that one.
+    #[test]
+    fn edits_of_the_type_are_about_the_file() {
+        let set = HeaderEdits::new(vec![field("Content-Type", "a/b")], vec![], vec![]).unwrap();
+        let removed = HeaderEdits::new(vec![], vec![], vec![name("Content-Type")]).unwrap();
+        let none = HeaderEdits::default();
+        let parts = "multipart/byteranges; boundary=B";
+        let one = Part::Of(ByteRange { start: 3, end: 8 }, 10);
+        for (status, part, boundary, edits, expected) in [
+            (200, Part::All, None, &none, Some("text/css")),
+            (200, Part::All, None, &set, Some("a/b")),
+            (200, Part::All, None, &removed, None),
+            (206, one, None, &none, Some("text/css")),
+            (206, one, None, &set, Some("a/b")),
+            (206, one, None, &removed, None),
+            (206, Part::All, Some("B"), &none, Some(parts)),
+            (206, Part::All, Some("B"), &set, Some(parts)),
+            (206, Part::All, Some("B"), &removed, Some(parts)),
+            (304, Part::All, None, &none, None),
+            (304, Part::All, None, &set, None),
+            (304, Part::All, None, &removed, None),
+        ] {
+            let change = |it: &mut FileAnswer<'_>| {
+                (it.status, it.part, it.boundary) = (status, part, boundary);
+            };
+            let text = written_with(change, edits);
+            let types: Vec<_> =
+                text.lines().filter_map(|line| line.strip_prefix("Content-Type: ")).collect();
+            assert_eq!(types, Vec::from_iter(expected), "{status} {boundary:?}: {text}");
+        }
+        let (id, head) = (RequestId::new(1), request(&["GET / HTTP/1.1", "Host: a"]));
+        let of_part = |edits| part_type(edits, "text/css", &head, &context(&id));
+        assert_eq!(*of_part(&none), *b"text/css");
+        assert_eq!(*of_part(&set), *b"a/b");
+        assert_eq!(*of_part(&removed), *b"");
+    }
+
+    #[test]
+    fn edits_of_vary_and_of_the_coding_win() {
+        let change = |it: &mut FileAnswer<'_>| {
+            (it.coding, it.varies) = (Some(ContentCoding::Gzip), true);
+        };
+        let fields = |edits: Result<HeaderEdits, String>, name: &str| -> Vec<String> {
+            let text = written_with(change, &edits.unwrap());
+            let lines = text.lines().filter(|line| line.starts_with(name));
+            lines.map(str::to_owned).collect()
+        };
+        let removed = HeaderEdits::new(vec![], vec![], vec![name("Vary")]);
+        assert!(fields(removed, "Vary").is_empty());
+        let added = HeaderEdits::new(vec![], vec![field("Vary", "Origin")], vec![]);
+        assert_eq!(fields(added, "Vary"), ["Vary: Origin", "Vary: Accept-Encoding"]);
+        let set = HeaderEdits::new(vec![field("Content-Encoding", "br")], vec![], vec![]);
+        assert_eq!(fields(set, "Content-Encoding"), ["Content-Encoding: br"]);
+    }
+
     #[test]
     fn edits_win() {
-        let name = |text: &str| FieldName::editable(text).unwrap();
-        let field = |text: &str, value: &str| FieldTemplate {
-            name: name(text),
-            value: Template::parse(value).unwrap(),
-        };
         let edits = HeaderEdits::new(
             vec![field("Content-Type", "text/x"), field("Cache-Control", "max-age=60")],
             vec![],

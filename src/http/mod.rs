@@ -29,6 +29,7 @@ pub mod client;
 pub mod conditional;
 mod connection;
 pub mod content_coding;
+pub mod content_range;
 pub mod context;
 pub mod cookie;
 pub mod date;

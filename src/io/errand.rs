@@ -1,7 +1,9 @@
 //! What a worker has done by a thread that may wait for a disk, and how it hears of it.
 
 use std::io;
+use std::sync::{Arc, Weak};
 
+use crate::config::files::Files;
 use crate::files::lookup::{Found, Wanted};
 use crate::http::range::ByteRange;
 use crate::id::ConnectionId;
@@ -17,7 +19,41 @@ pub enum Errand<F> {
         file: F,
         /// Which bytes.
         range: ByteRange,
+        /// The route that it belongs to.
+        files: Arc<Files>,
     },
+}
+
+impl<F> Errand<F> {
+    /// The route that it is done for.
+    pub fn files(&self) -> &Files {
+        match self {
+            Errand::LookUp(wanted) => &wanted.files,
+            Errand::ReadAhead { files, .. } => files,
+        }
+    }
+}
+
+/// Held by whoever waits for an errand. Once it is dropped, the errand need not be done any more.
+#[derive(Debug, Default)]
+pub struct Claim(Arc<()>);
+
+/// Tells whether there is a claim still.
+#[derive(Debug)]
+pub struct Witness(Weak<()>);
+
+impl Claim {
+    /// For whoever does the errand.
+    pub fn witness(&self) -> Witness {
+        Witness(Arc::downgrade(&self.0))
+    }
+}
+
+impl Witness {
+    /// Whether anybody waits for the errand.
+    pub fn is_claimed(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 /// What came of it.

@@ -11,7 +11,7 @@ use crate::config::Keepalive;
 use crate::files::lookup::{Found, Wanted};
 use crate::http::range::ByteRange;
 use crate::id::Token;
-use crate::io::errand::{Errand, Finished, Ticket};
+use crate::io::errand::{Claim, Errand, Finished, Ticket};
 
 /// A socket that a connect has begun on.
 #[derive(Debug)]
@@ -182,14 +182,18 @@ pub trait Kernel {
     /// it is an errand.
     fn look_up(&mut self, wanted: &Wanted, now: Instant) -> io::Result<Found<Self::File>>;
 
-    /// Has something done that may take its time. [`Kernel::finished`] tells when it is.
+    /// Has something done that may take its time. [`Kernel::finished`] tells when it is. Once the
+    /// claim is dropped it need not be done any more.
     ///
     /// # Errors
-    /// There is too much to do already. A file that was to be read from is closed.
-    fn begin(&mut self, ticket: Ticket, errand: Errand<Self::File>) -> io::Result<()>;
+    /// There is too much to do already to look for a file.
+    fn begin(&mut self, ticket: Ticket, errand: Errand<Self::File>) -> io::Result<Claim>;
 
     /// The next errand that is done.
     fn finished(&mut self) -> Option<Finished<Self::File>>;
+
+    /// Whether a file is still what it was when it was opened: nobody has written to it.
+    fn is_unchanged(&mut self, file: &Self::File) -> bool;
 
     /// Whether bytes of a file are in memory, or were a moment ago, so that moving them does not
     /// wait.

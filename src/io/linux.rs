@@ -14,12 +14,12 @@ use crate::config::Keepalive;
 use crate::files::lookup::{self, Found, Wanted};
 use crate::http::range::ByteRange;
 use crate::id::Token;
-use crate::io::errand::{Errand, Finished, Ticket};
+use crate::io::errand::{Claim, Errand, Finished, Ticket};
 use crate::io::file_threads::Errands;
-use crate::io::hot_windows::HotWindows;
 use crate::io::kernel::{Connecting, Kernel, PipeState};
+use crate::io::residency::Residency;
 use crate::io::roots::Roots;
-use crate::sys::file::{File, Waiting};
+use crate::sys::file::{File, Waiting, resolves_cached};
 use crate::sys::pipe::Pipe;
 use crate::sys::tree::Beneath;
 use crate::sys::{socket, transfer};
@@ -40,15 +40,18 @@ const ALL_BUT_READS: Interest = Interest::WRITABLE;
 pub struct Linux {
     registry: Registry,
     roots: Roots,
-    hot: HotWindows,
+    residency: Residency,
     errands: Errands,
+    /// Paths can be resolved without waiting. Where they cannot, every lookup is an errand.
+    resolves_cached: bool,
 }
 
 impl Linux {
     /// The kernel, reporting events to the poll that `registry` belongs to. What may wait for a
     /// disk is left to `errands`.
     pub fn new(registry: Registry, errands: Errands) -> Linux {
-        Linux { registry, roots: Roots::default(), hot: HotWindows::default(), errands }
+        let (roots, residency) = (Roots::default(), Residency::default());
+        Linux { registry, roots, residency, errands, resolves_cached: resolves_cached() }
     }
 
     /// Registered once, for everything: edge-triggered events cost nothing while they do not
@@ -170,11 +173,14 @@ impl Kernel for Linux {
     }
 
     fn look_up(&mut self, wanted: &Wanted, now: Instant) -> io::Result<Found<File>> {
+        if !self.resolves_cached {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let root = self.roots.directory(&wanted.files.root, now)?;
         lookup::look_up(&mut Beneath::new(root, Waiting::Never), wanted)
     }
 
-    fn begin(&mut self, ticket: Ticket, errand: Errand<File>) -> io::Result<()> {
+    fn begin(&mut self, ticket: Ticket, errand: Errand<File>) -> io::Result<Claim> {
         self.errands.begin(ticket, errand)
     }
 
@@ -182,15 +188,12 @@ impl Kernel for Linux {
         self.errands.finished()
     }
 
+    fn is_unchanged(&mut self, file: &File) -> bool {
+        file.is_unchanged()
+    }
+
     fn is_cached(&mut self, file: &File, range: ByteRange, now: Instant) -> bool {
-        if self.hot.contains(file.status(), range, now) {
-            return true;
-        }
-        let is_cached = file.is_cached(range);
-        if is_cached {
-            self.hot.insert(file.status(), range, now);
-        }
-        is_cached
+        self.residency.is_cached(file, range, now)
     }
 
     fn send_file(&mut self, file: &File, range: ByteRange, socket: &OwnedFd) -> io::Result<usize> {
@@ -229,5 +232,36 @@ impl Kernel for Linux {
 
     fn reset(&mut self, socket: OwnedFd) {
         socket::reset(socket);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::files::Files;
+    use crate::http::content_coding::Codings;
+    use crate::io::file_threads::FileThreads;
+
+    /// As on Linux 5.6 to 5.11: what a worker cannot find without waiting, a thread finds.
+    #[test]
+    fn a_kernel_that_always_waits_leaves_lookups_to_threads() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("file"), "12345").unwrap();
+        let wanted = Wanted {
+            files: Arc::new(Files::of_root(directory.path())),
+            path: b"file".to_vec(),
+            is_refused: false,
+            is_directory: false,
+            codings: Codings::default(),
+        };
+        let poll = mio::Poll::new().unwrap();
+        let errands = FileThreads::start(1, 1).unwrap().errands(|| {});
+        let mut kernel = Linux::new(poll.registry().try_clone().unwrap(), errands);
+        assert!(kernel.resolves_cached, "tests need Linux 5.12");
+        let found = kernel.look_up(&wanted, Instant::now());
+        assert!(matches!(found, Ok(Found::File { .. })), "{found:?}");
+        kernel.resolves_cached = false;
+        let found = kernel.look_up(&wanted, Instant::now());
+        assert!(found.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock));
     }
 }

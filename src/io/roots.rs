@@ -9,13 +9,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::config::files::OPEN_ROOTS_MAX;
 use crate::sys::file::{Waiting, open_root};
 
 /// How long after it was replaced the directory of old may still be served.
 pub const AGE_MAX: Duration = Duration::from_millis(500);
-
-/// Roots that a worker holds open; past that the oldest one goes.
-pub const ROOTS_MAX: usize = 64;
 
 /// The roots that a worker holds open.
 #[derive(Debug, Default)]
@@ -41,10 +39,12 @@ impl Roots {
         let is_fresh = |root: &Root| now.saturating_duration_since(root.opened_at) < AGE_MAX;
         let place = match place {
             Some(place) if is_fresh(&self.open[place]) => place,
-            place => {
-                let oldest = (self.open.len() >= ROOTS_MAX).then_some(0);
-                if let Some(gone) = place.or(oldest) {
-                    self.open.remove(gone);
+            _ => {
+                // With it go all that nobody has asked for in a while: they keep file systems from
+                // being unmounted, and may be of routes that are gone.
+                self.open.retain(is_fresh);
+                if self.open.len() >= OPEN_ROOTS_MAX {
+                    self.open.remove(0);
                 }
                 let directory = open_root(path, Waiting::Never)?;
                 self.open.push(Root { path: path.to_owned(), directory, opened_at: now });
@@ -76,12 +76,12 @@ mod tests {
         assert_eq!(inode(&mut roots, now), first);
         assert_ne!(inode(&mut roots, now + AGE_MAX), first);
         assert_eq!(roots.open.len(), 1);
-        for index in 0..2 * ROOTS_MAX {
+        for index in 0..2 * OPEN_ROOTS_MAX {
             let path = parent.path().join(index.to_string());
             std::fs::create_dir(&path).unwrap();
             roots.directory(&path, now).unwrap();
         }
-        assert_eq!(roots.open.len(), ROOTS_MAX);
+        assert_eq!(roots.open.len(), OPEN_ROOTS_MAX);
         assert!(roots.directory(&parent.path().join("none"), now).is_err());
     }
 }

@@ -12,6 +12,7 @@
 //! Length: every metric stands in this one list, so that none is said twice.
 
 pub mod code;
+mod files;
 mod histogram;
 mod http;
 mod recorder;
@@ -20,6 +21,7 @@ mod tls;
 
 use metrics::{Counter, Gauge, Histogram, Label};
 
+pub use files::FileErrandMetrics;
 pub use histogram::bucket_of;
 pub use http::{HttpMetrics, Message, RequestMetrics};
 pub use recorder::{Exposition, Recorder, install};
@@ -127,6 +129,13 @@ families! {
     TLS_HANDSHAKE_DURATION = "spliceway_tls_handshake_duration_seconds",
         Kind::Histogram(CONNECT_BUCKETS), ["listener"],
         "Time from accepting a client connection to the end of its TLS handshake.";
+    FILE_ERRANDS = "spliceway_file_errands", Kind::Gauge, [],
+        "Lookups and windows to be read that wait for a thread which may wait for a disk.";
+    FILE_ERRAND_DURATION = "spliceway_file_errand_duration_seconds",
+        Kind::Histogram(CONNECT_BUCKETS), ["kind"],
+        "Time from asking such a thread for something to its end, in the queue and at the disk.";
+    FILE_ERRANDS_UNDONE = "spliceway_file_errands_undone_total", Kind::Counter, ["reason"],
+        "Errands that were not done: too many waited, or nobody waited for them any more.";
     ACCEPT_PAUSED = "spliceway_accept_paused_total", Kind::Counter, ["listener", "reason"],
         "Times that accepting paused, by reason.";
     LIMIT_REFUSALS = "spliceway_limit_refusals_total", Kind::Counter, ["listener", "reason"],

@@ -9,6 +9,7 @@ pub mod file;
 pub mod listening;
 pub mod pipe;
 pub mod probe;
+pub mod residence;
 pub mod socket;
 pub mod successor;
 pub mod transfer;

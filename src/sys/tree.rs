@@ -7,9 +7,11 @@ use nix::dir::{Dir, Type};
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{SFlag, fstatat};
 
-use crate::files::listing::{ENTRIES_MAX, Entry, Listing};
+use crate::files::listing::{ENTRIES_MAX, ENTRIES_READ_MAX, Entry, Listing};
 use crate::files::lookup::{Opened, Tree};
-use crate::sys::file::{File, Waiting, file_status, open_beneath, status};
+use crate::sys::file::{
+    File, Waiting, file_status, find_directory, open_beneath, open_leased, status,
+};
 
 /// How often something that was renamed meanwhile is looked up again.
 const RENAMES_MAX: usize = 16;
@@ -37,10 +39,19 @@ impl Tree for Beneath<'_> {
             match open_beneath(self.root, path, self.waiting, false) {
                 Err(error)
                     if error.kind() == io::ErrorKind::WouldBlock
-                        && self.waiting == Waiting::Allowed
-                        && tries < RENAMES_MAX =>
+                        && self.waiting == Waiting::Allowed =>
                 {
                     tries += 1;
+                    if tries > RENAMES_MAX {
+                        break open_leased(self.root, path)?;
+                    }
+                }
+                // One that may be searched but not read has files all the same.
+                Err(error)
+                    if error.kind() == io::ErrorKind::PermissionDenied
+                        && find_directory(self.root, path, self.waiting).is_ok() =>
+                {
+                    return Ok(Opened::Directory);
                 }
                 opened => break opened?,
             }
@@ -49,27 +60,35 @@ impl Tree for Beneath<'_> {
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         let status = file_status(&stat);
         Ok(match kind {
-            SFlag::S_IFREG => Opened::File(File::new(descriptor, status), status),
+            SFlag::S_IFREG => {
+                let file = File::new(descriptor, status).identified_by(&stat);
+                Opened::File(file, status)
+            }
             SFlag::S_IFDIR => Opened::Directory,
             _ => Opened::Other,
         })
     }
 
     /// A directory is read only where waiting is allowed.
-    fn list(&mut self, path: &[u8]) -> io::Result<Listing> {
+    fn list(&mut self, path: &[u8], shows_hidden: bool) -> io::Result<Listing> {
         if self.waiting == Waiting::Never {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut directory = Dir::from_fd(open_beneath(self.root, path, self.waiting, true)?)?;
         let mut entries = Vec::new();
-        // Two of them are the directory itself and its parent.
-        let found: Vec<_> = directory.iter().take(ENTRIES_MAX + 3).collect::<Result<_, _>>()?;
-        let is_cut = found.len() > ENTRIES_MAX + 2;
-        for found in &found {
+        let is_shown = |name: &[u8]| match name {
+            b"." | b".." => false,
+            name => shows_hidden || !name.starts_with(b"."),
+        };
+        let mut looked_at = 0;
+        let found = directory.iter().inspect(|_| looked_at += 1).take(ENTRIES_READ_MAX);
+        let found = found.filter(|found| {
+            found.as_ref().map_or(true, |found| is_shown(found.file_name().to_bytes()))
+        });
+        let found: Vec<_> = found.take(ENTRIES_MAX + 1).collect::<Result<_, _>>()?;
+        let is_cut = found.len() > ENTRIES_MAX || looked_at == ENTRIES_READ_MAX;
+        for found in &found[..found.len().min(ENTRIES_MAX)] {
             let name = found.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") || entries.len() == ENTRIES_MAX {
-                continue;
-            }
             // What is gone again, and what is neither a file nor a directory, is left out; so are
             // symbolic links, of which nobody knows yet whether they lead outside.
             let Ok(stat) = fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
@@ -84,7 +103,7 @@ impl Tree for Beneath<'_> {
             let (size, modified) = (status.size, status.modified);
             entries.push(Entry { is_file, name: name.to_bytes().to_vec(), size, modified });
         }
-        Ok(Listing { entries, is_cut })
+        Ok(Listing { entries, is_cut, has_parent: false })
     }
 }
 
@@ -146,6 +165,37 @@ mod tests {
         assert_eq!(error.raw_os_error(), Some(6));
     }
 
+    /// As Samba has one on what its clients have open.
+    #[test]
+    fn a_lease_is_waited_for_where_that_is_allowed() {
+        use libc::{F_GETLEASE, F_SETLEASE, F_UNLCK, F_WRLCK, SIGCHLD, fcntl};
+        use std::os::fd::AsRawFd;
+        /// fcntl(2), which libc does not name.
+        const F_SETSIG: i32 = 10;
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("file"), "12345").unwrap();
+        let holder = fs::File::open(directory.path().join("file")).unwrap();
+        // SAFETY: numbers only, and a descriptor that is open.
+        let lease =
+            |command: i32, argument: i32| unsafe { fcntl(holder.as_raw_fd(), command, argument) };
+        // Whoever breaks it sends a signal; this one is ignored.
+        assert_eq!(lease(F_SETSIG, SIGCHLD), 0);
+        if lease(F_SETLEASE, F_WRLCK) != 0 {
+            eprintln!("skipped: no leases on this file system");
+            return;
+        }
+        let root = open_root(directory.path(), Waiting::Allowed).unwrap();
+        std::thread::scope(|scope| {
+            let opener = scope.spawn(|| kind(root.as_fd(), "file", Waiting::Allowed));
+            // Somebody wants to read: the lease is to become one that lets him.
+            while lease(F_GETLEASE, 0) == F_WRLCK {
+                std::thread::yield_now();
+            }
+            lease(F_SETLEASE, F_UNLCK);
+            assert_eq!(opener.join().unwrap(), "file 5");
+        });
+    }
+
     #[test]
     fn directories_are_listed_without_what_cannot_be_served() {
         let directory = tempfile::tempdir().unwrap();
@@ -154,12 +204,22 @@ mod tests {
         symlink("file", directory.path().join("link")).unwrap();
         nix::unistd::mkfifo(&directory.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let root = open_root(directory.path(), Waiting::Allowed).unwrap();
-        let mut listing = Beneath::new(root.as_fd(), Waiting::Allowed).list(b"").unwrap();
+        // However many hidden ones stand before it.
+        for index in 0..ENTRIES_MAX + 10 {
+            fs::write(directory.path().join(format!(".{index}")), "").unwrap();
+        }
+        let list = |shows_hidden: bool| {
+            Beneath::new(root.as_fd(), Waiting::Allowed).list(b"", shows_hidden).unwrap()
+        };
+        let all = list(true);
+        assert!(all.is_cut && all.entries.len() <= ENTRIES_MAX);
+        let mut listing = list(false);
+        assert!(!listing.is_cut);
         listing.entries.sort();
         let names: Vec<_> =
             listing.entries.iter().map(|entry| (entry.name.as_slice(), entry.is_file)).collect();
         assert_eq!(names, [(&b"sub"[..], false), (&b"file"[..], true)]);
-        let refused = Beneath::new(root.as_fd(), Waiting::Never).list(b"").unwrap_err();
+        let refused = Beneath::new(root.as_fd(), Waiting::Never).list(b"", false).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
     }
 }

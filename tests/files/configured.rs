@@ -3,8 +3,9 @@
 
 use std::fs;
 
+use crate::support::eventually;
 use crate::support::http::Connection;
-use crate::support::proxy::Launch;
+use crate::support::proxy::{Launch, logged};
 use crate::support::stream::refusing;
 use crate::{Root, get};
 
@@ -79,8 +80,85 @@ fn errors_have_pages() {
     let upstream = "[upstreams.app]\nservers = [\"127.0.0.1:9\"]\n";
     let (code, printed) = check(&format!("{missing}{upstream}"));
     assert!(code == Some(1) && printed.contains("error_pages.404: /does/not/exist"), "{printed}");
+    // All of them are told of, and none is waited for.
+    nix::unistd::mkfifo(&root.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let pages = format!("{{ \"404\" = \"{at}/fifo\", \"500\" = \"/none\", \"5xx\" = \"{at}\" }}");
+    let several = listener(&format!("error_pages = {pages}\nupstream = \"app\""));
+    let (code, printed) = check(&format!("{several}{upstream}"));
+    assert_eq!(code, Some(1), "{printed}");
+    for expected in ["error_pages.404: ", "error_pages.500: /none", "error_pages.5xx: "] {
+        assert!(printed.contains(expected), "{expected} in {printed}");
+    }
+    assert_eq!(printed.matches("it is not a regular file").count(), 2, "{printed}");
     let bad = listener("error_pages = { \"200\" = \"x\" }\nupstream = \"app\"");
     assert!(check(&format!("{bad}{upstream}")).1.contains("400 to 599"));
+}
+
+/// Whatever a route with files answers has the fields of its configuration; what these say of a
+/// file, and for how long to keep it, an error does not say of itself.
+#[test]
+fn answers_that_are_no_file_have_the_fields_of_the_route() {
+    let root = Root::new();
+    root.write("file", "0123456789").write("list/file", "x").write("shut/file", "x");
+    std::os::unix::fs::symlink("/", root.path("out")).unwrap();
+    let proxy = root.serve_as(
+        ", listing = true",
+        "response_headers = { set = { \"X-Frame-Options\" = \"DENY\", \"Content-Type\" = \"a/b\", \
+         \"Cache-Control\" = \"max-age=9\" } }",
+        "",
+    );
+    let check = |method: &str, path: &str, field: &str, status: u16, media_type: Option<&str>| {
+        let answer = crate::ask(&proxy, method, path, &[field]);
+        assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(answer.field("x-frame-options"), Some("DENY"), "{status} {path}");
+        assert_eq!(answer.field("content-type"), media_type, "{status} {path}");
+        let kept = (status < 400).then_some("max-age=9");
+        assert_eq!(answer.field("cache-control"), kept, "{status} {path}");
+    };
+    let text = Some("text/plain; charset=utf-8");
+    check("GET", "/file", "A: a", 200, Some("a/b"));
+    check("GET", "/list/", "A: a", 200, Some("text/html; charset=utf-8"));
+    check("GET", "/file", "Range: bytes=1-2", 206, Some("a/b"));
+    check("GET", "/list", "A: a", 301, text);
+    check("GET", "/file", "If-None-Match: *", 304, None);
+    check("GET", "/out/etc", "A: a", 403, text);
+    check("GET", "/none", "A: a", 404, text);
+    check("POST", "/file", "Content-Length: 0", 405, text);
+    check("GET", "/file", "If-Match: \"x\"", 412, text);
+    check("GET", "/file", "Range: bytes=99-", 416, text);
+    let parts = get(&proxy, "/file", &["Range: bytes=0-0,5-5"]);
+    let media_type = parts.field("content-type").unwrap();
+    assert!(media_type.starts_with("multipart/byteranges; boundary="), "{media_type}");
+    assert_eq!(parts.text().matches("\r\nContent-Type: a/b\r\n").count(), 2);
+}
+
+#[test]
+fn pages_stand_for_every_status_that_is_explained() {
+    let root = Root::new();
+    root.write("4xx.html", "<p>no").write("www/file", "0123456789");
+    let at = root.folder().display();
+    let proxy = Launch::configured(&format!(
+        "{}[[listeners.web.routes]]\nfiles = {{ root = \"{at}/www\" }}\n",
+        listener(&format!("error_pages = {{ \"4xx\" = \"{at}/4xx.html\" }}"))
+    ))
+    .start();
+    let check = |method: &str, field: &str, status: u16, name: &str, value: &str| {
+        let answer = crate::ask(&proxy, method, "/file", &[field]);
+        assert_eq!((answer.status(), answer.text().as_str()), (status, "<p>no"));
+        assert_eq!(answer.field("content-type"), Some("text/html; charset=utf-8"), "{status}");
+        assert_eq!(answer.field(name), Some(value), "{status}");
+    };
+    check("POST", "Content-Length: 0", 405, "allow", "GET, HEAD");
+    check("GET", "If-Match: \"x\"", 412, "content-length", "5");
+    check("GET", "Range: bytes=99-", 416, "content-range", "bytes */10");
+    let head = crate::ask(&proxy, "HEAD", "/none", &[]);
+    assert_eq!(
+        (head.status(), head.field("content-length"), head.text().as_str()),
+        (404, Some("5"), "")
+    );
+    let json =
+        crate::ask(&proxy, "POST", "/file", &["Accept: application/json", "Content-Length: 0"]);
+    assert!(json.text().starts_with("{\"status\":405") && json.field("allow").is_some());
 }
 
 #[test]
@@ -103,4 +181,35 @@ fn the_way_of_the_bytes_is_explained() {
         let printed = explain(&format!(", transfer = \"{transfer}\""));
         assert!(printed.contains(&format!("{transfer}: ")), "{printed}");
     }
+    // What there are no pipes for is copied, whatever the relay's own mode.
+    let path = root.path("c.toml");
+    let route = format!(
+        "[[listeners.web.routes]]\nfiles = {{ root = \"{at}\", transfer = \"splice\" }}\n\
+         [relay]\nmode = \"copy\"\npipe_memory = \"64KiB\"\n"
+    );
+    fs::write(&path, listener(&route)).unwrap();
+    let (_, printed) =
+        Launch::with_arguments(&["explain", "--config", path.to_str().unwrap()]).run_to_end();
+    assert!(printed.contains("copy: copied, for no pipe is to be had"), "{printed}");
+}
+
+/// Without its root nobody can say what is there: that is no 404, which caches would keep.
+#[test]
+fn a_root_that_has_gone_is_an_error_of_ours() {
+    let root = Root::new();
+    root.write("www/file", "x");
+    let www = root.path("www");
+    let proxy = Launch::configured(&format!(
+        "[access_log]\npath = \"stdout\"\n{}",
+        listener(&format!("[[listeners.web.routes]]\nfiles = {{ root = \"{}\" }}", www.display()))
+    ))
+    .start();
+    assert_eq!(get(&proxy, "/none", &[]).status(), 404);
+    fs::rename(&www, root.path("old")).unwrap();
+    // What is open already is served for a moment.
+    eventually("the root is missed", || (get(&proxy, "/file", &[]).status() == 500).then_some(()));
+    assert_eq!(get(&proxy, "/gone", &[]).status(), 500);
+    assert_eq!(logged(&proxy, "path", "/gone")["reason"], "file_failed");
+    fs::rename(root.path("old"), &www).unwrap();
+    eventually("it is back", || (get(&proxy, "/file", &[]).status() == 200).then_some(()));
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag};
 
 use crate::{Root, get};
 
@@ -65,6 +65,12 @@ fn what_is_no_file_is_not_served() {
     let proxy = root.serve("");
     for path in ["/fifo", "/socket", "/loop", "/device", "/index-is-a-directory/"] {
         assert_eq!(get(&proxy, path, &[]).status(), 403, "{path}");
+    }
+    // A device within the root, which only root may make: what /dev/zero is.
+    let device = nix::sys::stat::makedev(1, 5);
+    let made = nix::sys::stat::mknod(&root.path("zero"), SFlag::S_IFCHR, Mode::S_IRUSR, device);
+    if made.is_ok() {
+        assert_eq!(get(&proxy, "/zero", &[]).status(), 403);
     }
     assert_eq!(get(&proxy, &format!("/{}", "x".repeat(300)), &[]).status(), 404);
     assert_eq!(get(&proxy, "/file", &[]).text(), "file");

@@ -10,11 +10,14 @@ mod support;
 mod answers;
 mod clients;
 mod configured;
+mod connections;
 mod hostile;
 mod transfers;
+mod unprivileged;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use support::http::{Connection, Message};
 use support::pattern::write_pattern;
@@ -42,11 +45,18 @@ impl Root {
         self.folder.path()
     }
 
-    /// Writes a file, and the directories above it.
+    /// Writes a file, and the directories above it. It counts as modified long ago, so that its
+    /// validators are those of a file that stays as it is.
     fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> &Root {
+        self.write_at(name, bytes, SystemTime::now() - Duration::from_secs(3600))
+    }
+
+    /// The same, modified at some other time.
+    fn write_at(&self, name: &str, bytes: impl AsRef<[u8]>, modified: SystemTime) -> &Root {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
+        fs::write(&path, bytes).unwrap();
+        fs::File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
         self
     }
 

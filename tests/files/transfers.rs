@@ -17,10 +17,15 @@ use crate::support::stream::Stream;
 use crate::{Root, TRANSFERS, get};
 
 const GET: &[u8] = b"GET /big HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-const BIG: u64 = 24 << 20;
+pub(crate) const BIG: u64 = 24 << 20;
 
 /// Sends a request, and reads the head of the answer to it.
-fn begin(proxy: &Proxy, is_slow: bool) -> Stream {
+pub(crate) fn begin(proxy: &Proxy, is_slow: bool) -> Stream {
+    begin_with_head(proxy, is_slow).0
+}
+
+/// The same, and the head.
+fn begin_with_head(proxy: &Proxy, is_slow: bool) -> (Stream, Vec<u8>) {
     let mut stream = proxy.connect();
     if is_slow {
         stream.receive_little_ahead();
@@ -33,11 +38,11 @@ fn begin(proxy: &Proxy, is_slow: bool) -> Stream {
         head.push(byte[0]);
     }
     assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&head));
-    stream
+    (stream, head)
 }
 
 /// Runs a check in each transfer, all at once.
-fn in_each_transfer(check: impl Fn(&'static str) + Sync) {
+pub(crate) fn in_each_transfer(check: impl Fn(&'static str) + Sync) {
     std::thread::scope(|scope| {
         for transfer in TRANSFERS {
             let named = std::thread::Builder::new().name(transfer.to_owned());
@@ -46,7 +51,7 @@ fn in_each_transfer(check: impl Fn(&'static str) + Sync) {
     });
 }
 
-fn serve(root: &Root, transfer: &str) -> Proxy {
+pub(crate) fn serve(root: &Root, transfer: &str) -> Proxy {
     root.serve(&format!(", transfer = \"{transfer}\""))
 }
 
@@ -68,7 +73,8 @@ fn every_byte_arrives_by_the_way_that_was_asked_for() {
             Pattern::new(size).fill(&mut expected);
             assert!(answer.body == expected, "{size} by {transfer}");
         }
-        let (found, end) = read_digest(&mut begin(&proxy, false));
+        let (mut stream, head) = begin_with_head(&proxy, false);
+        let (found, end) = read_digest(&mut stream);
         assert_eq!((found, end.is_ok()), (digest(7, BIG), true));
         let path = match transfer {
             "sendfile" | "splice" => transfer,
@@ -80,10 +86,17 @@ fn every_byte_arrives_by_the_way_that_was_asked_for() {
         proxy.await_metric(name, &labels(path), |bytes| bytes >= all);
         let copied = proxy.metrics().sum(name, &labels("copy"));
         assert_eq!(copied, if path == "copy" { all } else { 0.0 }, "bytes were copied");
-        let key = if path == "copy" { "copied" } else { path };
-        let key = if path == "splice" { "spliced" } else { key };
         let line = logged(&proxy, "path", "/big");
-        assert!(line[format!("downstream_bytes_{key}")].as_u64().unwrap() >= BIG, "{line}");
+        let bytes = |key: &str| line[format!("downstream_bytes_{key}")].as_u64().unwrap();
+        // Nothing but the head is copied, and all of the body is what it should be.
+        let of_head = head.len() as u64;
+        let (copied, spliced, sent) = match path {
+            "sendfile" => (of_head, 0, BIG),
+            "splice" => (of_head, BIG, 0),
+            _ => (of_head + BIG, 0, 0),
+        };
+        let found = (bytes("copied"), bytes("spliced"), bytes("sendfile"));
+        assert_eq!(found, (copied, spliced, sent), "{line}");
         assert_eq!(line["reason"], "completed", "{line}");
     });
 }
@@ -161,32 +174,39 @@ fn thousands_of_small_files() {
         proxy.await_closed("completed", 1.0);
         let open = fs::read_dir(format!("/proc/{}/fd", proxy.pid())).unwrap();
         let targets = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
-        let is_left = |target: &std::path::PathBuf| target.starts_with(root.folder().join("1"));
+        // The root itself stays open for a moment.
+        let is_left = |target: &std::path::PathBuf| {
+            target.starts_with(root.folder()) && target != root.folder()
+        };
         assert_eq!(targets.filter(is_left).count(), 0, "no file stays open");
     });
 }
 
 /// Bytes that the threads have read which wait for disks.
-fn read_by_threads(proxy: &Proxy) -> u64 {
+pub(crate) fn read_by_threads(proxy: &Proxy) -> u64 {
+    read_by(proxy, "file-", "rchar: ")
+}
+
+/// What a line of the books says of all threads of a kind.
+fn read_by(proxy: &Proxy, kind: &str, line: &str) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{}/task", proxy.pid())).unwrap();
     let read = tasks.filter_map(|task| {
         let task = task.unwrap().path();
-        let is_ours = fs::read_to_string(task.join("comm")).ok()?.starts_with("file-");
+        let is_ours = fs::read_to_string(task.join("comm")).ok()?.starts_with(kind);
         let books = fs::read_to_string(task.join("io")).ok().filter(|_| is_ours)?;
-        let line = books.lines().find_map(|line| line.strip_prefix("rchar: "))?;
-        line.parse::<u64>().ok()
+        let bytes = books.lines().find_map(|it| it.strip_prefix(line))?;
+        bytes.parse::<u64>().ok()
     });
     read.sum()
 }
 
 /// Drops what of a file is in memory, and says whether that was possible: it is not on tmpfs.
-fn evict(root: &Root, name: &str) -> bool {
+pub(crate) fn evict(root: &Root, name: &str) -> bool {
     let directory = open_root(root.folder(), Waiting::Allowed).unwrap();
     let file = open_beneath(directory.as_fd(), name.as_bytes(), Waiting::Allowed, false).unwrap();
     nix::unistd::fsync(&file).unwrap();
     posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
-    let file = File::new(file, FileStatus::default());
-    !file.is_cached(ByteRange { start: 0, end: BIG })
+    !File::new(file, FileStatus::default()).is_cached(ByteRange { start: 0, end: BIG })
 }
 
 /// What is not in memory is read by threads, and no worker waits for a disk; what is, is not.
@@ -217,27 +237,72 @@ fn cold_files_are_read_by_threads() {
 /// the proxy goes on. (Where it is mapped, too.)
 #[test]
 fn a_file_that_is_cut_short_cuts_the_connection() {
-    // The end of a page, where the kernel has nothing to clear.
-    const LEFT: u64 = 1 << 20;
+    // Within a page, whose rest is zeros where it is mapped; and at the end of one.
+    for left in [(1 << 20) + 100, 1 << 20, BIG - 5] {
+        in_each_transfer(|transfer| cut_short(transfer, left));
+    }
+}
+
+fn cut_short(transfer: &str, left: u64) {
+    let root = Root::new();
+    root.write_pattern("big", 5, BIG).write("small", "still here");
+    let mut proxy = serve(&root, transfer);
+    let mut stream = begin(&proxy, true);
+    let file = fs::File::options().write(true).open(root.path("big")).unwrap();
+    file.set_len(left).unwrap();
+    let mut received = Vec::new();
+    let end = stream.read_to_end(&mut received);
+    assert!((received.len() as u64) < BIG, "{} bytes by {transfer}", received.len());
+    let reset = end.expect_err("a body that is not whole ends by a reset");
+    assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
+    let mut expected = vec![0; received.len()];
+    Pattern::new(5).fill(&mut expected);
+    assert!(received == expected, "what came is the beginning of the file");
+    assert_eq!(logged(&proxy, "path", "/big")["reason"], "file_failed");
+    assert!(proxy.is_running());
+    assert_eq!(get(&proxy, "/small", &[]).text(), "still here");
+}
+
+/// A file that is written anew in its place while it is sent: nobody gets a mixture of both that
+/// looks whole.
+#[test]
+fn a_file_that_is_written_over_cuts_the_connection() {
     in_each_transfer(|transfer| {
         let root = Root::new();
-        root.write_pattern("big", 5, BIG).write("small", "still here");
-        let mut proxy = serve(&root, transfer);
+        root.write_pattern("big", 5, BIG);
+        let proxy = serve(&root, transfer);
         let mut stream = begin(&proxy, true);
-        let file = fs::File::options().write(true).open(root.path("big")).unwrap();
-        file.set_len(LEFT).unwrap();
+        root.write_pattern("big", 6, BIG);
         let mut received = Vec::new();
-        let end = stream.read_to_end(&mut received);
-        assert!((received.len() as u64) < BIG, "{} bytes by {transfer}", received.len());
-        let reset = end.expect_err("a body that is not whole ends by a reset");
+        let reset = stream.read_to_end(&mut received).expect_err("a body that is not whole");
         assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
-        let mut expected = vec![0; received.len()];
-        Pattern::new(5).fill(&mut expected);
-        assert!(received == expected, "what came is the beginning of the file");
+        assert!((received.len() as u64) < BIG, "{} bytes by {transfer}", received.len());
         assert_eq!(logged(&proxy, "path", "/big")["reason"], "file_failed");
-        assert!(proxy.is_running());
-        assert_eq!(get(&proxy, "/small", &[]).text(), "still here");
     });
+}
+
+/// Parts in the order of the file or against it: threads read what is cold, whichever comes first.
+#[test]
+fn cold_parts_are_read_by_threads() {
+    let root = Root::new();
+    root.write_pattern("big", 11, BIG);
+    let proxy = root.serve("");
+    let last = BIG - 1;
+    for parts in [format!("0-9, 10-{last}"), format!("{}-{last}, 0-{}", BIG - 10, BIG - 11)] {
+        if !evict(&root, "big") {
+            eprintln!("skipped: this file system keeps all of its files in memory");
+            return;
+        }
+        let by_workers = || read_by(&proxy, "worker-", "read_bytes: ");
+        let before = (read_by_threads(&proxy), by_workers());
+        let answer = get(&proxy, "/big", &[&format!("Range: bytes={parts}")]);
+        assert_eq!(answer.status(), 206);
+        assert!(answer.body.len() as u64 > BIG);
+        assert!(read_by_threads(&proxy) > before.0, "threads have read nothing of {parts}");
+        // It may have come upon a page of the program itself.
+        let read = by_workers() - before.1;
+        assert!(read < BIG / 8, "a worker has read {read} bytes of {parts} from a disk");
+    }
 }
 
 /// A file that is replaced or deleted while it is sent is sent to its end as it was.

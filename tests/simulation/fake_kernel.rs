@@ -1,5 +1,6 @@
 //! The kernel as the worker sees it, over a [`World`].
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +13,7 @@ use spliceway::files::FileStatus;
 use spliceway::files::lookup::{Found, Wanted};
 use spliceway::http::range::ByteRange;
 use spliceway::id::Token;
-use spliceway::io::errand::{Errand, Finished, Outcome, Ticket};
+use spliceway::io::errand::{Claim, Errand, Finished, Outcome, Ticket, Witness};
 use spliceway::io::kernel::{Connecting, Kernel, PipeState};
 
 use crate::http_plan::Break;
@@ -21,7 +22,8 @@ use crate::world::{Sabotage, Shared, Socket, byte_at, errno};
 #[derive(Debug)]
 pub struct FakeKernel {
     world: Shared,
-    errands: VecDeque<(Ticket, Errand<FakeFile>)>,
+    /// Each with the number of looks after which it is done.
+    errands: Vec<(u32, Ticket, Witness, Errand<FakeFile>)>,
 }
 
 /// A file that is open: so many bytes of a stream, however many it had when it was opened.
@@ -29,6 +31,10 @@ pub struct FakeKernel {
 pub struct FakeFile {
     stream: u64,
     size: usize,
+    opened_size: usize,
+    /// What was in memory when that was last asked, or has been read into it since, unless whoever
+    /// sends it has waited for something meanwhile.
+    cached: Cell<ByteRange>,
 }
 
 impl FakeFile {
@@ -37,6 +43,12 @@ impl FakeFile {
         let end = (range.end as usize).min(self.size);
         let stream = self.stream;
         (range.start as usize..end).map(move |offset| byte_at(stream, offset))
+    }
+
+    fn assert_cached(&self, range: ByteRange) {
+        let cached = self.cached.get();
+        let is_cached = cached.start <= range.start && range.end <= cached.end;
+        assert!(is_cached, "a worker would wait for a disk: {range:?} with {cached:?}");
     }
 }
 
@@ -126,7 +138,7 @@ fn broken(socket: &mut Socket) -> Option<i32> {
 
 impl FakeKernel {
     pub fn new(world: Shared) -> FakeKernel {
-        FakeKernel { world, errands: VecDeque::new() }
+        FakeKernel { world, errands: Vec::new() }
     }
 
     /// Opens the file of a key, whose size is what its plan says; it may be cut short at once.
@@ -134,10 +146,15 @@ impl FakeKernel {
         let path = std::str::from_utf8(&wanted.path).expect("paths are text");
         let key = path.strip_prefix("k/").and_then(|key| key.parse().ok()).expect("a key");
         let plan = self.world.borrow().registry.plan(key);
-        let length = plan.response.length();
+        let length = plan.file_size;
         let size = if let Break::End(at) = plan.breaks { at } else { length };
         Found::File {
-            file: FakeFile { stream: plan.response_stream(), size },
+            file: FakeFile {
+                stream: plan.response_stream(),
+                size,
+                opened_size: length,
+                cached: Cell::default(),
+            },
             status: FileStatus { size: length as u64, ..FileStatus::default() },
             coding: None,
             media_type: "text/plain",
@@ -153,7 +170,9 @@ impl FakeKernel {
     fn file_fails(&self) -> io::Result<()> {
         let mut world = self.world.borrow_mut();
         let fails = world.faults.file_fails;
-        if world.chance(fails) { fail(errno::EIO) } else { Ok(()) }
+        // Of a disk, and of a file system on the network.
+        let errno = [errno::EIO, errno::ETIMEDOUT, errno::ECONNABORTED][world.rng.usize(0..3)];
+        if world.chance(fails) { fail(errno) } else { Ok(()) }
     }
 
     fn with<T>(&self, socket: &FakeSocket, act: impl FnOnce(&mut Socket) -> T) -> T {
@@ -467,29 +486,44 @@ impl Kernel for FakeKernel {
         if self.is_away() { fail(errno::EAGAIN) } else { Ok(self.found(wanted)) }
     }
 
-    fn begin(&mut self, ticket: Ticket, errand: Errand<FakeFile>) -> io::Result<()> {
-        self.errands.push_back((ticket, errand));
-        Ok(())
+    fn begin(&mut self, ticket: Ticket, errand: Errand<FakeFile>) -> io::Result<Claim> {
+        let mut world = self.world.borrow_mut();
+        let late = world.faults.errand_late;
+        let looks = if world.chance(late) { 100..600 } else { 0..4 };
+        if matches!(errand, Errand::LookUp(_)) && world.chance(late / 10) {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        let claim = Claim::default();
+        self.errands.push((world.rng.u32(looks), ticket, claim.witness(), errand));
+        Ok(claim)
     }
 
-    /// Now and then.
+    /// In any order. What nobody waits for is dropped.
     fn finished(&mut self) -> Option<Finished<FakeFile>> {
-        if self.world.borrow_mut().rng.u32(0..3) > 0 {
-            return None;
-        }
-        let (ticket, errand) = self.errands.pop_front()?;
+        self.errands.iter_mut().for_each(|(looks, ..)| *looks = looks.saturating_sub(1));
+        self.errands.retain(|(_, _, witness, _)| witness.is_claimed());
+        let place = self.errands.iter().position(|(looks, ..)| *looks == 0)?;
+        let (_, ticket, _, errand) = self.errands.remove(place);
         let outcome = match errand {
             Errand::LookUp(wanted) => Outcome::LookedUp(Ok(self.found(&wanted))),
-            Errand::ReadAhead { file, .. } => {
+            Errand::ReadAhead { file, range, .. } => {
+                file.cached.set(range);
                 Outcome::ReadAhead { file, result: self.file_fails() }
             }
         };
         Some(Finished { ticket, outcome })
     }
 
-    fn is_cached(&mut self, _file: &FakeFile, range: ByteRange, _now: Instant) -> bool {
+    /// One that was cut short has another size, which may be seen before its end is.
+    fn is_unchanged(&mut self, file: &FakeFile) -> bool {
+        file.size == file.opened_size || self.world.borrow_mut().rng.bool()
+    }
+
+    fn is_cached(&mut self, file: &FakeFile, range: ByteRange, _now: Instant) -> bool {
         assert!(range.start < range.end, "nothing is asked after");
-        !self.is_away()
+        let is_cached = !self.is_away();
+        file.cached.set(if is_cached { range } else { ByteRange::default() });
+        is_cached
     }
 
     fn send_file(
@@ -498,6 +532,7 @@ impl Kernel for FakeKernel {
         range: ByteRange,
         socket: &FakeSocket,
     ) -> io::Result<usize> {
+        file.assert_cached(range);
         if let Some(errno) = self.refusal(socket) {
             return fail(errno);
         }
@@ -506,9 +541,12 @@ impl Kernel for FakeKernel {
         if bytes.is_empty() {
             return Ok(0);
         }
-        let sent = self.send(socket, &bytes)?;
-        self.world.borrow_mut().files_taken += sent as u64;
-        Ok(sent)
+        let sent = self.send(socket, &bytes);
+        match &sent {
+            Ok(sent) => self.world.borrow_mut().files_taken += *sent as u64,
+            Err(_) => file.cached.set(ByteRange::default()),
+        }
+        sent
     }
 
     fn send_mapped(
@@ -526,7 +564,11 @@ impl Kernel for FakeKernel {
         range: ByteRange,
         pipe: &mut FakePipe,
     ) -> io::Result<usize> {
+        file.assert_cached(range);
         self.file_fails()?;
+        if self.is_away() {
+            return fail(errno::EAGAIN);
+        }
         let bytes: Vec<u8> = file.bytes(range).collect();
         let mut moved = 0;
         for piece in bytes.chunks(SLOT_BYTES_MAX) {
@@ -542,8 +584,9 @@ impl Kernel for FakeKernel {
     }
 
     fn read_file(&mut self, file: &FakeFile, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file_fails()?;
         let range = ByteRange { start: offset, end: offset + buffer.len() as u64 };
+        file.assert_cached(range);
+        self.file_fails()?;
         let read = file.bytes(range).zip(buffer).map(|(byte, place)| *place = byte).count();
         self.world.borrow_mut().files_taken += read as u64;
         Ok(read)

@@ -167,6 +167,8 @@ pub struct Simulation {
     bounds: Bounds,
     /// Faults may have hit anybody: less can be demanded.
     is_loose: bool,
+    /// Threads may take longer for a file than anybody waits.
+    may_be_late: bool,
     reloads: Option<Reloads>,
 }
 
@@ -211,6 +213,10 @@ impl Simulation {
             true => files_config(seed, timeout),
             false => config(mode, timeout),
         };
+        if let (1.., Protocol::Http(http)) = (faults.errand_late, &mut config.listeners[0].protocol)
+        {
+            http.timeouts.response_head = IMPATIENT;
+        }
         let bounds = Bounds::new(limits, &mut config, &mut world);
         let world = Rc::new(RefCell::new(world));
         let config = Arc::new(config);
@@ -237,7 +243,18 @@ impl Simulation {
             || faults.connect_never > 0
             || faults.file_fails > 0;
         let now = bounds.began;
-        Simulation { world, worker, roster, now, manners, bounds, is_loose, reloads: None }
+        let may_be_late = faults.errand_late > 0;
+        Simulation {
+            world,
+            worker,
+            roster,
+            now,
+            manners,
+            bounds,
+            is_loose,
+            may_be_late,
+            reloads: None,
+        }
     }
 
     fn with_reloads(mut self, mode: RelayMode) -> Simulation {
@@ -437,6 +454,7 @@ impl Simulation {
                 Outcome::Served => may_be_served(plan),
                 Outcome::Own(400) => plan.flaw != Flaw::None,
                 Outcome::Own(502) => self.may_fail(plan),
+                Outcome::Own(503 | 504) if self.may_be_late => true,
                 Outcome::Own(503 | 504) => self.is_loose,
                 Outcome::Own(_) => false,
             };
@@ -636,7 +654,8 @@ fn http_everything_at_once() {
     for_seeds("http_everything_at_once", 0..400, |seed| run_all_modes(seed, faults, manners));
 }
 
-/// In every transfer: files that are in memory or not, that are cut short, and disks that fail.
+/// In every transfer: files that are in memory or not, that are cut short, that threads take too
+/// long for, and disks that fail; whole, in parts, and in parts that go backwards.
 #[test]
 fn http_files() {
     let run = |seed, faults, servers_break| {
@@ -649,6 +668,7 @@ fn http_files() {
         Simulation::new(seed, RelayMode::Auto, faults, manners, Sabotage::None).run();
     };
     let cold = Faults { not_cached: 300, ..SHORT };
+    let late = Faults { errand_late: 200, ..cold };
     let hostile = Faults {
         no_pipe: 100,
         small_pipe: 50,
@@ -658,9 +678,10 @@ fn http_files() {
         reset: 1,
         ..cold
     };
-    for_seeds("http_files", 0..600, |seed| match seed % 3 {
+    for_seeds("http_files", 0..800, |seed| match seed % 4 {
         0 => run(seed, Faults::NONE, false),
         1 => run(seed, cold, true),
+        2 => run(seed, late, true),
         _ => run(seed, hostile, true),
     });
 }

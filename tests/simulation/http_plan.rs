@@ -75,6 +75,10 @@ pub struct Plan {
     pub upgrade: Option<[usize; 2]>,
     /// The client does not wait for the server to agree.
     pub is_hasty: bool,
+    /// Bytes of the file that is asked for.
+    pub file_size: usize,
+    /// Parts of it that are asked for, in any order: first and last byte of each.
+    pub parts: Vec<[usize; 2]>,
 }
 
 /// What servers and clients may do wrong.
@@ -174,6 +178,8 @@ pub fn plan(seed: u64, key: u64, manners: &Manners) -> Plan {
         flaw,
         upgrade: None,
         is_hasty: false,
+        file_size: 0,
+        parts: Vec::new(),
     }
 }
 
@@ -185,13 +191,25 @@ fn of_file(key: u64, is_old: bool, manners: &Manners, rng: &mut Rng) -> Plan {
     let method = ["GET", "GET", "GET", "HEAD"][rng.usize(0..4)];
     let is_cut = manners.servers_break && method == "GET" && length > 0 && rng.u32(0..6) == 0;
     let breaks = if is_cut { Break::End(rng.usize(0..length)) } else { Break::Never };
-    let response = Framing::Length(length);
+    let mut parts = Vec::new();
+    if length > 2 && !is_cut && method == "GET" && rng.u32(0..3) == 0 {
+        let middle = rng.usize(1..length);
+        parts.extend([[0, middle - 1], [middle, length - 1]]);
+        parts.rotate_left(rng.usize(0..2));
+        parts.truncate(rng.usize(1..3));
+    }
+    let response = match parts[..] {
+        [[first, last]] => Framing::Length(last + 1 - first),
+        _ => Framing::Length(length),
+    };
     Plan {
         method,
         is_old,
         response,
         breaks,
-        status: 200,
+        status: if parts.is_empty() { 200 } else { 206 },
+        file_size: length,
+        parts,
         upgrade: None,
         ..upgrading(key, [0; 2], false)
     }
@@ -214,6 +232,8 @@ fn upgrading(key: u64, lengths: [usize; 2], is_hasty: bool) -> Plan {
         flaw: Flaw::None,
         upgrade: Some(lengths),
         is_hasty,
+        file_size: 0,
+        parts: Vec::new(),
     }
 }
 
@@ -245,6 +265,10 @@ impl Plan {
         }
         if self.upgrade.is_some() {
             head.push_str("Connection: upgrade\r\nUpgrade: sim\r\n");
+        }
+        if !self.parts.is_empty() {
+            let parts: Vec<_> = self.parts.iter().map(|[a, z]| format!("{a}-{z}")).collect();
+            head.push_str(&format!("Range: bytes={}\r\n", parts.join(", ")));
         }
         let nonsense = if let Flaw::Chunk(at) = self.flaw { Some(at) } else { None };
         let mut bytes = write_message(head, self.body, self.request_stream(), true, nonsense);

@@ -539,6 +539,7 @@ fn everything_at_once() {
         reset: 1,
         not_cached: 0,
         file_fails: 0,
+        errand_late: 0,
     };
     for_seeds("everything_at_once", 0..400, |seed| run_all_modes(seed, faults));
 }

@@ -28,6 +28,7 @@ pub mod errno {
     pub const ECONNABORTED: i32 = 103;
     pub const ECONNRESET: i32 = 104;
     pub const ENOTCONN: i32 = 107;
+    pub const ETIMEDOUT: i32 = 110;
     pub const ECONNREFUSED: i32 = 111;
     pub const EHOSTUNREACH: i32 = 113;
 }
@@ -52,6 +53,8 @@ pub struct Faults {
     pub not_cached: u32,
     /// A disk fails.
     pub file_fails: u32,
+    /// A thread takes very long for what it was asked to do.
+    pub errand_late: u32,
 }
 
 impl Faults {
@@ -70,6 +73,7 @@ impl Faults {
         reset: 0,
         not_cached: 0,
         file_fails: 0,
+        errand_late: 0,
     };
 }
 

@@ -83,6 +83,11 @@ impl Launch {
     pub fn with_arguments(arguments: &[&str]) -> Launch {
         let mut command = Command::new(binary());
         command.args(arguments);
+        Launch::of(command)
+    }
+
+    /// Whatever runs the binary.
+    pub fn of(command: Command) -> Launch {
         Launch { command, configuration: None }
     }
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use crate::config::{Redirect, Respond};
+use crate::config::{Action, Redirect, Respond};
 use crate::error::{CloseReason, Direction, FaultKind, LimitReason};
 use crate::exchange::Exchange;
 use crate::exchange::body::Body;
 use crate::exchange::phase::Phase;
 use crate::exchange::progress::Timeout;
-use crate::http::answer::{Answer, Content};
+use crate::http::answer::{Answer, Content, Page};
+use crate::http::edits::FieldTemplate;
 use crate::http::method::Method;
 use crate::http::reject::Rejection;
 use crate::io::http::run::Turn;
@@ -16,10 +17,13 @@ use crate::io::kernel::Kernel;
 use crate::limits::Refusal;
 use crate::relay::survivor::QueueWatch;
 
-impl<K: Kernel> Turn<'_, K> {
+/// Memory in which heads are written that a worker keeps after a page that took more, in bytes.
+const HEAD_BYTES_KEPT: usize = 64 * 1024;
+
+impl<'a, K: Kernel> Turn<'a, K> {
     /// Answers with a status and an explanation.
     pub(super) fn answer_status(&mut self, exchange: &mut Exchange, status: u16) {
-        self.explain(exchange, status, None);
+        self.answer(exchange, status, Content::Explanation);
     }
 
     /// Answers that a limit is reached, and when to come back.
@@ -28,32 +32,18 @@ impl<K: Kernel> Turn<'_, K> {
             LimitReason::Denied => None,
             _ => Some(refusal.retry_after.unwrap_or_default()),
         };
-        self.explain(exchange, refusal.reason.status(), retry_after);
-    }
-
-    /// Answers with the page that the listener has for a status, or in words.
-    fn explain(&mut self, exchange: &mut Exchange, status: u16, retry_after: Option<Duration>) {
-        let content = match self.error_pages.find(self.connection.listener, status) {
-            Some(page) => Content::Page {
-                fields: &[],
-                media_type: page.media_type,
-                body: &page.body,
-                explains: true,
-            },
-            None => Content::Explanation,
-        };
-        self.write_answer(exchange, status, content, retry_after);
+        let status = refusal.reason.status();
+        self.write_answer(exchange, status, Content::Explanation, retry_after);
     }
 
     /// Answers where to go instead.
     pub(super) fn answer_redirect(&mut self, exchange: &mut Exchange, redirect: &Redirect) {
-        let content = Content::Redirect { to: &redirect.to, fields: &redirect.headers };
-        self.answer(exchange, redirect.status, content);
+        self.answer(exchange, redirect.status, Content::Redirect { to: &redirect.to });
     }
 
     /// Answers what the route says.
     pub(super) fn answer_respond(&mut self, exchange: &mut Exchange, respond: &Respond) {
-        let content = Content::Given { fields: &respond.headers, body: respond.body.as_bytes() };
+        let content = Content::Given { body: respond.body.as_bytes() };
         self.answer(exchange, respond.status, content);
     }
 
@@ -80,6 +70,7 @@ impl<K: Kernel> Turn<'_, K> {
     /// The head of an answer of our own is written next.
     pub(super) fn begin_answer(&mut self, exchange: &mut Exchange, status: u16) {
         self.end_request(exchange);
+        self.connection.end_serving();
         exchange.keeps_client &= !self.is_draining;
         exchange.status = Some(status);
         exchange.bodies[Direction::Downstream.index()] = Body::default();
@@ -101,11 +92,31 @@ impl<K: Kernel> Turn<'_, K> {
         self.begin_answer(exchange, status);
         let mut bytes = std::mem::take(&mut self.desk.head);
         bytes.clear();
-        let keeps_alive = exchange.keeps_client;
-        let answer = Answer { status, content, retry_after, keeps_alive, date: self.desk.date() };
+        let fields = self.configured_fields(exchange, status, content);
+        let page = self.error_pages.find(self.connection.listener, status);
+        let page = page.map(|page| Page { media_type: page.media_type, body: &page.body });
+        let (keeps_alive, date) = (exchange.keeps_client, self.desk.date());
+        let answer = Answer { status, content, fields, page, retry_after, keeps_alive, date };
         answer.write(&exchange.request, &self.context(exchange), &mut bytes);
         self.put_own(&bytes, false);
+        bytes.shrink_to(HEAD_BYTES_KEPT);
         self.desk.head = bytes;
+    }
+
+    /// What the route of an exchange adds to an answer: to one that it gives itself, and where it
+    /// serves files to any.
+    fn configured_fields(
+        &self,
+        exchange: &Exchange,
+        status: u16,
+        content: Content<'_>,
+    ) -> &'a [FieldTemplate] {
+        match (self.route(exchange).map(|route| &route.action), content) {
+            (Some(Action::Redirect(redirect)), Content::Redirect { .. }) => &redirect.headers,
+            (Some(Action::Respond(respond)), Content::Given { .. }) => &respond.headers,
+            (Some(Action::Files(files)), _) => files.headers.of(status),
+            _ => &[],
+        }
     }
 
     /// Takes what of a request's body has come, which nobody wants, off the beginning of `rest`.

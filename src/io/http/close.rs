@@ -22,7 +22,7 @@ impl<K: Kernel> Turn<'_, K> {
     /// An exchange is over: it is logged, and its connections go on or end.
     pub(super) fn conclude(&mut self, slot: &mut Option<Box<Exchange>>) {
         let Some(mut exchange) = slot.take() else { return };
-        self.connection.serving = None;
+        self.connection.end_serving();
         if let Phase::Ended(end) = self.connection.phase {
             exchange.end = end.reason;
         }

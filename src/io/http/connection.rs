@@ -57,7 +57,7 @@ pub struct HttpConnection<K: Kernel> {
     pub exchange: Option<Box<Exchange>>,
     /// The file that the exchange is answered with.
     pub serving: Option<Box<Serving<K::File>>>,
-    /// Counts what threads were asked to do for it.
+    /// Counts what threads were asked to do for it, and each time that it was given up.
     pub errands: u32,
     /// The connection to a server that serves the exchange.
     pub upstream: Option<UpstreamConnectionId>,

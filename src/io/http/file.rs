@@ -18,15 +18,16 @@ use crate::files::answer::Reply;
 use crate::files::body::{FileBody, Parts};
 use crate::files::lookup::{Found, Wanted};
 use crate::files::relative_path::relative_path;
-use crate::http::answer::Content;
+use crate::http::answer::{Content, Page};
 use crate::http::content_coding::{Codings, ContentCoding};
+use crate::http::content_range::Part;
 use crate::http::date::HttpDate;
-use crate::http::file_answer::FileAnswer;
+use crate::http::file_answer::{FileAnswer, part_type};
 use crate::http::framing::BodyLength;
 use crate::http::method::Method;
 use crate::http::range::ByteRange;
 use crate::http::request_id::RequestId;
-use crate::io::errand::{Errand, Outcome, Ticket};
+use crate::io::errand::{Claim, Errand, Outcome, Ticket};
 use crate::io::http::connection::HttpConnection;
 use crate::io::http::file_body::Sending;
 use crate::io::http::run::Turn;
@@ -46,7 +47,7 @@ impl<F> Serving<F> {
     /// Whether a thread does something for it, so that nothing can be sent meanwhile.
     pub fn awaits_thread(&self) -> bool {
         match &self.stage {
-            Stage::LookingUp => true,
+            Stage::LookingUp { .. } => true,
             Stage::Found(_) => false,
             Stage::Sending(sending) => sending.is_away(),
         }
@@ -61,7 +62,7 @@ impl<F> Serving<F> {
 #[derive(Debug)]
 pub(super) enum Stage<F> {
     /// A thread finds it.
-    LookingUp,
+    LookingUp { _claim: Claim },
     /// It has, or it has found that there is none.
     Found(io::Result<Found<F>>),
     /// The head is out, the body on its way.
@@ -77,6 +78,13 @@ struct FoundFile<F> {
 }
 
 impl<K: Kernel> HttpConnection<K> {
+    /// The exchange is not answered with a file, or no more. What a thread still does for it is
+    /// nobody's business when it is done: an exchange has one answer.
+    pub(super) fn end_serving(&mut self) {
+        self.serving = None;
+        self.errands = self.errands.wrapping_add(1);
+    }
+
     /// Takes note of what a thread has done. Says whether anybody waits for it still.
     pub(in crate::io) fn on_errand(&mut self, number: u32, outcome: Outcome<K::File>) -> bool {
         let current = self.errands;
@@ -84,7 +92,9 @@ impl<K: Kernel> HttpConnection<K> {
             return false;
         };
         match (outcome, &mut serving.stage) {
-            (Outcome::LookedUp(found), stage @ Stage::LookingUp) => *stage = Stage::Found(found),
+            (Outcome::LookedUp(found), stage @ Stage::LookingUp { .. }) => {
+                *stage = Stage::Found(found)
+            }
             (Outcome::ReadAhead { file, result }, Stage::Sending(sending)) => {
                 sending.came_back(file, result.is_err());
             }
@@ -106,13 +116,11 @@ impl<K: Kernel> Turn<'_, K> {
         let edited = edited.map_or(Cow::Borrowed(request.path()), |it| it.concat().into());
         let mut path = std::mem::take(&mut self.desk.path);
         path.clear();
-        if relative_path(&edited, files.hidden, &mut path).is_err() {
-            self.desk.path = path;
-            return self.answer_status(exchange, 404);
-        }
+        let is_refused = relative_path(&edited, files.hidden, &mut path).is_err();
         let wanted = Wanted {
             files: Arc::clone(files),
             path,
+            is_refused,
             // Of the path that the client knows: it is the client that resolves links by it.
             is_directory: request.path().ends_with('/'),
             codings: Codings::accepted(request, &files.precompressed),
@@ -132,8 +140,9 @@ impl<K: Kernel> Turn<'_, K> {
         self.end_request(exchange);
         let files = Arc::clone(&wanted.files);
         match self.begin_errand(Errand::LookUp(wanted)) {
-            Ok(()) => {
-                let serving = Serving { files, stage: Stage::LookingUp };
+            Ok(claim) => {
+                let stage = Stage::LookingUp { _claim: claim };
+                let serving = Serving { files, stage };
                 self.connection.serving = Some(Box::new(serving));
             }
             Err(error) => self.on_lookup_failed(exchange, &error),
@@ -141,7 +150,7 @@ impl<K: Kernel> Turn<'_, K> {
     }
 
     /// Has a thread do something for this connection.
-    pub(super) fn begin_errand(&mut self, errand: Errand<K::File>) -> io::Result<()> {
+    pub(super) fn begin_errand(&mut self, errand: Errand<K::File>) -> io::Result<Claim> {
         self.connection.errands = self.connection.errands.wrapping_add(1);
         let ticket = Ticket { connection: self.id, number: self.connection.errands };
         self.kernel.begin(ticket, errand)
@@ -151,13 +160,13 @@ impl<K: Kernel> Turn<'_, K> {
     pub(super) fn advance_file(&mut self, exchange: &mut Exchange) {
         let Some(mut serving) = self.connection.serving.take() else { return };
         match serving.stage {
-            Stage::LookingUp => self.connection.serving = Some(serving),
+            Stage::LookingUp { .. } => self.connection.serving = Some(serving),
             Stage::Found(found) => {
                 self.has_acted = true;
                 self.on_found(exchange, &serving.files, found);
             }
             Stage::Sending(mut sending) => {
-                self.pump_file(exchange, &mut sending);
+                self.pump_file(exchange, &serving.files, &mut sending);
                 if exchange.progress.is_moving(DOWN) {
                     serving.stage = Stage::Sending(sending);
                     self.connection.serving = Some(serving);
@@ -172,21 +181,13 @@ impl<K: Kernel> Turn<'_, K> {
         files: &Arc<Files>,
         found: io::Result<Found<K::File>>,
     ) {
+        debug_assert!(exchange.progress.is_awaiting(), "an exchange has one answer");
         match found {
             Ok(Found::File { file, status, coding, media_type }) => {
                 let found = FoundFile { file, status, coding, media_type };
                 self.answer_file(exchange, files, found);
             }
-            Ok(Found::Listing(listing)) => {
-                let page = listing.page(exchange.request.path(), files.hidden);
-                let content = Content::Page {
-                    fields: &[],
-                    media_type: "text/html; charset=utf-8",
-                    body: &page,
-                    explains: false,
-                };
-                self.answer(exchange, 200, content);
-            }
+            Ok(Found::Listing(page)) => self.answer_listing(exchange, &page),
             Ok(Found::AddSlash) => self.answer(exchange, 301, Content::AddSlash),
             Ok(Found::Missing) => self.answer_status(exchange, 404),
             Ok(Found::Forbidden) => self.answer_status(exchange, 403),
@@ -194,15 +195,21 @@ impl<K: Kernel> Turn<'_, K> {
         }
     }
 
-    /// Nobody can say whether there is a file: the root is gone, a disk fails, or this machine has
-    /// run out of something.
+    /// Answers with the page of a directory, while there is memory for one more that a client is
+    /// slow to take.
+    fn answer_listing(&mut self, exchange: &mut Exchange, page: &[u8]) {
+        if self.supplies.stuck_bytes >= self.supplies.stuck_bytes_max {
+            return self.answer_status(exchange, 503);
+        }
+        self.budget = self.budget.saturating_sub(page.len());
+        let page = Page { media_type: "text/html; charset=utf-8", body: page };
+        self.answer(exchange, 200, Content::Page(page));
+    }
+
+    /// Nobody can say whether there is a file: the root is gone or closed to us, a disk fails, or
+    /// this machine has run out of something. That is no 404, which caches would keep.
     fn on_lookup_failed(&mut self, exchange: &mut Exchange, error: &io::Error) {
         use io::ErrorKind as Kind;
-        match error.kind() {
-            Kind::NotFound | Kind::NotADirectory => return self.answer_status(exchange, 404),
-            Kind::PermissionDenied => return self.answer_status(exchange, 403),
-            _ => {}
-        }
         let is_busy = matches!(error.kind(), Kind::ResourceBusy | Kind::WouldBlock)
             || error.raw_os_error().is_some_and(is_exhaustion);
         self.fail(exchange, if is_busy { 503 } else { 500 }, CloseReason::FileFailed);
@@ -217,35 +224,45 @@ impl<K: Kernel> Turn<'_, K> {
     ) {
         let FoundFile { file, status, coding, media_type } = found;
         let size = status.size;
-        let tag = status.tag();
-        let reply = Reply::to(&exchange.request, &status, &tag);
-        if reply == Reply::Nothing(412) {
-            return self.answer_status(exchange, 412);
-        }
-        let (code, part) = (reply.status(), reply.part(size));
+        self.desk.refresh_date(self.now);
+        let validators = status.validators(self.desk.unix_seconds());
+        let reply = Reply::to(&exchange.request, size, &validators);
+        let (code, part) = match reply {
+            Reply::Whole => (200, Part::All),
+            Reply::One(range) => (206, Part::Of(range, size)),
+            Reply::Many(_) => (206, Part::All),
+            Reply::NotModified => (304, Part::All),
+            Reply::PreconditionFailed => return self.answer_status(exchange, 412),
+            Reply::NothingInRange => {
+                return self.answer(exchange, 416, Content::NothingInRange { size });
+            }
+        };
         let boundary = matches!(reply, Reply::Many(_)).then(|| self.desk.request_id());
+        let edits = self.route(exchange).map(|route| &route.response_headers);
         let body = match (reply, boundary) {
             (Reply::Many(ranges), Some(boundary)) => {
+                let edits = edits.unwrap_or(&self.desk.no_edits);
+                let context = self.context(exchange);
+                let media_type = part_type(edits, media_type, &exchange.request, &context);
                 FileBody::of_ranges(ranges, Parts { boundary, media_type, size })
             }
             (Reply::One(range), _) => FileBody::of_range(range),
             (Reply::Whole, _) => FileBody::of_range(ByteRange { start: 0, end: size }),
-            (Reply::Nothing(_) | Reply::Many(_), _) => FileBody::of_range(ByteRange::default()),
+            _ => FileBody::of_range(ByteRange::default()),
         };
         let length = body.length();
         let has_body = length > 0 && exchange.request.method() != Method::Head;
         self.begin_answer(exchange, code);
         let mut head = std::mem::take(&mut self.desk.head);
         head.clear();
-        let edits = self.route(exchange).map(|route| &route.response_headers);
         let answer = FileAnswer {
             status: code,
             edits: edits.unwrap_or(&self.desk.no_edits),
             media_type,
             boundary: boundary.as_ref().map(RequestId::as_str),
             length,
-            tag: &tag,
-            modified: HttpDate::from_unix(status.modified.min(self.desk.unix_seconds())),
+            tag: &validators.tag,
+            modified: validators.is_settled.then(|| HttpDate::from_unix(validators.modified)),
             coding,
             varies: !files.precompressed.is_empty(),
             part,
@@ -258,7 +275,7 @@ impl<K: Kernel> Turn<'_, K> {
         if has_body {
             let limits = self.http().map(|http| http.limits.chunk).unwrap_or_default();
             exchange.bodies[DOWN.index()] = Body::new(BodyLength::Length(length), limits);
-            let sending = Sending::new(file, body, self.transfer(files));
+            let sending = Sending::new(file, body, self.transfer(files), self.now);
             let serving = Serving { files: Arc::clone(files), stage: Stage::Sending(sending) };
             self.connection.serving = Some(Box::new(serving));
         }

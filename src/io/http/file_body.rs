@@ -9,19 +9,23 @@
 //! ```
 //!
 //! A file that has become shorter ends too early, whichever way it is sent: the head has promised
-//! more, so the connection is cut. One that is replaced or deleted is sent to its end as it was,
-//! for it is open.
+//! more, so the connection is cut. It is cut as well when somebody has written to the file since it
+//! was opened, which is looked for in each turn: the tag in the head stands for what was there
+//! before, and must not stand over a mixture. One that is replaced or
+//! deleted is sent to its end as it was, for it is open.
 
 use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Instant;
 
-use crate::config::files::Transfer;
+use crate::config::files::{Files, Transfer};
 use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path};
 use crate::exchange::Exchange;
 use crate::files::body::{FileBody, Piece};
 use crate::http::range::ByteRange;
 use crate::io::conduit::Conduit;
 use crate::io::drive::{TURN_BYTES_MAX, splice_refusal};
-use crate::io::errand::Errand;
+use crate::io::errand::{Claim, Errand};
 use crate::io::http::run::Turn;
 use crate::io::kernel::Kernel;
 use crate::relay::lane::{Drained, Step};
@@ -41,28 +45,41 @@ const REMNANT_BYTES_MAX: u64 = 64 * 1024;
 pub(super) struct Sending<F> {
     /// `None` while a thread reads ahead in it.
     file: Option<F>,
+    /// What that thread is told by that nobody waits any more.
+    claim: Option<Claim>,
     body: FileBody,
     transfer: Transfer,
-    /// Up to here it was in memory, or has been read just now.
+    /// Up to here it was in memory, or has been read just now. 0: nothing is known.
     cached_until: u64,
+    /// The turn in which it was last seen that nobody has written to the file.
+    seen_at: Instant,
     /// The disk has failed.
     is_broken: bool,
 }
 
 impl<F> Sending<F> {
-    /// A body of which nothing was sent.
-    pub(super) fn new(file: F, body: FileBody, transfer: Transfer) -> Sending<F> {
-        Sending { file: Some(file), body, transfer, cached_until: 0, is_broken: false }
+    /// A body of which nothing was sent, of a file that has just been found.
+    pub(super) fn new(file: F, body: FileBody, transfer: Transfer, now: Instant) -> Sending<F> {
+        Sending {
+            file: Some(file),
+            claim: None,
+            body,
+            transfer,
+            cached_until: 0,
+            seen_at: now,
+            is_broken: false,
+        }
     }
 
     /// Whether a thread has the file.
     pub(super) fn is_away(&self) -> bool {
-        self.file.is_none()
+        self.claim.is_some()
     }
 
     /// A thread has read ahead, or its disk has failed.
     pub(super) fn came_back(&mut self, file: F, is_broken: bool) {
         self.file = Some(file);
+        self.claim = None;
         self.is_broken = is_broken;
     }
 }
@@ -81,7 +98,12 @@ enum Sent {
 
 impl<K: Kernel> Turn<'_, K> {
     /// Sends what can be sent now.
-    pub(super) fn pump_file(&mut self, exchange: &mut Exchange, sending: &mut Sending<K::File>) {
+    pub(super) fn pump_file(
+        &mut self,
+        exchange: &mut Exchange,
+        files: &Arc<Files>,
+        sending: &mut Sending<K::File>,
+    ) {
         while exchange.progress.is_moving(DOWN)
             && self.connection.relay.lane(DOWN).next() == Step::Boundary
         {
@@ -103,7 +125,7 @@ impl<K: Kernel> Turn<'_, K> {
                 Piece::End => return self.on_body_complete(exchange, DOWN),
                 Piece::File(left) => left,
             };
-            match self.send_part(sending, left) {
+            match self.send_part(files, sending, left) {
                 Sent::Bytes(bytes) => {
                     sending.body.moved(bytes as u64);
                     exchange.bodies[DOWN.index()].moved(bytes as u64);
@@ -117,7 +139,12 @@ impl<K: Kernel> Turn<'_, K> {
     }
 
     /// Sends some of what is `left` of a part, as far as it is in memory.
-    fn send_part(&mut self, sending: &mut Sending<K::File>, left: ByteRange) -> Sent {
+    fn send_part(
+        &mut self,
+        files: &Arc<Files>,
+        sending: &mut Sending<K::File>,
+        left: ByteRange,
+    ) -> Sent {
         if sending.is_broken {
             return Sent::FileFailed;
         }
@@ -126,12 +153,18 @@ impl<K: Kernel> Turn<'_, K> {
             return Sent::Waits;
         }
         let Some(file) = &sending.file else { return Sent::Waits };
+        if sending.seen_at != self.now {
+            if !self.kernel.is_unchanged(file) {
+                return Sent::FileFailed;
+            }
+            sending.seen_at = self.now;
+        }
         // The same windows whoever asks, so that what is known of one serves all.
         let window = (left.start / WINDOW_BYTES + 1).saturating_mul(WINDOW_BYTES).min(left.end);
         if left.start >= sending.cached_until {
             let window = ByteRange { start: left.start, end: window };
             if !self.kernel.is_cached(file, window, self.now) {
-                return self.read_ahead(sending, window);
+                return self.read_ahead(files, sending, window);
             }
             sending.cached_until = window.end;
         }
@@ -176,11 +209,21 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// Has a thread bring a window into memory. It is sent afterwards without another question, so
     /// that it gets on even where memory is so short that it does not stay.
-    fn read_ahead(&mut self, sending: &mut Sending<K::File>, window: ByteRange) -> Sent {
+    fn read_ahead(
+        &mut self,
+        files: &Arc<Files>,
+        sending: &mut Sending<K::File>,
+        window: ByteRange,
+    ) -> Sent {
         let Some(file) = sending.file.take() else { return Sent::Waits };
         sending.cached_until = window.end;
-        match self.begin_errand(Errand::ReadAhead { file, range: window }) {
-            Ok(()) => Sent::Waits,
+        let errand = Errand::ReadAhead { file, range: window, files: Arc::clone(files) };
+        match self.begin_errand(errand) {
+            Ok(claim) => {
+                sending.claim = Some(claim);
+                Sent::Waits
+            }
+            // There are no threads: the process ends.
             Err(_) => Sent::FileFailed,
         }
     }
@@ -233,7 +276,7 @@ impl<K: Kernel> Turn<'_, K> {
                 self.connection.relay.lane_mut(DOWN).load(bytes, Path::Splice);
                 Sent::Bytes(bytes)
             }
-            Err(error) => self.on_send_error(sending, &error),
+            Err(error) => self.on_fill_error(sending, &error),
         }
     }
 
@@ -261,27 +304,48 @@ impl<K: Kernel> Turn<'_, K> {
             self.connection.relay.drained(DOWN, Drained::WouldBlock);
             return Sent::Waits;
         }
-        if is_of_file(error) {
-            return Sent::FileFailed;
-        }
         if let Some(reason) = refusal(error) {
-            sending.transfer = Transfer::Copy;
-            self.copy_file_because(reason);
-            return Sent::OtherWay;
+            return self.copy_from_here(sending, reason);
+        }
+        if !self.is_of_client(error) {
+            return Sent::FileFailed;
         }
         let kind = FaultKind::of(error);
         self.connection.relay.drained(DOWN, Drained::Failed(kind));
         Sent::Waits
     }
-}
 
-/// Whether an error is one that no socket has: `EIO`, `ESTALE` and `EUCLEAN` of a disk or of a file
-/// system on the network.
-fn is_of_file(error: &io::Error) -> bool {
-    const EIO: i32 = 5;
-    const ESTALE: i32 = 116;
-    const EUCLEAN: i32 = 117;
-    matches!(error.raw_os_error(), Some(EIO | ESTALE | EUCLEAN))
+    /// The pipe is empty, and no socket is asked: whatever it is, the file is why. A file that
+    /// cannot be spliced without waiting for something (`EAGAIN`) can be read.
+    fn on_fill_error(&mut self, sending: &mut Sending<K::File>, error: &io::Error) -> Sent {
+        match refusal(error) {
+            Some(reason) => self.copy_from_here(sending, reason),
+            None if error.kind() == io::ErrorKind::WouldBlock => {
+                self.copy_from_here(sending, FallbackReason::Refused)
+            }
+            None => Sent::FileFailed,
+        }
+    }
+
+    fn copy_from_here(&mut self, sending: &mut Sending<K::File>, reason: FallbackReason) -> Sent {
+        sending.transfer = Transfer::Copy;
+        self.copy_file_because(reason);
+        Sent::OtherWay
+    }
+
+    /// Whether an error of a call that has to do with both a file and the client's socket is the
+    /// latter's. No disk has a broken pipe; file systems on the network have all the others that
+    /// sockets have, so the socket is asked whether it would still take something.
+    fn is_of_client(&mut self, error: &io::Error) -> bool {
+        use io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::BrokenPipe | Kind::ConnectionReset => true,
+            _ => match self.kernel.send(&self.connection.client, &[]) {
+                Ok(_) => false,
+                Err(error) => error.kind() != Kind::WouldBlock,
+            },
+        }
+    }
 }
 
 /// Whether an error means that a file must be read instead: it cannot be sent, spliced or mapped.
