@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | up to 16 KiB | they are read without waiting (`RWF_NOWAIT`) | certain |
 //! | more | pages are counted (`cachestat(2)`, Linux 6.5), and the last byte is read | certain |
-//! | more, of a file that this process could not write | all of it is read | certain, but dear |
+//! | more, of a file that this process could not write | the last byte is read, then all | certain, but dear |
 //!
 //! Since early 2025 the kernel counts pages only for those who own the file or may write it, which
 //! a proxy with a user of its own does not. Reading costs a copy, though to the same page over and
@@ -58,23 +58,33 @@ pub fn residence(file: BorrowedFd<'_>, range: ByteRange) -> Residence {
     if range.start >= range.end {
         return Residence::Cached;
     }
+    if range.length() <= READ_BYTES_MAX {
+        return concluded(file, range, read::<PAGES_PER_SMALL_READ>(file, range));
+    }
+    let counted = count(file, range);
+    if counted == Count::Some {
+        return Residence::Missing;
+    }
+    // Pages that are being read count, but their bytes cannot be had yet.
     let last = ByteRange { start: range.end - 1, end: range.end };
-    let (asked, found) = match range.length() {
-        ..=READ_BYTES_MAX => (range, Residence::Cached),
-        _ => match count(file, range) {
-            // Pages that are being read count, but their bytes cannot be had yet.
-            Count::All => (last, Residence::Cached),
-            Count::Some => return Residence::Missing,
-            // A file system may keep its pages elsewhere, as overlayfs does.
-            Count::None | Count::Unknown => (range, Residence::Read),
-        },
-    };
-    let reading = match asked.length() {
-        ..=READ_BYTES_MAX => read::<PAGES_PER_SMALL_READ>(file, asked),
-        _ => read::<PAGES_PER_READ>(file, asked),
-    };
+    let ending = read::<PAGES_PER_SMALL_READ>(file, last);
+    match (ending, counted) {
+        // A file system may keep its pages elsewhere, as overlayfs does. Not before the end is
+        // there: to read what is missing has the kernel bring all of it, at this thread's cost.
+        (Reading::Complete, Count::None | Count::Unknown) => {
+            match concluded(file, range, read::<PAGES_PER_READ>(file, range)) {
+                Residence::Cached => Residence::Read,
+                other => other,
+            }
+        }
+        (ending, _) => concluded(file, range, ending),
+    }
+}
+
+/// What follows from a reading.
+fn concluded(file: BorrowedFd<'_>, range: ByteRange, reading: Reading) -> Residence {
     match reading {
-        Reading::Complete => found,
+        Reading::Complete => Residence::Cached,
         Reading::Stopped => Residence::Missing,
         Reading::Unsupported if is_diskless(file) => Residence::Diskless,
         Reading::Unsupported if count(file, range) == Count::All => Residence::Cached,

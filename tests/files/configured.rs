@@ -185,7 +185,7 @@ fn the_way_of_the_bytes_is_explained() {
     let path = root.path("c.toml");
     let route = format!(
         "[[listeners.web.routes]]\nfiles = {{ root = \"{at}\", transfer = \"splice\" }}\n\
-         [relay]\nmode = \"copy\"\npipe_memory = \"64KiB\"\n"
+         [relay]\nmode = \"copy\"\npipe_memory = \"1MiB\"\n[process]\nworkers = 4\n"
     );
     fs::write(&path, listener(&route)).unwrap();
     let (_, printed) =

@@ -355,7 +355,9 @@ impl Simulation {
             let server = server.map(|server| &world.sockets[&server.socket.id]);
             if let (Some(serving), Phase::Exchanging) = (&connection.serving, connection.phase) {
                 let is_free = client.outgoing.len() * 3 <= client.send_buffer * 2;
-                let may_send = is_free && !serving.awaits_thread();
+                let is_paused =
+                    connection.relay.lane(Direction::Downstream).paused_until().is_some();
+                let may_send = is_free && !is_paused && !serving.awaits_thread();
                 assert!(!may_send, "a file sleeps although its client reads: {connection:#?}");
             }
             for direction in Direction::ALL {
