@@ -192,7 +192,8 @@ pub trait Kernel {
     /// The next errand that is done.
     fn finished(&mut self) -> Option<Finished<Self::File>>;
 
-    /// Whether a file is still what it was when it was opened: nobody has written to it.
+    /// Whether a file is still what it was when it was opened: nobody has written to it, but perhaps
+    /// at its end.
     fn is_unchanged(&mut self, file: &Self::File) -> bool;
 
     /// Whether bytes of a file are in memory, or were a moment ago, so that moving them does not

@@ -172,10 +172,13 @@ impl File {
         File { descriptor, status, identity: None, mapping: None }
     }
 
-    /// Whether it is still what it was when it was opened, as far as its size and the time of its
-    /// last modification tell. That asks the inode only, which an open file has in memory.
+    /// Whether what it was when it was opened is still there, as far as its size and the time of its
+    /// last modification tell. One that has grown is taken for one that is appended to, as logs
+    /// are. That asks the inode only, which an open file has in memory.
     pub fn is_unchanged(&self) -> bool {
-        status(self.descriptor.as_fd()).is_ok_and(|stat| file_status(&stat) == self.status)
+        let stat = status(self.descriptor.as_fd());
+        stat.map(|stat| file_status(&stat))
+            .is_ok_and(|now| now.size > self.status.size || now == self.status)
     }
 
     /// The same, and known by what tells it from others.
@@ -426,6 +429,8 @@ mod tests {
         assert_eq!(file.send_mapped(end, sink.as_fd()).unwrap(), 3616);
         assert!(file.is_unchanged());
         let writer = fs::File::options().write(true).open(directory.path().join("file")).unwrap();
+        writer.set_len(WHOLE.end + 1).unwrap();
+        assert!(file.is_unchanged(), "more behind its end changes nothing of what was there");
         // In the last page, behind whose end memory is mapped that the file does not have.
         writer.set_len(16_500).unwrap();
         assert!(!file.is_unchanged());
