@@ -8,6 +8,8 @@
 //!     │ ◀────────────────────────────────── READY ────  in standby: accepts nothing yet
 //!   workers let go of the sockets
 //!     │ ───── ACCEPT, what operators have ordered ────▶ serves
+//!   tells systemd who is the main process
+//!     │ ───── end of the connection ──────────────────▶ speaks to systemd
 //!   drains
 //! ```
 //!
@@ -174,7 +176,10 @@ impl Upgrade {
     pub(super) fn cancel(mut self) {
         // It may have ended by itself.
         let _gone = self.child.start_kill().is_err();
-        self.leave();
+        tokio::spawn(async move {
+            let _status = self.child.wait().await;
+            drop(self.link);
+        });
     }
 
     /// Has the new process serve. `false`, and nothing has changed, if it has ended meanwhile.
@@ -186,9 +191,11 @@ impl Upgrade {
     }
 
     /// Leaves it to itself, but for its exit status, which nobody else can take.
-    pub(super) fn leave(mut self) {
+    pub(super) fn leave(self) {
+        let Upgrade { mut child, link, .. } = self;
+        drop(link);
         tokio::spawn(async move {
-            let _status = self.child.wait().await;
+            let _status = child.wait().await;
         });
     }
 }
