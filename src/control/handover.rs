@@ -132,6 +132,15 @@ impl Supervisor {
         self.upgrade_failed("this process was told to end", reply);
     }
 
+    /// This process fails. A new one that gets ready sees that and serves: what clients find it by
+    /// is to stay.
+    pub(super) fn leave_files_to_successor(&mut self) {
+        if self.upgrade.as_mut().is_some_and(Upgrade::is_running) {
+            tracing::warn!("this process fails in an upgrade: the new one is to take over");
+            std::mem::take(&mut self.sockets.files).leave();
+        }
+    }
+
     /// An operator treats a server otherwise.
     pub(super) fn order_server(&self, order: &ServerOrder, reply: Reply) {
         let snapshot = self.state.snapshot.load();

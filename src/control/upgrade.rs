@@ -107,6 +107,11 @@ impl Upgrade {
         self.child.id()
     }
 
+    /// Whether the new process has not ended.
+    pub(super) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Waits until it is known what becomes of it. Nothing is lost when it is dropped while it
     /// waits.
     pub(super) async fn outcome(&mut self) -> Outcome {
@@ -186,8 +191,7 @@ impl Upgrade {
     pub(super) fn has_it_accept(&mut self, bequests: &[Bequest]) -> bool {
         let line = accept_line(bequests);
         // Nothing was written before it: it fits as a whole.
-        matches!(self.child.try_wait(), Ok(None))
-            && self.link.try_write(&line).is_ok_and(|count| count == line.len())
+        self.is_running() && self.link.try_write(&line).is_ok_and(|count| count == line.len())
     }
 
     /// Leaves it to itself, but for its exit status, which nobody else can take.
