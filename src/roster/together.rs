@@ -131,6 +131,27 @@ fn ejection_ends_by_a_trial_and_a_slow_start() {
 }
 
 #[test]
+fn a_server_that_is_full_keeps_its_trial() {
+    let max = NonZeroU32::new(1);
+    let is_first = |index| index == 0;
+    let limit = |index, server: &mut ServerSettings| {
+        server.connections_max = max.filter(|_| is_first(index));
+    };
+    let mut case = Case::new(2, limit);
+    // A connection that lasts longer than its server is ejected.
+    while case.assign(SECOND) != Assigned::Server(ServerId(0)) {}
+    let errors = case.balancing.ejection.limits.consecutive;
+    assert!((0..errors).find_map(|_| case.observe(0, false, SECOND)).is_some());
+    let over = 12 * SECOND;
+    assert_eq!(case.count(4, over), [0, 4]);
+    assert_eq!(case.standing(0, over), Standing::Ejected, "there is no place for a trial");
+    case.servers().release(ServerId(0));
+    assert_eq!(case.standing(0, over), Standing::Trial);
+    assert_eq!(case.assign(over), Assigned::Server(ServerId(0)));
+    assert_eq!(case.observe(0, true, over), Some(Ejection::Returned));
+}
+
+#[test]
 fn what_probes_say_counts_only_where_there_are_some() {
     let mut case = Case::new(2, |_, _| {});
     let now = case.start;
