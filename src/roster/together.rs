@@ -179,10 +179,29 @@ fn a_server_that_is_gone_leaves_its_place_among_the_ejected() {
     let left = case.servers().servers()[1].settings.clone();
     let other = ServerSettings::new("10.0.0.9:80".parse().unwrap());
     let (now, until) = (case.start + SECOND, case.start + 30 * SECOND);
-    case.roster = case.roster.with_servers(APP, &[left, other], now, until);
+    let after = case.roster.with_servers(APP, &[left, other], now, until);
+    assert_eq!(case.servers().state.ejected.now(), 1, "it may come to nothing");
+    after.pardon_gone(now);
+    case.roster = after;
     assert_eq!(case.servers().state.ejected.now(), 0);
     assert_eq!(case.observe(0, false, SECOND), None, "nobody counts what it does");
     let joined = case.servers().members()[1];
     let state = &case.roster.server(APP, joined).state;
     assert!(state.up_for(u64::MAX / 2).is_some(), "what joins warms up");
+}
+
+/// A reload lists the servers with addresses first, and then those for which names stand.
+#[test]
+fn a_server_that_a_reload_lists_again_stays_ejected() {
+    let mut case = Case::new(2, |_, _| {});
+    let errors = case.balancing.ejection.limits.consecutive;
+    assert!((0..errors).find_map(|_| case.observe(0, false, SECOND)).is_some());
+    let all: Vec<_> =
+        case.servers().servers().iter().map(|server| server.settings.clone()).collect();
+    let (now, until) = (case.start + SECOND, case.start + 30 * SECOND);
+    let without_names = case.roster.with_servers(APP, &all[1..], now, until);
+    case.roster = without_names.with_servers(APP, &all, now, until);
+    case.roster.pardon_gone(now);
+    assert_eq!(case.standing(0, SECOND), Standing::Ejected);
+    assert_eq!(case.servers().state.ejected.now(), 1);
 }
