@@ -174,7 +174,10 @@ impl Supervisor {
                 () = until_deadline(phase) => self.pass_deadline()?,
                 _ = pulse.tick() => self.ask_workers(),
                 _ = start.tick(), if phase == Phase::Starting => self.serve_once_all_answer(),
-                _ = status.tick() => self.notify_status(),
+                _ = status.tick() => {
+                    self.notify_status();
+                    self.state.exposition.forget_servers_gone();
+                }
                 Some(half) = tick_of(&mut watchdog_ticks) => self.notify_watchdog(half),
             }
         }
