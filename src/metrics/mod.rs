@@ -234,6 +234,14 @@ impl Family {
         metrics::histogram!(self.name, self.label_values(values))
     }
 
+    fn describe(&self) {
+        match self.kind {
+            Kind::Counter => metrics::describe_counter!(self.name, self.help),
+            Kind::Gauge => metrics::describe_gauge!(self.name, self.help),
+            Kind::Histogram(_) => metrics::describe_histogram!(self.name, self.help),
+        }
+    }
+
     /// Whether each server has its own series, which end with it.
     fn is_of_servers(&self) -> bool {
         self.labels.contains(&"server")

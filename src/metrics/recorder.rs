@@ -1,4 +1,7 @@
-//! Where the handles of all metrics come from, and what a scrape reads.
+//! Where the handles of all metrics come from, and what a scrape reads: the exporter for what stays
+//! as long as the process, and a registry of our own for what the exporter cannot do. That is
+//! histograms of fixed size (the exporter's own keep every observation until they are next folded
+//! into buckets), and series that end.
 //!
 //! The number of a series is shared by all its handles, whichever worker has them. A series of a
 //! server ends with the last of its handles: names stand for ever other servers, and none of them
@@ -12,14 +15,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Metadata, SetRecorderError, SharedString, Unit,
 };
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::histogram::{FixedHistogram, labels_text};
 use super::{FAMILIES, Family, Kind};
 
 /// Makes handles. Those that were made for the same series, by whichever worker, lead to the same
 /// number.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Recorder {
+    exporter: PrometheusRecorder,
     registry: Arc<Registry>,
 }
 
@@ -81,9 +86,9 @@ impl Registry {
     }
 
     /// The series of that name and these labels, made if need be; `None` for a name that no family
-    /// has.
+    /// has which is kept here.
     fn series(&self, key: &Key) -> Option<Series> {
-        let family = family(key.name())?;
+        let family = family(key.name()).filter(|family| is_kept_here(family))?;
         let mut all = self.lock();
         let series = all.entry((family.name, labels_text(key)));
         Some(series.or_insert_with(|| Series::new(family.kind)).clone())
@@ -114,40 +119,62 @@ fn family(name: &str) -> Option<&'static Family> {
     FAMILIES.iter().find(|family| family.name == name)
 }
 
+/// Whether the exporter does not know its series.
+fn is_kept_here(family: &Family) -> bool {
+    family.is_of_servers() || matches!(family.kind, Kind::Histogram(_))
+}
+
 impl Recorder {
     /// One without series.
     pub fn new() -> Recorder {
-        Recorder::default()
+        let exporter = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&exporter, || {
+            FAMILIES.iter().filter(|family| !is_kept_here(family)).for_each(Family::describe);
+        });
+        Recorder { exporter, registry: Arc::default() }
     }
 
     /// What scrapes it.
     pub fn exposition(&self) -> Exposition {
-        Exposition { registry: Arc::clone(&self.registry) }
+        Exposition { exporter: self.exporter.handle(), registry: Arc::clone(&self.registry) }
     }
 }
 
-/// The table of families has what is to be described.
+impl Default for Recorder {
+    fn default() -> Recorder {
+        Recorder::new()
+    }
+}
+
 impl metrics::Recorder for Recorder {
-    fn describe_counter(&self, _name: KeyName, _unit: Option<Unit>, _help: SharedString) {}
+    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
+        self.exporter.describe_counter(name, unit, help);
+    }
 
-    fn describe_gauge(&self, _name: KeyName, _unit: Option<Unit>, _help: SharedString) {}
+    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
+        self.exporter.describe_gauge(name, unit, help);
+    }
 
+    /// The table of families has the help.
     fn describe_histogram(&self, _name: KeyName, _unit: Option<Unit>, _help: SharedString) {}
 
-    fn register_counter(&self, key: &Key, _metadata: &Metadata<'_>) -> Counter {
+    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
         match self.registry.series(key) {
             Some(Series::Counter(number)) => Counter::from_arc(number),
-            _ => Counter::noop(),
+            Some(_) => Counter::noop(),
+            None => self.exporter.register_counter(key, metadata),
         }
     }
 
-    fn register_gauge(&self, key: &Key, _metadata: &Metadata<'_>) -> Gauge {
+    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
         match self.registry.series(key) {
             Some(Series::Gauge(number)) => Gauge::from_arc(number),
-            _ => Gauge::noop(),
+            Some(_) => Gauge::noop(),
+            None => self.exporter.register_gauge(key, metadata),
         }
     }
 
+    /// A name that is not in the table has no buckets.
     fn register_histogram(&self, key: &Key, _metadata: &Metadata<'_>) -> Histogram {
         match self.registry.series(key) {
             Some(Series::Histogram(histogram)) => Histogram::from_arc(histogram),
@@ -159,14 +186,16 @@ impl metrics::Recorder for Recorder {
 /// Reads what a [`Recorder`] has.
 #[derive(Debug, Clone)]
 pub struct Exposition {
+    exporter: PrometheusHandle,
     registry: Arc<Registry>,
 }
 
 impl Exposition {
-    /// Everything as Prometheus text 0.0.4, but for servers of which nobody counts anything more.
+    /// Everything as Prometheus text 0.0.4, families in no order, but for servers of which nobody
+    /// counts anything more.
     pub fn render(&self) -> String {
         self.forget_servers_gone();
-        let mut text = String::new();
+        let mut text = self.exporter.render();
         let written = self.registry.write(&mut text);
         debug_assert!(written.is_ok(), "writing to memory does not fail");
         text
@@ -194,7 +223,8 @@ pub fn install() -> Result<Exposition, SetRecorderError<Recorder>> {
 mod tests {
     use super::*;
     use crate::metrics::{
-        PIPE_HELD_BYTES, RELAY_FALLBACKS, ServerMetrics, UPSTREAM_CONNECT_DURATION, UPSTREAM_QUEUED,
+        ServerMetrics, UPSTREAM_CONNECT_DURATION, UPSTREAM_CONNECTIONS, UPSTREAM_ERRORS,
+        UPSTREAM_QUEUED,
     };
 
     #[test]
@@ -221,34 +251,35 @@ mod tests {
     }
 
     #[test]
-    fn what_no_family_knows_records_nothing() {
+    fn what_is_no_number_or_no_histogram_records_nothing() {
         let recorder = Recorder::new();
         metrics::with_local_recorder(&recorder, || {
             metrics::histogram!("unknown").record(1.0);
-            metrics::counter!("unknown").increment(1);
             // A gauge, and no counter.
-            metrics::counter!(PIPE_HELD_BYTES.name).increment(1);
+            metrics::counter!(UPSTREAM_CONNECTIONS.name).increment(1);
         });
-        let text = recorder.exposition().render();
-        assert!(!text.contains("unknown"));
-        assert!(text.contains("\nspliceway_pipe_held_bytes 0\n"), "{text}");
+        assert_eq!(recorder.exposition().render(), "");
     }
 
     #[test]
     fn numbers_and_labels_are_written() {
         let recorder = Recorder::new();
-        metrics::with_local_recorder(&recorder, || {
-            RELAY_FALLBACKS.counter(&["we\"b", "tls"]).increment(1 << 60);
-            UPSTREAM_QUEUED.gauge(&["app"]).set(0.5);
+        let _kept = metrics::with_local_recorder(&recorder, || {
+            let errors = UPSTREAM_ERRORS.counter(&["a\"b", "c", "timeout"]);
+            errors.increment(1 << 60);
+            let connections = UPSTREAM_CONNECTIONS.gauge(&["a", "c"]);
+            connections.set(0.5);
+            (errors, connections)
         });
         let expected = format!(
-            "# HELP {fallbacks} {}\n# TYPE {fallbacks} counter\n\
-             {fallbacks}{{listener=\"we\\\"b\",reason=\"tls\"}} 1152921504606846976\n\
-             # HELP {queued} {}\n# TYPE {queued} gauge\n{queued}{{upstream=\"app\"}} 0.5\n",
-            RELAY_FALLBACKS.help,
-            UPSTREAM_QUEUED.help,
-            fallbacks = RELAY_FALLBACKS.name,
-            queued = UPSTREAM_QUEUED.name,
+            "# HELP {connections} {}\n# TYPE {connections} gauge\n\
+             {connections}{{upstream=\"a\",server=\"c\"}} 0.5\n\
+             # HELP {errors} {}\n# TYPE {errors} counter\n\
+             {errors}{{upstream=\"a\\\"b\",server=\"c\",reason=\"timeout\"}} 1152921504606846976\n",
+            UPSTREAM_CONNECTIONS.help,
+            UPSTREAM_ERRORS.help,
+            connections = UPSTREAM_CONNECTIONS.name,
+            errors = UPSTREAM_ERRORS.name,
         );
         assert_eq!(recorder.exposition().render(), expected);
     }
