@@ -257,7 +257,13 @@ fn cut_short(transfer: &str, left: u64) {
     assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
     let mut expected = vec![0; received.len()];
     Pattern::new(5).fill(&mut expected);
-    assert!(received == expected, "what came is the beginning of the file");
+    // Behind where it ends now the kernel has cleared the rest of the page, which may still have
+    // been on its way: it is the file's own.
+    let is_sent = |(index, (got, written)): (usize, (&u8, &u8))| {
+        got == written || (*got == 0 && index as u64 >= left)
+    };
+    let sent = received.iter().zip(&expected).enumerate();
+    assert!(sent.map(is_sent).all(|it| it), "what came is the beginning of the file");
     assert_eq!(logged(&proxy, "path", "/big")["reason"], "file_failed");
     assert!(proxy.is_running());
     assert_eq!(get(&proxy, "/small", &[]).text(), "still here");
