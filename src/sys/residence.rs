@@ -93,6 +93,7 @@ fn concluded(file: BorrowedFd<'_>, range: ByteRange, reading: Reading) -> Reside
 }
 
 /// What came of reading without waiting.
+#[derive(Debug, Clone, Copy)]
 enum Reading {
     /// All of it could be read; or what cannot be read at all is for whoever sends it to find out.
     Complete,

@@ -262,8 +262,8 @@ fn cut_short(transfer: &str, left: u64) {
     let is_sent = |(index, (got, written)): (usize, (&u8, &u8))| {
         got == written || (*got == 0 && index as u64 >= left)
     };
-    let sent = received.iter().zip(&expected).enumerate();
-    assert!(sent.map(is_sent).all(|it| it), "what came is the beginning of the file");
+    let mut sent = received.iter().zip(&expected).enumerate();
+    assert!(sent.all(is_sent), "what came is the beginning of the file");
     assert_eq!(logged(&proxy, "path", "/big")["reason"], "file_failed");
     assert!(proxy.is_running());
     assert_eq!(get(&proxy, "/small", &[]).text(), "still here");
@@ -300,15 +300,13 @@ fn cold_parts_are_read_by_threads() {
             eprintln!("skipped: this file system keeps all of its files in memory");
             return;
         }
-        let by_workers = || read_by(&proxy, "worker-", "read_bytes: ");
-        let before = (read_by_threads(&proxy), by_workers());
+        let before = read_by_threads(&proxy);
         let answer = get(&proxy, "/big", &[&format!("Range: bytes={parts}")]);
         assert_eq!(answer.status(), 206);
         assert!(answer.body.len() as u64 > BIG);
-        assert!(read_by_threads(&proxy) > before.0, "threads have read nothing of {parts}");
-        // It may have come upon a page of the program itself.
-        let read = by_workers() - before.1;
-        assert!(read < BIG / 8, "a worker has read {read} bytes of {parts} from a disk");
+        // (What workers have read says nothing: the kernel reads ahead on their account as well,
+        // which they do not wait for.)
+        assert!(read_by_threads(&proxy) > before, "threads have read nothing of {parts}");
     }
 }
 

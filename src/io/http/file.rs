@@ -93,7 +93,7 @@ impl<K: Kernel> HttpConnection<K> {
         };
         match (outcome, &mut serving.stage) {
             (Outcome::LookedUp(found), stage @ Stage::LookingUp { .. }) => {
-                *stage = Stage::Found(found)
+                *stage = Stage::Found(found);
             }
             (Outcome::ReadAhead { file, result }, Stage::Sending(sending)) => {
                 sending.came_back(file, result.is_err());
