@@ -11,6 +11,8 @@ use spliceway::cli::{Action, Cli};
 use spliceway::config::ConfigError;
 use spliceway::demo::{self, Demo};
 use spliceway::load::{self, Base, Loaded, Sources};
+use spliceway::measure::output::Outputs;
+use spliceway::measure::{self, Options};
 use spliceway::run::RunError;
 use spliceway::tls::authorities::system_roots;
 use spliceway::tls::inspect::{Inspection, inspect};
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Action::Run(sources) => run(sources),
         Action::Check(sources) => check(sources),
         Action::Explain { sources, json } => explain(sources, json),
+        Action::Measure { options, outputs } => measure(&options, &outputs),
     }
 }
 
@@ -140,6 +143,20 @@ fn explain(sources: Sources, json: bool) -> ExitCode {
     };
     let show = if json { explain::as_json } else { explain::as_text };
     finish(&mut io::stdout(), &show(&loaded, &plan, &machine, &keeper), ExitCode::SUCCESS)
+}
+
+fn measure(options: &Options, outputs: &Outputs) -> ExitCode {
+    if let Err(error) = outputs.check() {
+        return failure(&error.to_string());
+    }
+    let report = match measure::run(options) {
+        Ok(report) => report,
+        Err(error) => return failure(&error.to_string()),
+    };
+    match outputs.write(&report) {
+        Ok(text) => finish(&mut io::stdout(), &text, ExitCode::SUCCESS),
+        Err(error) => failure(&error.to_string()),
+    }
 }
 
 fn config_errors(errors: &[ConfigError]) -> ExitCode {

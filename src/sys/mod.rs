@@ -4,8 +4,13 @@
 #![allow(unsafe_code)]
 
 pub mod activation;
+pub mod affinity;
+pub mod calls;
 pub mod core_dump;
+pub mod mapping;
 pub mod pipe;
 pub mod probe;
+pub mod ring;
 pub mod socket;
+pub mod tracepoint;
 pub mod transfer;
