@@ -50,6 +50,7 @@
 //! | [`config`] | that tree into a [`config::Config`] in which nothing is invalid, or every error at once; `config/limits.rs` has the bounds |
 //! | [`capacity`] | what the process may use, from the config and from what `sys/probe.rs` found |
 //! | [`explain`] | what `check` and `explain` print |
+//! | [`measure`] | `spliceway measure`: each way for bytes to travel, measured here, and what to choose; a map of its own |
 //! | [`run`] | from there to a process that carries traffic, and back to an exit |
 //! | [`demo`] | the origin of the embedded default, for a first try |
 //! | [`listen`] | binds, once for each worker; takes what a service manager hands over |
@@ -87,6 +88,7 @@
 //! | [`snapshot`] | what the two planes share: a stage to read, reports to write |
 //! | [`control`] | signals, drain, admin endpoint, certificates that change, systemd, watchdog |
 //! | [`logging`] | the process log |
+//! | [`statistics`], [`picture`] | medians and ranges, curves and bars: for `measure` and for the benchmarks |
 //! | [`error`], [`id`], [`address`] | words that all of them use |
 //!
 //! Where to begin: [`relay::lane`], since all else serves it; then [`relay`] and [`session`]; then
@@ -100,10 +102,10 @@
 //! | rank | files | |
 //! |---|---|---|
 //! | 0 | `error`, `id`, `address` | words |
-//! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
+//! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms`, `statistics`, `picture`, what `measure` concludes and shows | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
 //! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `snapshot`, the rest of `tls` | phases of a connection, and what touches the system |
 //! | 3 | `account`, `listen`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
-//! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
+//! | 4 | the rest of `io`, `control`, `demo`, `load`, what `measure` does | the two planes, and how configuration comes in |
 //! | 5 | `cli`, `run`, `explain` | the program |
 //! | 6 | `main`, this file | |
 //!
