@@ -82,7 +82,9 @@ fn a_run_gives_json_a_picture_a_document_and_a_configuration() {
     }
     let agreed = &document["setting"]["system_calls"];
     if agreed["counted_by"] == "tracepoint" {
-        assert_eq!(agreed["disagreement"], 0.0, "the kernel counts what the program counts");
+        // A clock that is no vDSO's, or an allocator that asks for memory, makes calls of its own.
+        let share = agreed["disagreement"].as_f64().unwrap();
+        assert!(share < 0.1, "the kernel counts what the program counts, but for {share}");
     }
     // Two calls for each MiB at least, since a send takes one.
     let reads = rows.iter().find(|row| row["way"] == "read_write" && row["bytes"] == 1024);
@@ -254,5 +256,23 @@ fn nothing_is_left_after_an_interrupt() {
         let expected = if signal == Signal::SIGKILL { "" } else { "interrupted: " };
         assert!(said.starts_with(expected) && said.lines().count() <= 1, "{said}");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}
+
+/// The page about zero copy names every way, with the copies that the program shows for it.
+#[test]
+fn the_page_has_every_way_with_its_copies() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/zero-copy.md");
+    let page = fs::read_to_string(page).unwrap();
+    for way in ways(Case::FileUncached) {
+        let name = way.name.split(',').next().unwrap();
+        let copies = way.method.copies(Case::FileUncached);
+        let row = format!("| {name} | {} | {} |", copies.cpu, copies.dma);
+        assert!(page.contains(&row), "{row}");
+    }
+    let (_, rest) = page.split_once("<!-- measure -->\n").unwrap();
+    let (figures, _) = rest.split_once("<!-- /measure -->").unwrap();
+    for case in Case::ALL {
+        assert!(figures.contains(case.title()), "no figures: {}", case.title());
     }
 }

@@ -92,10 +92,12 @@ impl Judge<'_> {
         if self.results.setting.rounds < 2 {
             return Verdict::Close;
         }
-        match () {
-            () if one.high < other.low => Verdict::Less,
-            () if other.high < one.low => Verdict::More,
-            () => Verdict::Close,
+        if one.high < other.low {
+            Verdict::Less
+        } else if other.high < one.low {
+            Verdict::More
+        } else {
+            Verdict::Close
         }
     }
 

@@ -1,12 +1,13 @@
 //! The file that is sent: without a name, so that nothing is left of it however the program ends.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
@@ -25,6 +26,11 @@ const PAGE_BYTES: usize = 4096;
 
 /// How much of the file may stay in the page cache where it counts as dropped: one in so many.
 const RESIDENT_PART_MAX: u64 = 50;
+
+/// Pages that are on their way through a socket stay until they have arrived. So often the advice
+/// is given again, with a pause before.
+const ADVICES_MAX: usize = 200;
+const ADVICE_PAUSE: Duration = Duration::from_millis(5);
 
 /// Writing a number here drops the page cache of the whole machine (proc_sys_vm(5)).
 const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
@@ -59,6 +65,8 @@ pub struct Scratch {
     may_drop_all: bool,
     /// All of it is in the page cache.
     is_cached: Cell<bool>,
+    /// Why it does not leave the page cache, once that is known.
+    is_kept: OnceCell<String>,
 }
 
 impl Scratch {
@@ -76,7 +84,8 @@ impl Scratch {
         let file = tempfile::tempfile_in(directory).map_err(failure)?;
         fill(&file, bytes).map_err(failure)?;
         let is_cached = Cell::new(true);
-        Ok(Scratch { file, bytes, directory: directory.to_owned(), may_drop_all, is_cached })
+        let (directory, is_kept) = (directory.to_owned(), OnceCell::new());
+        Ok(Scratch { file, bytes, directory, may_drop_all, is_cached, is_kept })
     }
 
     /// Where it is.
@@ -119,14 +128,28 @@ impl Scratch {
     /// # Errors
     /// As posix_fadvise(2) and mincore(2).
     pub fn drop_cache(&self) -> io::Result<Dropped> {
+        if let Some(because) = self.is_kept.get() {
+            return Ok(Dropped::Not(because.clone()));
+        }
+        let dropped = self.try_drop_cache()?;
+        if let Dropped::Not(because) = &dropped {
+            self.is_kept.get_or_init(|| because.clone());
+        }
+        Ok(dropped)
+    }
+
+    fn try_drop_cache(&self) -> io::Result<Dropped> {
         if fstatfs(&self.file)?.filesystem_type() == TMPFS_MAGIC {
             let because = "its directory is a tmpfs, which is nowhere but in the page cache";
             return Ok(Dropped::Not(because.to_owned()));
         }
         self.is_cached.set(false);
-        posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
-        if !self.is_resident()? {
-            return Ok(Dropped::ByAdvice);
+        for _ in 0..ADVICES_MAX {
+            posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+            if !self.is_resident()? {
+                return Ok(Dropped::ByAdvice);
+            }
+            std::thread::sleep(ADVICE_PAUSE);
         }
         if !self.may_drop_all {
             let because = "its file system keeps pages that were advised away; as root, \

@@ -64,7 +64,7 @@ impl Pipe {
     ///
     /// # Errors
     /// As [`transfer::splice_file`].
-    pub fn fill_from_file(
+    pub fn fill_from_offset(
         &mut self,
         file: BorrowedFd<'_>,
         offset: u64,

@@ -52,8 +52,12 @@ pub struct Ring {
     buffer_bytes: usize,
     /// Of the last batch, in its order: bytes, or a negative error number.
     results: Vec<i32>,
+    /// Of the last batch: whether the kernel has promised to tell when the buffer is free again.
+    notices: Vec<bool>,
     /// Completions that are still to come: while there are any the kernel uses the buffers.
     in_flight: usize,
+    /// The number of the last batch, which is in all of its completions.
+    batch: u32,
     has_copied: bool,
 }
 
@@ -72,8 +76,9 @@ impl Ring {
             outcome => outcome?,
         };
         let memory = Box::into_raw(vec![0_u8; buffers * buffer_bytes].into_boxed_slice());
-        let results = Vec::with_capacity(steps as usize);
-        Ok(Ring { ring, memory, buffer_bytes, results, in_flight: 0, has_copied: false })
+        let (results, notices) = (Vec::with_capacity(steps as usize), Vec::new());
+        let (in_flight, batch, has_copied) = (0, 0, false);
+        Ok(Ring { ring, memory, buffer_bytes, results, notices, in_flight, batch, has_copied })
     }
 
     /// Whether this kernel knows zero-copy sends (Linux 6.0).
@@ -110,10 +115,13 @@ impl Ring {
         assert_eq!(self.in_flight, 0, "the batch before has ended");
         self.results.clear();
         self.results.resize(steps.len(), -libc::ECANCELED);
+        self.notices.clear();
+        self.notices.resize(steps.len(), false);
+        self.batch = self.batch.wrapping_add(1);
         for (index, step) in steps.iter().enumerate() {
             let is_last = index + 1 == steps.len();
             let link = if linked && !is_last { Flags::IO_LINK } else { Flags::empty() };
-            let entry = self.entry(step).flags(link).user_data(index as u64);
+            let entry = self.entry(step).flags(link).user_data(self.name(index));
             // SAFETY: the buffers live until the kernel is done with them: `run` returns in good
             // order only when nothing is in flight, and `drop` leaks them otherwise. The
             // descriptors are borrowed for as long as `run` takes, and the kernel holds the files
@@ -157,18 +165,32 @@ impl Ring {
         }
     }
 
+    /// What the completions of a step bear.
+    fn name(&self, index: usize) -> u64 {
+        u64::from(self.batch) << 32 | index as u64
+    }
+
     /// Takes in what has completed. A zero-copy send completes twice: once when all is queued,
-    /// and once when the buffer is free again.
+    /// which promises a notification, and with that once the buffer is free again. A send that was
+    /// cancelled before it began notifies without a promise, maybe after its batch: that says
+    /// nothing.
     fn reap(&mut self) {
+        let first = self.name(0);
         for completion in self.ring.completion() {
             let (result, flags) = (completion.result(), completion.flags());
+            let index = completion.user_data().wrapping_sub(first) as usize;
+            let (Some(slot), Some(notice)) =
+                (self.results.get_mut(index), self.notices.get_mut(index))
+            else {
+                continue;
+            };
             if cqueue::notif(flags) {
+                self.in_flight -= usize::from(std::mem::take(notice));
                 self.has_copied |= result.cast_unsigned() & USAGE_COPIED != 0;
-            } else if let Some(slot) = self.results.get_mut(completion.user_data() as usize) {
+            } else {
                 *slot = result;
-            }
-            if !cqueue::more(flags) {
-                self.in_flight -= 1;
+                *notice = cqueue::more(flags);
+                self.in_flight -= usize::from(!*notice);
             }
         }
     }
@@ -189,8 +211,15 @@ impl Drop for Ring {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
+
+    fn tcp_pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (sender, listener.accept().unwrap().0)
+    }
 
     #[test]
     fn a_linked_batch_runs_in_order_in_one_call() {
@@ -216,5 +245,20 @@ mod tests {
         let short = [step(Operation::Read(file, 6), 0, 100), step(Operation::Send(socket), 0, 100)];
         let outcome = ring.run(&short, true, &mut calls).unwrap();
         assert_eq!(outcome, [5, -libc::ECANCELED], "a short read ends the chain");
+        if !ring.sends_zero_copy().unwrap() {
+            return;
+        }
+        let (sender, receiver) = tcp_pair();
+        let socket = sender.as_fd();
+        let send = step(Operation::SendZeroCopy(socket), 0, 6);
+        for _ in 0..3 {
+            let cancelled = [step(Operation::Read(file, 6), 0, 100), Step { length: 100, ..send }];
+            let outcome = ring.run(&cancelled, true, &mut calls).unwrap();
+            assert_eq!(outcome, [5, -libc::ECANCELED]);
+            let whole = [step(Operation::Read(file, 0), 0, 6), send];
+            assert_eq!(ring.run(&whole, true, &mut calls).unwrap(), [6, 6]);
+            (&receiver).read_exact(&mut received[..6]).unwrap();
+            assert_eq!(&received[..6], b"hello ");
+        }
     }
 }

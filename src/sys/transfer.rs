@@ -52,7 +52,11 @@ pub fn splice_file(
     let max = max.min(SPLICE_BYTES_MAX);
     let offset = i64::try_from(offset).map_err(io::Error::other)?;
     let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
-    uninterrupted(|| nix_splice(file, Some(&mut offset.clone()), pipe, None, max, flags))
+    uninterrupted(|| {
+        // The call moves the offset, and is made again after a signal.
+        let mut at = offset;
+        nix_splice(file, Some(&mut at), pipe, None, max, flags)
+    })
 }
 
 /// Reads from a socket. 0 is the end of the stream.

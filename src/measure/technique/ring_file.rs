@@ -58,8 +58,9 @@ impl RingFile<'_> {
         let outcomes = self.ring.run(&steps, true, calls)?;
         let mut sent = 0;
         for (pair, steps) in outcomes.chunks(2).zip(steps.chunks(2)) {
-            for outcome in pair.iter().filter(|it| **it < 0 && **it != -CANCELED) {
-                return Err(io::Error::from_raw_os_error(-outcome));
+            let failed = pair.iter().find(|it| **it < 0 && **it != -CANCELED);
+            if let Some(failed) = failed {
+                return Err(io::Error::from_raw_os_error(-failed));
             }
             let moved = usize::try_from(pair[1]).unwrap_or(0);
             sent += moved;

@@ -39,7 +39,7 @@ impl Splice<'_> {
         let wanted = at_most(bytes, self.pipe_wanted as usize);
         let Splice { ends, pipe, coalesces, .. } = self;
         match ends.source {
-            Source::File(file) => calls.count(|| pipe.fill_from_file(file, offset, wanted)),
+            Source::File(file) => calls.count(|| pipe.fill_from_offset(file, offset, wanted)),
             Source::Socket(socket) => {
                 if *coalesces {
                     let mut sources = [PollFd::new(socket, PollFlags::POLLIN)];
