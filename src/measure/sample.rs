@@ -13,15 +13,19 @@ use crate::measure::way::{Case, Method};
 use crate::sys::affinity::Cpus;
 use crate::sys::calls::Calls;
 
-/// What is moved before the window opens, so that TCP's windows have grown.
+/// What is moved before the window opens, so that TCP's windows have grown; less where it takes
+/// longer than the window.
 const WARM_UP_BYTES: u64 = 4 << 20;
 
 /// Files that are on the disk are sent from places so far apart that reading one does not read
 /// ahead into the next.
 const UNCACHED_STRIDE: u64 = 256 << 10;
 
-/// The clock is read once for so many bytes at least.
-const CLOCK_BYTES: u64 = 128 << 10;
+/// The clock is read once for so many small transfers. More would let a slow way take too long.
+const UNWATCHED: u64 = 8;
+
+/// Transfers of this size and more are each watched.
+const WATCHED_BYTES: u64 = 64 << 10;
 
 /// What all samples have in common.
 pub struct Bench {
@@ -92,8 +96,12 @@ impl Bench {
             self.scratch.warm()?;
         }
         let warm_up = load.bytes.min(WARM_UP_BYTES);
+        let began = Instant::now();
         for _ in 0..WARM_UP_BYTES / warm_up {
             technique.transfer(0, warm_up, &mut Calls::default())?;
+            if began.elapsed() >= self.window {
+                break;
+            }
         }
         let stride = match load.case {
             Case::FileUncached => {
@@ -112,7 +120,7 @@ impl Bench {
             }
             Case::FileCached | Case::Sockets => {
                 let offsets = (0..places).map(|it| it * stride).cycle();
-                let unwatched = (CLOCK_BYTES / load.bytes).max(1);
+                let unwatched = if load.bytes < WATCHED_BYTES { UNWATCHED } else { 1 };
                 self.repeat(technique, load.bytes, offsets, unwatched, calls)
             }
         })

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::Fd;
+use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, Probe, cqueue, opcode};
 
 use crate::sys::calls::Calls;
@@ -18,6 +19,10 @@ const USAGE_COPIED: u32 = 1 << 31;
 
 /// The kernel goes on by itself until all is sent.
 const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+
+/// How long a ring that is no longer needed waits for its zero-copy sends. A peer may take 40 ms to
+/// acknowledge a segment.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a step does.
 #[derive(Debug, Clone, Copy)]
@@ -52,9 +57,10 @@ pub struct Ring {
     buffer_bytes: usize,
     /// Of the last batch, in its order: bytes, or a negative error number.
     results: Vec<i32>,
-    /// Of the last batch: whether the kernel has promised to tell when the buffer is free again.
-    notices: Vec<bool>,
-    /// Completions that are still to come: while there are any the kernel uses the buffers.
+    /// Of each buffer: the batch that sends it without a copy, until the kernel tells that it is
+    /// done with it.
+    lent: Vec<Option<u32>>,
+    /// Steps of the last batch that have not completed yet.
     in_flight: usize,
     /// The number of the last batch, which is in all of its completions.
     batch: u32,
@@ -76,9 +82,9 @@ impl Ring {
             outcome => outcome?,
         };
         let memory = Box::into_raw(vec![0_u8; buffers * buffer_bytes].into_boxed_slice());
-        let (results, notices) = (Vec::with_capacity(steps as usize), Vec::new());
+        let (results, lent) = (Vec::with_capacity(steps as usize), vec![None; buffers]);
         let (in_flight, batch, has_copied) = (0, 0, false);
-        Ok(Ring { ring, memory, buffer_bytes, results, notices, in_flight, batch, has_copied })
+        Ok(Ring { ring, memory, buffer_bytes, results, lent, in_flight, batch, has_copied })
     }
 
     /// Whether this kernel knows zero-copy sends (Linux 6.0).
@@ -96,8 +102,8 @@ impl Ring {
         self.has_copied
     }
 
-    /// Carries out all steps and returns when the kernel is done with the last of them. The
-    /// outcome of each is its number of bytes, or a negative error number. With `linked` each
+    /// Carries out all steps and returns when all of them have completed. What was sent without a
+    /// copy may still be under way then; a step that wants its buffer waits for it. The outcome of each is its number of bytes, or a negative error number. With `linked` each
     /// step begins after the one before it; what follows one that moved less than its length is
     /// `-ECANCELED`.
     ///
@@ -113,17 +119,21 @@ impl Ring {
         calls: &mut Calls,
     ) -> io::Result<&[i32]> {
         assert_eq!(self.in_flight, 0, "the batch before has ended");
+        while steps.iter().any(|step| self.lent[step.buffer].is_some()) {
+            self.wait(1, calls)?;
+        }
         self.results.clear();
         self.results.resize(steps.len(), -libc::ECANCELED);
-        self.notices.clear();
-        self.notices.resize(steps.len(), false);
         self.batch = self.batch.wrapping_add(1);
         for (index, step) in steps.iter().enumerate() {
             let is_last = index + 1 == steps.len();
             let link = if linked && !is_last { Flags::IO_LINK } else { Flags::empty() };
-            let entry = self.entry(step).flags(link).user_data(self.name(index));
-            // SAFETY: the buffers live until the kernel is done with them: `run` returns in good
-            // order only when nothing is in flight, and `drop` leaks them otherwise. The
+            let entry = self
+                .entry(step)
+                .flags(link)
+                .user_data(Name { batch: self.batch, buffer: step.buffer, index }.into());
+            // SAFETY: the buffers live until the kernel is done with them, for `drop` leaks them
+            // where that is not certain. Nobody here reads or writes them. The
             // descriptors are borrowed for as long as `run` takes, and the kernel holds the files
             // behind them.
             let pushed = unsafe { self.ring.submission().push(&entry) };
@@ -131,13 +141,20 @@ impl Ring {
             self.in_flight += 1;
         }
         while self.in_flight > 0 {
-            let wanted = self.in_flight;
-            match calls.count(|| self.ring.submitter().submit_and_wait(wanted)) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => self.reap(),
-            }
+            self.wait(self.in_flight, calls)?;
         }
         Ok(&self.results)
+    }
+
+    /// Hands over what was pushed, waits for so many completions, and takes in what there is.
+    fn wait(&mut self, completions: usize, calls: &mut Calls) -> io::Result<()> {
+        match calls.count(|| self.ring.submitter().submit_and_wait(completions)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => {
+                self.reap();
+                Ok(())
+            }
+        }
     }
 
     fn entry(&self, step: &Step<'_>) -> Entry {
@@ -165,41 +182,78 @@ impl Ring {
         }
     }
 
-    /// What the completions of a step bear.
-    fn name(&self, index: usize) -> u64 {
-        u64::from(self.batch) << 32 | index as u64
-    }
-
     /// Takes in what has completed. A zero-copy send completes twice: once when all is queued,
     /// which promises a notification, and with that once the buffer is free again. A send that was
-    /// cancelled before it began notifies without a promise, maybe after its batch: that says
-    /// nothing.
+    /// cancelled before it began notifies without a promise: that says nothing.
     fn reap(&mut self) {
-        let first = self.name(0);
         for completion in self.ring.completion() {
             let (result, flags) = (completion.result(), completion.flags());
-            let index = completion.user_data().wrapping_sub(first) as usize;
-            let (Some(slot), Some(notice)) =
-                (self.results.get_mut(index), self.notices.get_mut(index))
-            else {
-                continue;
-            };
+            let Name { batch, buffer, index } = completion.user_data().into();
+            let Some(lent) = self.lent.get_mut(buffer) else { continue };
             if cqueue::notif(flags) {
-                self.in_flight -= usize::from(std::mem::take(notice));
-                self.has_copied |= result.cast_unsigned() & USAGE_COPIED != 0;
-            } else {
+                if *lent == Some(batch) {
+                    *lent = None;
+                    self.has_copied |= result.cast_unsigned() & USAGE_COPIED != 0;
+                }
+            } else if batch == self.batch
+                && let Some(slot) = self.results.get_mut(index)
+            {
                 *slot = result;
-                *notice = cqueue::more(flags);
-                self.in_flight -= usize::from(!*notice);
+                self.in_flight -= 1;
+                if cqueue::more(flags) {
+                    *lent = Some(batch);
+                }
             }
         }
+    }
+
+    /// Whether the kernel may still use one of the buffers.
+    fn is_in_use(&self) -> bool {
+        self.in_flight > 0 || self.lent.iter().any(Option::is_some)
+    }
+
+    /// Waits for what was sent without a copy, as long as a peer that is there may take to
+    /// acknowledge it.
+    fn settle(&mut self) {
+        let patience = Timespec::from(SETTLE_PATIENCE);
+        let deadline = Instant::now() + SETTLE_PATIENCE;
+        while self.is_in_use() && Instant::now() < deadline {
+            let arguments = SubmitArgs::new().timespec(&patience);
+            // Late, interrupted or refused: what has come until then counts.
+            let _waited = self.ring.submitter().submit_with_args(1, &arguments);
+            self.reap();
+        }
+    }
+}
+
+/// What the completions of a step bear.
+#[derive(Debug, Clone, Copy)]
+struct Name {
+    batch: u32,
+    buffer: usize,
+    index: usize,
+}
+
+impl From<Name> for u64 {
+    fn from(name: Name) -> u64 {
+        u64::from(name.batch) << 32
+            | (name.buffer as u64 & 0xffff) << 16
+            | name.index as u64 & 0xffff
+    }
+}
+
+impl From<u64> for Name {
+    fn from(bits: u64) -> Name {
+        let part = |shift: u32| (bits >> shift & 0xffff) as usize;
+        Name { batch: (bits >> 32) as u32, buffer: part(16), index: part(0) }
     }
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
+        self.settle();
         // Closing the ring cancels what is in flight, but not at once. Then the buffers stay.
-        if self.in_flight == 0 {
+        if !self.is_in_use() {
             // SAFETY: it came from `Box::into_raw`, is freed only here, and the kernel no longer
             // uses it.
             drop(unsafe { Box::from_raw(self.memory) });

@@ -8,7 +8,11 @@ use crate::sys::calls::Calls;
 use crate::sys::ring::{Operation, Ring, Step};
 
 /// Buffers of a chain, each read and sent once.
-const BUFFERS: usize = 8;
+const CHAIN: usize = 8;
+
+/// Buffers of the ring. A zero-copy send keeps its buffer until the peer has acknowledged it, so
+/// more of them than a chain has are needed to go on meanwhile.
+const BUFFERS: usize = 64;
 
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -21,6 +25,8 @@ pub(super) struct RingFile<'a> {
     file: BorrowedFd<'a>,
     sink: BorrowedFd<'a>,
     zero_copy: bool,
+    /// The buffer that was used the longest ago.
+    next: usize,
 }
 
 impl RingFile<'_> {
@@ -30,17 +36,19 @@ impl RingFile<'_> {
         sink: BorrowedFd<'a>,
         zero_copy: bool,
     ) -> io::Result<RingFile<'a>> {
-        let ring = Ring::open(2 * BUFFERS as u32, BUFFERS, BUFFER_BYTES)?;
+        let ring = Ring::open(2 * CHAIN as u32, BUFFERS, BUFFER_BYTES)?;
         if zero_copy && !ring.sends_zero_copy()? {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        Ok(RingFile { ring, file, sink, zero_copy })
+        Ok(RingFile { ring, file, sink, zero_copy, next: 0 })
     }
 
     /// One chain; says how much of it was sent.
     fn run(&mut self, offset: u64, bytes: usize, calls: &mut Calls) -> io::Result<usize> {
-        let mut steps = Vec::with_capacity(2 * BUFFERS);
-        for (buffer, start) in (0..bytes).step_by(BUFFER_BYTES).enumerate() {
+        let mut steps = Vec::with_capacity(2 * CHAIN);
+        for start in (0..bytes).step_by(BUFFER_BYTES) {
+            let buffer = self.next;
+            self.next = (buffer + 1) % BUFFERS;
             let length = BUFFER_BYTES.min(bytes - start);
             let read = Operation::Read(self.file, offset + start as u64);
             let send = if self.zero_copy {
@@ -76,7 +84,7 @@ impl Technique for RingFile<'_> {
     fn transfer(&mut self, offset: u64, bytes: u64, calls: &mut Calls) -> io::Result<()> {
         let mut moved = 0;
         while moved < bytes {
-            let wanted = at_most(bytes - moved, BUFFERS * BUFFER_BYTES);
+            let wanted = at_most(bytes - moved, CHAIN * BUFFER_BYTES);
             moved += self.run(offset + moved, wanted, calls)? as u64;
         }
         Ok(())
