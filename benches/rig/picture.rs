@@ -2,6 +2,8 @@
 
 use spliceway::picture as library;
 
+// No benchmark uses all of them.
+#[allow(unused_imports)]
 pub use library::{BarRow, Bars, Chart, Curve, Picture, decades};
 
 use super::machine::Machine;

@@ -204,7 +204,7 @@ impl Judge<'_> {
     fn transfer(&self) -> Option<Advice> {
         let candidates =
             TRANSFERS.map(|(value, key)| self.candidate(Case::FileCached, value, key, 0));
-        self.choose("files.transfer", candidates.into(), "over all sizes, from the page cache")
+        self.choose("files.transfer", candidates.into(), "over all sizes (file in the page cache)")
     }
 
     /// The candidate that costs the least: by the geometric mean, over the sizes, of its cost to
@@ -225,7 +225,7 @@ impl Judge<'_> {
             [] => "nothing is better for certain, and this is the default".to_owned(),
             apart => {
                 let than: Vec<&str> = apart.iter().map(|it| it.value.as_str()).collect();
-                format!("takes less CPU {over} than {}", than.join(", "))
+                format!("takes less CPU than {} {over}", than.join(", "))
             }
         };
         for other in &apart {

@@ -31,7 +31,8 @@ pub fn plan(sizes: &[u64]) -> Vec<Row> {
     let mut rows = Vec::new();
     for case in Case::ALL {
         for &bytes in sizes {
-            let worthwhile = ways(case).iter().filter(|way| way.method.is_worth_trying(bytes));
+            let worthwhile =
+                ways(case).iter().filter(|way| way.method.is_worth_trying(case, bytes));
             rows.extend(worthwhile.map(|way| Row {
                 case,
                 way,

@@ -150,17 +150,14 @@ impl Method {
     }
 
     /// Whether a transfer of `bytes` bytes is any different from one with the next smaller buffer
-    /// or pipe.
-    pub fn is_worth_trying(self, bytes: u64) -> bool {
+    /// or pipe. From a file there is one of each.
+    pub fn is_worth_trying(self, case: Case, bytes: u64) -> bool {
         match self {
+            _ if case != Case::Sockets => true,
             Method::ReadWrite { buffer } => buffer <= 64 << 10 || bytes >= buffer as u64,
             Method::Splice { pipe } => pipe <= 64 * KIB || bytes >= u64::from(pipe) / 4,
             Method::CoalescedSplice { low_water, .. } => bytes >= u64::from(low_water),
-            Method::MapWrite
-            | Method::Sendfile
-            | Method::DirectRead
-            | Method::Ring
-            | Method::RingZeroCopy => true,
+            _ => true,
         }
     }
 }
