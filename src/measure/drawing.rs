@@ -14,12 +14,12 @@ pub fn draw(results: &Results) -> Option<String> {
     let sizes = results.sizes(Case::FileCached);
     let curves = curves(results, &sizes);
     let values = curves.iter().flat_map(|curve| curve.points.iter().map(|it| it.1));
-    let socket_sizes = results.sizes(Case::Sockets);
+    let socket_sizes = bar_sizes(results);
     let bars = Bars {
         title: "Socket to socket",
-        legend: ["smallest transfer", "largest"],
+        legend: ["middling transfer", "largest"],
         digits: 3,
-        rows: bar_rows(results, &socket_sizes),
+        rows: bar_rows(results, socket_sizes),
     };
     let chart = Chart {
         x_title: "size of each transfer (log)",
@@ -28,12 +28,9 @@ pub fn draw(results: &Results) -> Option<String> {
         y_ticks: picture::decades(values),
         curves,
     };
-    let between = match (socket_sizes.first(), socket_sizes.last()) {
-        (Some(first), Some(last)) => {
-            format!("; sockets below, {} and {}", show_size(*first), show_size(*last))
-        }
-        _ => String::new(),
-    };
+    let between = socket_sizes.map_or_else(String::new, |[middle, last]| {
+        format!("; sockets below, {} and {}", show_size(middle), show_size(last))
+    });
     let picture = Picture {
         title: "CPU time for each GiB, by the way that bytes take",
         by: format!("File in the page cache to socket, by size{between}"),
@@ -70,10 +67,17 @@ fn curves(results: &Results, sizes: &[u64]) -> Vec<Curve> {
     curves.filter(|curve| !curve.points.is_empty()).collect()
 }
 
-fn bar_rows(results: &Results, sizes: &[u64]) -> Vec<BarRow> {
+/// The sizes of the bars. The smallest would dwarf all others.
+fn bar_sizes(results: &Results) -> Option<[u64; 2]> {
+    let sizes = results.sizes(Case::Sockets);
+    Some([*sizes.get(sizes.len() / 2)?, *sizes.last()?])
+}
+
+fn bar_rows(results: &Results, sizes: Option<[u64; 2]>) -> Vec<BarRow> {
+    let Some(sizes) = sizes else { return Vec::new() };
     let row = |way: &'static Way| {
-        let cpu = |bytes: Option<&u64>| Some(results.cpu(Case::Sockets, way.key, *bytes?)?.median);
-        BarRow { name: way.name, values: [cpu(sizes.first()), cpu(sizes.last())] }
+        let cpu = |bytes| Some(results.cpu(Case::Sockets, way.key, bytes)?.median);
+        BarRow { name: way.name, values: sizes.map(cpu) }
     };
     let rows = SOCKET_WAYS.iter().map(row);
     rows.filter(|row| row.values.iter().any(Option::is_some)).collect()
