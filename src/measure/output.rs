@@ -10,7 +10,7 @@ use nix::unistd::{AccessFlags, access};
 use crate::measure::{Report, drawing, json, table};
 
 /// What stands around the part of a document that is written anew.
-const MARKERS: [&str; 2] = ["<!-- measure -->\n", "<!-- /measure -->"];
+pub const MARKERS: [&str; 2] = ["<!-- measure -->\n", "<!-- /measure -->"];
 
 /// What is to be written, besides what is printed.
 #[derive(Debug, Clone, Default)]
