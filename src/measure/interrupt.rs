@@ -3,18 +3,22 @@
 use std::io::{self, Write};
 use std::thread::Builder;
 
-use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signal::{SigSet, Signal};
 
-/// Signals that end the program early.
-const ENDING: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+use crate::sys::signal::{end_by, is_ignored};
 
-/// Keeps those signals, and the one for a file that grows too long, from all threads that are
-/// started from now on. The latter then is an error of the write that met the limit.
+/// Keeps the signals that end the program early, and the one for a file that grows too long, from
+/// all threads that are started from now on. The latter then is an error of the write that met
+/// the limit. Gives the former.
 ///
 /// # Errors
-/// As pthread_sigmask(3).
+/// As sigaction(2) and pthread_sigmask(3).
 pub fn hold() -> io::Result<SigSet> {
-    let ending: SigSet = ENDING.into_iter().collect();
+    let mut ending: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
+    // Under nohup it goes on when the terminal closes.
+    if !is_ignored(Signal::SIGHUP)? {
+        ending.add(Signal::SIGHUP);
+    }
     let mut held = ending;
     held.add(Signal::SIGXFSZ);
     held.thread_block()?;
@@ -33,8 +37,7 @@ pub fn watch(ending: SigSet, clean_up: impl FnOnce() + Send + 'static) -> io::Re
         let line = "interrupted: the scratch file and the load are gone\n";
         // Where nobody reads it, nobody misses it.
         let _written = io::stderr().write_all(line.as_bytes());
-        // The default action ends the process, and tells the shell by which signal.
-        let _ended = ending.thread_unblock().and_then(|()| raise(signal));
+        end_by(signal);
     };
     Builder::new().name("signals".to_owned()).spawn(watch)?;
     Ok(())

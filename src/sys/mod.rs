@@ -11,6 +11,7 @@ pub mod mapping;
 pub mod pipe;
 pub mod probe;
 pub mod ring;
+pub mod signal;
 pub mod socket;
 pub mod tracepoint;
 pub mod transfer;
