@@ -14,6 +14,8 @@ use spliceway::control::ConfigSource;
 use spliceway::demo::{self, Demo};
 use spliceway::listen::Inheritance;
 use spliceway::load::{self, Base, Loaded, Sources};
+use spliceway::measure::output::Outputs;
+use spliceway::measure::{self, Options};
 use spliceway::operate::{self, OperateError, Request};
 use spliceway::run::{Beginning, RunError};
 use spliceway::secrets::Secrets;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Action::Check(sources) => check(sources),
         Action::Explain { sources, json } => explain(sources, json),
         Action::Operate { target, request } => operate(target, &request),
+        Action::Measure { options, outputs } => measure(&options, &outputs),
     }
 }
 
@@ -213,6 +216,20 @@ fn operate(target: Target, request: &Request) -> ExitCode {
         OperateError::Broken(_) | OperateError::Refused(_) => EXIT_FAILURE,
     };
     failed(Failure { text: format!("{error}\n"), code })
+}
+
+fn measure(options: &Options, outputs: &Outputs) -> ExitCode {
+    if let Err(error) = outputs.check() {
+        return failed(Failure::other(error));
+    }
+    let report = match measure::run(options) {
+        Ok(report) => report,
+        Err(error) => return failed(Failure::other(error)),
+    };
+    match outputs.write(&report) {
+        Ok(text) => finish(&mut io::stdout(), &text, ExitCode::SUCCESS),
+        Err(error) => failed(Failure::other(error)),
+    }
 }
 
 /// Prints `text` and ends with `code`. A reader that has gone (`spliceway explain | head`) is no

@@ -4,10 +4,15 @@
 #![allow(unsafe_code)]
 
 pub mod activation;
+pub mod affinity;
+pub mod calls;
 pub mod core_dump;
 pub mod listening;
+pub mod mapping;
 pub mod pipe;
 pub mod probe;
+pub mod ring;
 pub mod socket;
 pub mod successor;
+pub mod tracepoint;
 pub mod transfer;

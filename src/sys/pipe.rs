@@ -60,6 +60,21 @@ impl Pipe {
         Ok(moved)
     }
 
+    /// Moves up to `max` bytes of a file, from `offset` on, into the pipe. 0 is the end of the file.
+    ///
+    /// # Errors
+    /// As [`transfer::splice_file`].
+    pub fn fill_from_offset(
+        &mut self,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        max: usize,
+    ) -> io::Result<usize> {
+        let moved = transfer::splice_file(file, offset, self.write_end.as_fd(), max)?;
+        self.held += moved;
+        Ok(moved)
+    }
+
     /// Moves what the pipe holds into `socket`, as far as it takes it.
     ///
     /// # Errors

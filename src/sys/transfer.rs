@@ -37,6 +37,28 @@ pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, max: usize) -> io::Resul
     uninterrupted(|| nix_splice(from, None, to, None, max, flags))
 }
 
+/// Moves up to `max` bytes of a file, from `offset` on, into a pipe: the pipe then refers to pages
+/// of the page cache. 0 is the end of the file.
+///
+/// # Errors
+/// `EAGAIN` when the pipe is full; `EINVAL` where the file cannot be spliced; anything else is the
+/// file's error.
+pub fn splice_file(
+    file: BorrowedFd<'_>,
+    offset: u64,
+    pipe: BorrowedFd<'_>,
+    max: usize,
+) -> io::Result<usize> {
+    let max = max.min(SPLICE_BYTES_MAX);
+    let offset = i64::try_from(offset).map_err(io::Error::other)?;
+    let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
+    uninterrupted(|| {
+        // The call moves the offset, and is made again after a signal.
+        let mut at = offset;
+        nix_splice(file, Some(&mut at), pipe, None, max, flags)
+    })
+}
+
 /// Reads from a socket. 0 is the end of the stream.
 ///
 /// # Errors

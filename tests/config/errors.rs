@@ -101,8 +101,10 @@ fn unknown_keys() {
     let text = format!("\"relay.mode\" = \"copy\"\n{VALID}");
     assert_eq!(
         Case::file("a.toml", &text).errors(),
-        ["a.toml:1: \"relay.mode\": unknown key; expected one of process, admin, control, access_log, \
-          relay, timeouts, http, forwarded, keepalive, dns, listeners, upstreams"]
+        [
+            "a.toml:1: \"relay.mode\": unknown key; expected one of process, admin, control, access_log, \
+          relay, timeouts, http, forwarded, keepalive, dns, listeners, upstreams"
+        ]
     );
 }
 

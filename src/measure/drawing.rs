@@ -1,0 +1,80 @@
+//! The figures as a picture: CPU time over the size of a file, and sockets as bars below.
+
+use crate::config::units::show_size;
+use crate::measure::results::Results;
+use crate::measure::way::{Case, FILE_WAYS, SOCKET_WAYS, Way};
+use crate::picture::{self, BarRow, Bars, Chart, Curve, Picture};
+
+/// The class in the style sheet of each way from a file, in their order. The thick one is
+/// sendfile's, the broken ones are of ways that the proxy does not have.
+const CLASSES: [&str; 7] = ["c4", "c7", "c5", "c3", "c8", "c1", "c2"];
+
+/// The picture; `None` where nothing was measured.
+pub fn draw(results: &Results) -> Option<String> {
+    let sizes = results.sizes(Case::FileCached);
+    let curves = curves(results, &sizes);
+    let values = curves.iter().flat_map(|curve| curve.points.iter().map(|it| it.1));
+    let socket_sizes = results.sizes(Case::Sockets);
+    let bars = Bars {
+        title: "Socket to socket",
+        legend: ["smallest transfer", "largest"],
+        digits: 3,
+        rows: bar_rows(results, &socket_sizes),
+    };
+    let chart = Chart {
+        x_title: "size of each transfer (log)",
+        x_ticks: sizes.iter().map(|it| (share(*it, &sizes), show_size(*it))).collect(),
+        y_title: "CPU seconds for each GiB (log)",
+        y_ticks: picture::decades(values),
+        curves,
+    };
+    let between = match (socket_sizes.first(), socket_sizes.last()) {
+        (Some(first), Some(last)) => {
+            format!("; sockets below, {} and {}", show_size(*first), show_size(*last))
+        }
+        _ => String::new(),
+    };
+    let picture = Picture {
+        title: "CPU time for each GiB, by the way that bytes take",
+        by: format!("File in the page cache to socket, by size{between}"),
+        chart,
+        bars,
+    };
+    let setting = &results.setting;
+    let on = format!(
+        "Linux {}, {}, {} CPUs; {} rounds; lower is better",
+        setting.kernel, setting.cpu, setting.cpus, setting.rounds
+    );
+    picture::draw(&picture, &on)
+}
+
+/// Where the size stands on a logarithmic axis from the smallest to the largest.
+fn share(bytes: u64, sizes: &[u64]) -> f64 {
+    match (sizes.first(), sizes.last()) {
+        (Some(first), Some(last)) if first < last => {
+            (bytes as f64 / *first as f64).ln() / (*last as f64 / *first as f64).ln()
+        }
+        _ => 0.5,
+    }
+}
+
+fn curves(results: &Results, sizes: &[u64]) -> Vec<Curve> {
+    let curve = |(way, class): (&'static Way, &'static str)| {
+        let point = |bytes: &u64| {
+            let cpu = results.cpu(Case::FileCached, way.key, *bytes)?.median;
+            Some((share(*bytes, sizes), cpu)).filter(|_| cpu > 0.0)
+        };
+        Curve { name: way.name, class, points: sizes.iter().filter_map(point).collect() }
+    };
+    let curves = FILE_WAYS.iter().zip(CLASSES).map(curve);
+    curves.filter(|curve| !curve.points.is_empty()).collect()
+}
+
+fn bar_rows(results: &Results, sizes: &[u64]) -> Vec<BarRow> {
+    let row = |way: &'static Way| {
+        let cpu = |bytes: Option<&u64>| Some(results.cpu(Case::Sockets, way.key, *bytes?)?.median);
+        BarRow { name: way.name, values: [cpu(sizes.first()), cpu(sizes.last())] }
+    };
+    let rows = SOCKET_WAYS.iter().map(row);
+    rows.filter(|row| row.values.iter().any(Option::is_some)).collect()
+}

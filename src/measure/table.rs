@@ -1,0 +1,198 @@
+//! The figures as tables, for a terminal and as Markdown.
+
+use std::fmt::Write as _;
+
+use crate::config::units::show_size;
+use crate::measure::recommendation::Recommendation;
+use crate::measure::results::{
+    CONTEXT_SWITCHES, CPU, Counted, Dropped, Figure, Outcome, Results, Row, SYSTEM_CALLS,
+    THROUGHPUT,
+};
+use crate::measure::way::Case;
+
+/// The heads of the columns before the bar.
+const HEADS: [&str; 7] =
+    ["size", "way", "GiB/s", "CPU s/GiB", "calls/GiB", "switches/GiB", "copies"];
+
+/// The longest bar, in characters.
+const BAR_WIDTH: f64 = 16.0;
+
+const COPIES_EXPLAINED: &str = "Copies: by the CPU + by devices, for each byte, as the way has them by its nature with a network \
+     card that gathers. Figures are medians of the rounds, with the range behind CPU time.";
+
+/// Everything for a terminal: tables with a bar for CPU time, the setting, the recommendation.
+pub fn text(results: &Results, recommendation: &Recommendation) -> String {
+    let mut text = setting(results);
+    for case in Case::ALL {
+        text.push_str(&text_table(results, case));
+    }
+    // Writing to a String cannot fail.
+    let _written = writeln!(text, "\n{COPIES_EXPLAINED}\n\nRecommended\n");
+    for line in recommendation.as_toml(results).lines() {
+        let _written = writeln!(text, "{}", format!("  {line}").trim_end());
+    }
+    for remark in &recommendation.remarks {
+        let _written = writeln!(text, "\n{remark}");
+    }
+    text
+}
+
+/// Everything as Markdown.
+pub fn markdown(results: &Results, recommendation: &Recommendation) -> String {
+    let mut text = setting(results);
+    for case in Case::ALL {
+        text.push_str(&markdown_table(results, case));
+    }
+    // Writing to a String cannot fail.
+    let _written = writeln!(text, "\n{COPIES_EXPLAINED}\n\nWhat it recommends:\n\n```toml");
+    text.push_str(&recommendation.as_toml(results));
+    text.push_str("```\n");
+    for remark in &recommendation.remarks {
+        let _written = writeln!(text, "\n{remark}");
+    }
+    text
+}
+
+/// On what it was measured, in sentences.
+fn setting(results: &Results) -> String {
+    let setting = &results.setting;
+    let apart = if setting.keeps_apart {
+        "the thread under measurement has a CPU for itself"
+    } else {
+        "both ends share its CPU with the thread under measurement, so GiB/s say little"
+    };
+    let counted = match &setting.counted {
+        Counted::ByTracepoint { disagreement } => format!(
+            "by the kernel (raw_syscalls:sys_enter); the program's own count differs by {:.2}% at \
+             most",
+            disagreement * 100.0
+        ),
+        Counted::ByProgram { because } => {
+            format!("by the program, where it makes them ({because})")
+        }
+    };
+    let dropped = match &setting.dropped {
+        Dropped::ByAdvice => "by posix_fadvise".to_owned(),
+        Dropped::ByControl => "by /proc/sys/vm/drop_caches".to_owned(),
+        Dropped::Not(because) => format!("not at all: {because}"),
+    };
+    format!(
+        "Linux {}, {}, {} CPUs; {apart}.\n{} rounds, windows of {} ms. System calls are counted {counted}.\n\
+         Scratch file: {} in {}; it leaves the page cache {dropped}.\n",
+        setting.kernel,
+        setting.cpu,
+        setting.cpus,
+        setting.rounds,
+        setting.window_milliseconds,
+        show_size(setting.scratch_bytes),
+        setting.directory,
+    )
+}
+
+fn median(row: &Row, figure: Figure, digits: usize) -> String {
+    row.summary(figure).map_or_else(String::new, |it| format!("{:.digits$}", it.median))
+}
+
+/// One for each head.
+fn cells(row: &Row) -> [String; 7] {
+    let copies = row.way.method.copies(row.case);
+    let cpu = row
+        .summary(CPU)
+        .map_or_else(String::new, |it| format!("{:.3} ({:.3}-{:.3})", it.median, it.low, it.high));
+    [
+        show_size(row.bytes),
+        row.way.name.to_owned(),
+        median(row, THROUGHPUT, 2),
+        cpu,
+        median(row, SYSTEM_CALLS, 0),
+        median(row, CONTEXT_SWITCHES, 0),
+        format!("{}+{}", copies.cpu, copies.dma),
+    ]
+}
+
+/// What the row says beside its figures.
+fn note(row: &Row) -> Option<&str> {
+    match &row.outcome {
+        Outcome::Missing(because) => Some(because),
+        Outcome::Measured(_) => row.remark.as_deref(),
+    }
+}
+
+/// As long as the CPU time is large among those of the same size.
+fn bar(results: &Results, row: &Row) -> String {
+    let medians = results.of(row.case).filter(|it| it.bytes == row.bytes);
+    let largest = medians.filter_map(|it| Some(it.summary(CPU)?.median)).fold(0.0, f64::max);
+    let share = row.summary(CPU).map_or(0.0, |it| it.median / largest.max(f64::MIN_POSITIVE));
+    "█".repeat((share * BAR_WIDTH).round() as usize)
+}
+
+fn text_table(results: &Results, case: Case) -> String {
+    let rows: Vec<&Row> = results.of(case).collect();
+    let cells: Vec<[String; 7]> = rows.iter().map(|row| cells(row)).collect();
+    let widths: Vec<usize> = (0..HEADS.len())
+        .map(|column| {
+            let lengths = cells.iter().map(|cells| cells[column].chars().count());
+            lengths.chain([HEADS[column].len()]).max().unwrap_or(0)
+        })
+        .collect();
+    let line = |cells: &[&str], behind: &str| {
+        let mut line = String::new();
+        for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+            // Names from the left, numbers from the right.
+            let _written = match column {
+                0 | 1 => write!(line, "  {cell:<width$}"),
+                _ => write!(line, "  {cell:>width$}"),
+            };
+        }
+        format!("{}\n", format!("{line}  {behind}").trim_end())
+    };
+    let mut text = format!("\n{}\n{}", case.title(), line(&HEADS, ""));
+    let mut last = None;
+    for (row, cells) in rows.iter().zip(&cells) {
+        if last.is_some_and(|bytes| bytes != row.bytes) {
+            text.push('\n');
+        }
+        last = Some(row.bytes);
+        let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+        text.push_str(&match &row.outcome {
+            Outcome::Measured(_) => line(&cells, &bar(results, row)),
+            Outcome::Missing(because) => line(&cells[..2], because),
+        });
+    }
+    text.push_str(&footnotes(&rows));
+    text
+}
+
+fn markdown_table(results: &Results, case: Case) -> String {
+    let rows: Vec<&Row> = results.of(case).collect();
+    let mut text = format!(
+        "\n**{}**\n\n| {} |\n|---|---|--:|--:|--:|--:|--:|\n",
+        case.title(),
+        HEADS.join(" | ")
+    );
+    for row in &rows {
+        let cells = cells(row);
+        // Writing to a String cannot fail.
+        let _written = match &row.outcome {
+            Outcome::Measured(_) => writeln!(text, "| {} |", cells.join(" | ")),
+            Outcome::Missing(because) => {
+                writeln!(text, "| {} | {} | {because} | | | | |", cells[0], cells[1])
+            }
+        };
+    }
+    text.push_str(&footnotes(&rows));
+    text
+}
+
+/// What ways say of themselves, each once.
+fn footnotes(rows: &[&Row]) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for row in rows.iter().filter(|row| matches!(row.outcome, Outcome::Measured(_))) {
+        let Some(remark) = note(row) else { continue };
+        let line = format!("\n{}: {remark}.\n", row.way.name);
+        if !said.contains(&line) {
+            said.push(line);
+        }
+    }
+    said.concat()
+}

@@ -1,0 +1,278 @@
+//! `spliceway measure`, the real binary, with tiny sizes. No test looks at how fast anything was.
+
+// A failed `unwrap` or `panic!` is how a test fails.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use seccompiler::{TargetArch, apply_filter, compile_from_json};
+use serde_json::Value;
+use spliceway::measure::json::SCHEMA;
+use spliceway::measure::way::{Case, ways};
+use support::eventually;
+use support::proxy::binary;
+use support::tools::{have, skip};
+
+/// Small enough for a debug build on a busy machine.
+const TINY: [&str; 7] = ["measure", "--sizes", "1KiB,1MiB", "--rounds", "2", "--time", "1s"];
+
+fn measure(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(TINY).args(arguments);
+    command
+}
+
+fn printed(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+fn succeed(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    let (out, error) = printed(&output);
+    assert_eq!(output.status.code(), Some(0), "{out}{error}");
+    assert_eq!(error, "", "no terminal, no bar");
+    out
+}
+
+/// The document, once it fits the schema.
+fn document(text: &str) -> Value {
+    let document: Value = serde_json::from_str(text).unwrap();
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<String> = validator.iter_errors(&document).map(|it| it.to_string()).collect();
+    assert_eq!(errors, [""; 0]);
+    document
+}
+
+fn rows<'a>(document: &'a Value, way: &str) -> Vec<&'a Value> {
+    let rows = document["rows"].as_array().unwrap();
+    rows.iter().filter(|row| row["way"].as_str().unwrap().starts_with(way)).collect()
+}
+
+/// What the files of a run say, besides its JSON.
+#[test]
+fn a_run_gives_json_a_picture_a_document_and_a_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (config, picture, page) = (path("measured.toml"), path("a.svg"), path("a.md"));
+    fs::write(&page, "before\n<!-- measure -->\nold\n<!-- /measure -->\nafter\n").unwrap();
+    let outputs = ["--json", "--write", &config, "--svg", &picture, "--into", &page];
+    let document = document(&succeed(measure(&outputs)));
+
+    let rows = document["rows"].as_array().unwrap();
+    let cases: BTreeSet<&str> = rows.iter().map(|row| row["case"].as_str().unwrap()).collect();
+    assert_eq!(cases, Case::ALL.map(Case::label).into());
+    for case in Case::ALL {
+        for way in ways(case) {
+            assert!(rows.iter().any(|row| row["way"] == way.key), "{} is missing", way.key);
+        }
+    }
+    for row in rows {
+        assert_ne!(row["figures"].is_null(), row["missing"].is_null(), "one of both: {row}");
+    }
+    let agreed = &document["setting"]["system_calls"];
+    if agreed["counted_by"] == "tracepoint" {
+        // A clock that is no vDSO's, or an allocator that asks for memory, makes calls of its own.
+        let share = agreed["disagreement"].as_f64().unwrap();
+        assert!(share < 0.1, "the kernel counts what the program counts, but for {share}");
+    }
+    // Two calls for each MiB at least, since a send takes one.
+    let reads = rows.iter().find(|row| row["way"] == "read_write" && row["bytes"] == 1024);
+    let calls = &reads.unwrap()["figures"]["system_calls_per_gib"]["median"];
+    assert!(calls.as_f64().unwrap() >= 2.0 * 1024.0 * 1024.0, "{calls}");
+
+    let svg = fs::read_to_string(picture).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.contains("sendfile"), "{svg}");
+    let markdown = fs::read_to_string(page).unwrap();
+    assert!(markdown.starts_with("before\n<!-- measure -->\nLinux "), "{markdown}");
+    assert!(markdown.ends_with("\n<!-- /measure -->\nafter\n"), "{markdown}");
+    assert!(!markdown.contains("old") && markdown.contains("| sendfile |"), "{markdown}");
+    assert_eq!(fs::read_to_string(&config).unwrap(), document["recommendation"]["toml"]);
+    check_beside_a_listener(&config, directory.path());
+}
+
+/// What is recommended is a configuration, as soon as there is a listener.
+fn check_beside_a_listener(config: &str, directory: &Path) {
+    let own = directory.join("own.toml");
+    let minimal = "[upstreams.app]\nservers = [\"127.0.0.1:9\"]\n\
+        [listeners.web]\nbind = \"127.0.0.1:0\"\nupstream = \"app\"\n";
+    fs::write(&own, minimal).unwrap();
+    let own = own.to_str().unwrap();
+    let checked =
+        Command::new(binary()).args(["check", "--config", own, "--config", config]).output();
+    let checked = checked.unwrap();
+    assert!(checked.status.success(), "{:?}", printed(&checked));
+}
+
+#[test]
+fn a_table_and_a_recommendation_are_printed() {
+    let text = succeed(measure(&[]));
+    for expected in ["read + write", "sendfile", "CPU s/GiB", "switches/GiB", "mode = \"", "█"] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+    for case in Case::ALL {
+        assert!(text.contains(case.title()), "{text}");
+    }
+}
+
+/// Runs under a filter that fails these calls with an errno. The filter is put on a thread, which
+/// the child inherits.
+fn without(calls: &[&str], errno: i32) -> Option<Value> {
+    let Ok(architecture) = TargetArch::try_from(std::env::consts::ARCH) else {
+        skip("seccompiler does not know this architecture");
+        return None;
+    };
+    let rules: Vec<Value> =
+        calls.iter().map(|call| serde_json::json!({ "syscall": call })).collect();
+    let filter = serde_json::json!({ "denied": {
+        "mismatch_action": "allow",
+        "match_action": { "errno": errno },
+        "filter": rules,
+    }});
+    let mut compiled = compile_from_json(filter.to_string().as_bytes(), architecture).unwrap();
+    let program = compiled.remove("denied").unwrap();
+    let run = move || {
+        apply_filter(&program).unwrap();
+        succeed(measure(&["--json"]))
+    };
+    Some(document(&std::thread::spawn(run).join().unwrap()))
+}
+
+#[test]
+fn where_io_uring_is_forbidden_its_rows_say_so() {
+    for errno in [libc::EPERM, libc::ENOSYS] {
+        let Some(document) = without(&["io_uring_setup"], errno) else { return };
+        let missing = rows(&document, "io_uring");
+        assert!(!missing.is_empty());
+        for row in missing {
+            let reason = row["missing"].as_str().unwrap();
+            assert!(reason.starts_with("io_uring is not allowed here"), "{reason}");
+        }
+        assert!(rows(&document, "read_write").iter().all(|row| row["missing"].is_null()));
+    }
+}
+
+#[test]
+fn where_splice_is_forbidden_copying_is_recommended() {
+    let Some(document) = without(&["splice"], libc::EPERM) else { return };
+    for row in rows(&document, "splice") {
+        assert!(row["missing"].as_str().unwrap().contains("splice"), "{row}");
+    }
+    let advice = document["recommendation"]["advice"].as_array().unwrap();
+    let mode = advice.iter().find(|it| it["key"] == "relay.mode").unwrap();
+    assert_eq!(mode["value"], "copy");
+}
+
+/// Where nobody may be counted, the program's own count is what there is.
+#[test]
+fn without_the_tracepoint_the_program_counts() {
+    let Some(document) = without(&["perf_event_open"], libc::EACCES) else { return };
+    let counted = &document["setting"]["system_calls"];
+    assert_eq!(counted["counted_by"], "program");
+    assert!(!counted["because"].as_str().unwrap().is_empty());
+}
+
+/// A failure is one line, with the place, and exit code 4.
+fn fail(mut command: Command, expected: &[&str]) {
+    let output = command.output().unwrap();
+    let (out, error) = printed(&output);
+    assert_eq!(output.status.code(), Some(4), "{out}{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    for part in expected {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_one_line() {
+    fail(measure(&["--scratch", "/nonexistent"]), &["/nonexistent", "--scratch", "No such file"]);
+}
+
+/// A full disk and a limit on the length of files fail the same write.
+#[test]
+fn no_room_for_the_scratch_file_is_one_line() {
+    if !have("prlimit", "--version") {
+        return;
+    }
+    let mut limited = Command::new("prlimit");
+    limited.arg("--fsize=1000000").arg(binary()).args(TINY);
+    fail(limited, &["scratch file of 16MiB", "File too large"]);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_said_at_once() {
+    fail(measure(&["--write", "/nonexistent/a.toml"]), &["/nonexistent/a.toml"]);
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("page.md");
+    fs::write(&page, "no markers\n").unwrap();
+    fail(measure(&["--into", page.to_str().unwrap()]), &["page.md", "<!-- measure -->"]);
+}
+
+#[test]
+fn sizes_that_are_none_are_refused() {
+    for sizes in ["1", "12B", "2GiB", "many"] {
+        let output = Command::new(binary()).args(["measure", "--sizes", sizes]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{sizes}: {:?}", printed(&output));
+    }
+}
+
+/// Whether the process holds a file without a name in `directory`.
+fn has_scratch(pid: u32, directory: &Path) -> bool {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
+    let targets = descriptors.into_iter().flatten().flatten();
+    let mut targets = targets.filter_map(|entry| fs::read_link(entry.path()).ok());
+    targets.any(|target| target.starts_with(directory))
+}
+
+/// The scratch file has no name from the start, so that nothing could be left of it even where
+/// nobody can clean up.
+#[test]
+fn nothing_is_left_after_an_interrupt() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new(binary());
+        command.args(["measure", "--full", "--sizes", "1KiB", "--rounds", "1000", "--scratch"]);
+        command.arg(directory.path()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        eventually("the scratch file is there", || {
+            has_scratch(child.id(), directory.path()).then_some(())
+        });
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "it has no name");
+        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        let status = eventually("it ends", || child.try_wait().unwrap());
+        assert_eq!(status.signal(), Some(signal as i32), "the shell is told");
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        let expected = if signal == Signal::SIGKILL { "" } else { "interrupted: " };
+        assert!(said.starts_with(expected) && said.lines().count() <= 1, "{said}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}
+
+/// The page about zero copy names every way, with the copies that the program shows for it.
+#[test]
+fn the_page_has_every_way_with_its_copies() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/zero-copy.md");
+    let page = fs::read_to_string(page).unwrap();
+    for way in ways(Case::FileUncached) {
+        let name = way.name.split(',').next().unwrap();
+        let copies = way.method.copies(Case::FileUncached);
+        let row = format!("| {name} | {} | {} |", copies.cpu, copies.dma);
+        assert!(page.contains(&row), "{row}");
+    }
+    let (_, rest) = page.split_once("<!-- measure -->\n").unwrap();
+    let (figures, _) = rest.split_once("<!-- /measure -->").unwrap();
+    for case in Case::ALL {
+        assert!(figures.contains(case.title()), "no figures: {}", case.title());
+    }
+}
