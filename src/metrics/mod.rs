@@ -8,6 +8,8 @@
 //!
 //! Gauges of the process (pipes, held bytes) are not written by workers: the control plane sums
 //! the [`WorkerReport`](crate::snapshot::WorkerReport)s when it is scraped.
+//!
+//! Length: every metric stands in this one list, so that none is said twice.
 
 pub mod code;
 mod histogram;

@@ -238,7 +238,8 @@ impl Simulation {
 
     /// Servers count exactly those who have them, and nobody has one who waits.
     fn check_places(&self) {
-        let servers = self.roster.upstream(UpstreamId(0));
+        let roster = self.reloads.as_ref().map_or(&self.roster, Reloads::roster);
+        let servers = roster.upstream(UpstreamId(0));
         let mut active = vec![0; servers.servers().len()];
         let mut waiting = 0;
         for connection in self.worker.connections() {

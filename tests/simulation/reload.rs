@@ -51,6 +51,11 @@ impl Reloads {
         }
     }
 
+    /// The servers in force.
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.roster
+    }
+
     /// Every few steps another configuration.
     pub fn step(&mut self, step: usize, worker: &mut Worker<FakeKernel>, now: Instant) {
         if !step.is_multiple_of(INTERVAL) {
