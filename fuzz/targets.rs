@@ -135,7 +135,7 @@ fn response_head_to(bytes: &[u8], request: &RequestHead) {
     assert!(length <= HEAD_LIMITS.head_size);
     let delivery = Delivery::new(&head, request, true);
     let edits = HeaderEdits::default();
-    let rewrite = ResponseRewrite { edits: &edits, via: true, delivery, date: "now" };
+    let rewrite = ResponseRewrite { edits: &edits, via: true, delivery, cookie: b"", date: "now" };
     let mut forwarded = Vec::new();
     let request_id = RequestId::default();
     rewrite::response(&head, request, &rewrite, &context(&request_id), &mut forwarded);

@@ -105,17 +105,23 @@ pub const PIPE_BYTES_UNPROVEN_MAX: u32 = 256 << 10;
 /// Pipe sizes to fall back to, in bytes, the largest first.
 const PIPE_SIZES: [u32; 3] = [1 << 20, 256 << 10, 64 << 10];
 
+/// How many worker threads `config` asks for.
+pub fn workers(config: &Config, machine: &Machine) -> usize {
+    match config.process.workers {
+        Workers::Auto => machine.cpus.max(1),
+        Workers::Count(count) => count.get(),
+    }
+}
+
 /// What the process will use of `machine` for `config`.
 pub fn plan(config: &Config, machine: &Machine) -> Plan {
     let mut notes = Vec::new();
-    let workers = match config.process.workers {
-        Workers::Auto => machine.cpus.max(1),
-        Workers::Count(count) => count.get(),
-    };
+    let workers = workers(config, machine);
     let budget = PipeBudget::new(config, machine, workers);
     let listeners: Vec<ListenerPlan> =
         config.listeners.iter().map(|listener| plan_listener(listener, &budget, machine)).collect();
-    for (listener, plan) in config.listeners.iter().zip(&listeners) {
+    for (place, listener) in config.active_listeners() {
+        let plan = &listeners[place];
         note_deviations(listener, plan, &mut notes);
     }
     let relays = listeners.iter().flat_map(ListenerPlan::relays);
@@ -324,7 +330,10 @@ fn plan_pools(
         .upstreams
         .iter()
         .enumerate()
-        .map(|(index, upstream)| if is_pooled(config, index) { upstream.pool.idle_max } else { 0 })
+        .map(|(index, upstream)| match is_pooled(config, index) {
+            true if !upstream.standing.is_retired() => upstream.pool.idle_max,
+            _ => 0,
+        })
         .collect();
     let total: u64 = config.upstreams.iter().zip(&wanted).map(pooled).sum();
     let allowed = machine.descriptors_max / POOL_DESCRIPTORS_SHARE / workers as u64;
@@ -349,7 +358,8 @@ fn plan_pools(
 
 /// Whether requests go to this upstream, so that connections to it can be used again.
 fn is_pooled(config: &Config, upstream: usize) -> bool {
-    let routes = config.listeners.iter().filter_map(Listener::http).flat_map(|http| &http.routes);
+    let active = config.active_listeners().map(|(_, listener)| listener);
+    let routes = active.filter_map(Listener::http).flat_map(|http| &http.routes);
     let mut forwards = routes.filter_map(|route| route.action.forward());
     forwards.any(|forward| forward.upstream.index() == upstream)
 }

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::balance::candidate::WEIGHT_MAX;
 use crate::config::units::{parse_duration, parse_size, show_size};
+use crate::control::{Change, ServerOrder};
 use crate::load::{Assignment, Base, EMBEDDED_DEFAULT, Sources};
 use crate::measure::output::Outputs;
 use crate::measure::schedule::Effort;
 use crate::measure::{Options, SIZES, SIZES_FULL, SIZES_SHORT};
+use crate::operate::{Request, SOCKET_DEFAULT};
 
 /// A TCP and HTTP reverse proxy that moves bytes through kernel pipes with splice(2).
 ///
@@ -17,7 +20,8 @@ use crate::measure::{Options, SIZES, SIZES_FULL, SIZES_SHORT};
 #[derive(Debug, Parser)]
 #[command(name = "spliceway", version, args_conflicts_with_subcommands = true)]
 #[command(after_help = "Exit codes: 0 done, 1 the configuration is wrong, 2 the command line is \
-    wrong, 3 an address cannot be bound, 4 anything else failed.\n\
+    wrong, 3 an address cannot be bound, 4 anything else failed, 5 nobody answers at the control \
+    socket.\n\
     Variables such as SPLICEWAY__LISTENERS__WEB__RELAY__MODE=copy override files; flags override \
     both.")]
 pub struct Cli {
@@ -39,6 +43,15 @@ enum Command {
     Check(FileArguments),
     /// Print each value in force with its origin, and which way bytes will take and why.
     Explain(ExplainArguments),
+    /// Show what the running process does: listeners, servers, connections.
+    Status(StatusArguments),
+    /// Have the running process start its binary again and hand over to it, without a client
+    /// noticing.
+    Upgrade(TargetArguments),
+    /// Have the running process read its configuration again.
+    Reload(TargetArguments),
+    /// Take a server out of the running process, bring it back, or change its weight.
+    Server(ServerArguments),
     /// Measure each way for bytes to travel on this machine, and recommend what to configure.
     Measure(MeasureArguments),
 }
@@ -80,6 +93,89 @@ struct ExplainArguments {
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct StatusArguments {
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: TargetArguments,
+}
+
+#[derive(Debug, Args)]
+struct ServerArguments {
+    /// Which server, such as app/10.0.0.1:8080 or app/NAME.
+    #[arg(value_name = "UPSTREAM/SERVER", value_parser = parse_server)]
+    server: (String, String),
+    /// What to do with it.
+    #[arg(value_enum)]
+    change: ChangeArgument,
+    /// From 0 to 1000, or "configured".
+    #[arg(value_name = "N", value_parser = parse_weight, required_if_eq("change", "weight"))]
+    weight: Option<Weight>,
+    #[command(flatten)]
+    target: TargetArguments,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ChangeArgument {
+    /// It gets nothing new but from clients that a cookie binds to it.
+    Drain,
+    /// It gets nothing new.
+    Down,
+    /// It gets its share again.
+    Up,
+    /// It gets another weight.
+    Weight,
+}
+
+/// `None` for the configured one.
+#[derive(Debug, Clone, Copy)]
+struct Weight(Option<u32>);
+
+fn parse_server(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((upstream, server)) if !upstream.is_empty() && !server.is_empty() => {
+            Ok((upstream.to_owned(), server.to_owned()))
+        }
+        _ => Err("expected UPSTREAM/SERVER, such as app/10.0.0.1:8080".to_owned()),
+    }
+}
+
+fn parse_weight(text: &str) -> Result<Weight, String> {
+    let number = || text.parse().ok().filter(|weight| *weight <= WEIGHT_MAX);
+    match text {
+        "configured" => Ok(Weight(None)),
+        _ => number().map(|it| Weight(Some(it))).ok_or_else(|| {
+            format!("expected a whole number from 0 to {WEIGHT_MAX}, or \"configured\"")
+        }),
+    }
+}
+
+impl ServerArguments {
+    fn into_request(self) -> (Request, TargetArguments) {
+        let change = match (self.change, self.weight) {
+            (ChangeArgument::Drain, _) => Change::Drain,
+            (ChangeArgument::Down, _) => Change::Down,
+            (ChangeArgument::Up, _) => Change::Up,
+            (ChangeArgument::Weight, weight) => Change::Weight(weight.and_then(|it| it.0)),
+        };
+        let (upstream, server) = self.server;
+        (Request::Server(ServerOrder { upstream, server, change }), self.target)
+    }
+}
+
+/// Which process is meant.
+#[derive(Debug, Args)]
+struct TargetArguments {
+    /// Its control socket [default: /run/spliceway/control.sock]
+    #[arg(long, value_name = "PATH", conflicts_with = "config")]
+    socket: Option<PathBuf>,
+    /// The configuration that it runs with, to find its control socket.
+    #[arg(long, value_name = "FILE")]
+    config: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -199,6 +295,22 @@ pub enum Action {
         /// Where the report goes.
         outputs: Outputs,
     },
+    /// Ask the running process for something.
+    Operate {
+        /// Which process.
+        target: Target,
+        /// For what.
+        request: Request,
+    },
+}
+
+/// Where a process takes commands.
+#[derive(Debug)]
+pub enum Target {
+    /// At this path.
+    Socket(PathBuf),
+    /// Where this configuration says.
+    Configured(Sources),
 }
 
 impl Cli {
@@ -232,6 +344,30 @@ impl Cli {
                 Action::Explain { sources: sources(base, file.overrides.into_flags()), json }
             }
             Command::Measure(arguments) => arguments.into_action(),
+            Command::Status(StatusArguments { json, target }) => Action::Operate {
+                target: target.resolve(sources),
+                request: Request::Status { json },
+            },
+            Command::Upgrade(target) => {
+                Action::Operate { target: target.resolve(sources), request: Request::Upgrade }
+            }
+            Command::Reload(target) => {
+                Action::Operate { target: target.resolve(sources), request: Request::Reload }
+            }
+            Command::Server(arguments) => {
+                let (request, target) = arguments.into_request();
+                Action::Operate { target: target.resolve(sources), request }
+            }
+        }
+    }
+}
+
+impl TargetArguments {
+    fn resolve(self, sources: impl FnOnce(Base, Vec<Assignment>) -> Sources) -> Target {
+        match (self.socket, self.config) {
+            (Some(socket), _) => Target::Socket(socket),
+            (None, files) if files.is_empty() => Target::Socket(SOCKET_DEFAULT.into()),
+            (None, files) => Target::Configured(sources(Base::Files(files), Vec::new())),
         }
     }
 }
@@ -332,7 +468,7 @@ mod tests {
         assert_eq!(listener.relay.mode.label(), "copy");
         assert_eq!(listener.bind[0].to_string(), "127.0.0.1:7000");
         let servers: Vec<String> =
-            loaded.config.upstreams[0].servers.iter().map(ToString::to_string).collect();
+            loaded.config.upstreams[0].servers.iter().map(|it| it.name.clone()).collect();
         assert_eq!(servers, ["127.0.0.1:1", "127.0.0.1:2", "unix:/a,b"]);
         assert_eq!(loaded.config.admin, None);
     }
@@ -369,6 +505,59 @@ mod tests {
         ]);
         assert_eq!(loaded.config.listeners[0].relay.mode.label(), "copy");
         assert_eq!(loaded.config.process.drain_timeout.as_secs(), 3);
+    }
+
+    #[test]
+    fn commands_find_their_process() {
+        let target = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from([&["spliceway", "status"], arguments].concat()).unwrap();
+            match cli.into_action(Vec::new()) {
+                Action::Operate { target, .. } => target,
+                other => panic!("{other:?}"),
+            }
+        };
+        let at = |target: Target| match target {
+            Target::Socket(path) => path,
+            Target::Configured(sources) => panic!("{sources:?}"),
+        };
+        assert_eq!(at(target(&[])), PathBuf::from(SOCKET_DEFAULT));
+        assert_eq!(at(target(&["--socket", "./a"])), PathBuf::from("./a"));
+        assert!(matches!(target(&["--config", "a.toml"]), Target::Configured(_)));
+        let both = ["spliceway", "status", "--socket", "./a", "--config", "a.toml"];
+        assert!(Cli::try_parse_from(both).is_err());
+    }
+
+    #[test]
+    fn servers_are_ordered_about() {
+        let order = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from([&["spliceway", "server"], arguments].concat()).ok()?;
+            match cli.into_action(Vec::new()) {
+                Action::Operate { request: Request::Server(order), .. } => Some(order),
+                other => panic!("{other:?}"),
+            }
+        };
+        let check = |arguments: &[&str], server: &str, change: Change| {
+            let (upstream, server) = ("app".to_owned(), server.to_owned());
+            let expected = ServerOrder { upstream, server, change };
+            assert_eq!(order(arguments), Some(expected), "{arguments:?}");
+        };
+        check(&["app/10.0.0.1:1", "drain"], "10.0.0.1:1", Change::Drain);
+        check(&["app/unix:/a/b", "down", "--socket", "./s"], "unix:/a/b", Change::Down);
+        check(&["app/b", "up"], "b", Change::Up);
+        check(&["app/b", "weight", "0"], "b", Change::Weight(Some(0)));
+        check(&["app/b", "weight", "configured"], "b", Change::Weight(None));
+        for wrong in [
+            &["app", "up"][..],
+            &["app/", "up"],
+            &["/b", "up"],
+            &["app/b"],
+            &["app/b", "off"],
+            &["app/b", "weight"],
+            &["app/b", "weight", "1001"],
+            &["app/b", "weight", "-1"],
+        ] {
+            assert_eq!(order(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

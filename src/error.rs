@@ -246,11 +246,23 @@ pub enum CloseReason {
     ProxyUntrusted,
     /// Nothing is there for the name that the client asks for.
     UnknownName,
+    /// The client's address is none that may come.
+    Denied,
+    /// As many connections are open as may be.
+    ConnectionLimit,
+    /// Connections or requests came faster than they may.
+    RateLimit,
+    /// All servers of the upstream are down, ejected or taken out of service.
+    NoServer,
+    /// All servers of the upstream have as many connections as they may have, and so has the queue.
+    QueueFull,
+    /// No server of the upstream had room before `queue.timeout` was over.
+    QueueTimeout,
 }
 
 impl CloseReason {
     /// Every reason, in the order in which arrays indexed by reason hold them.
-    pub const ALL: [CloseReason; 25] = [
+    pub const ALL: [CloseReason; 31] = [
         CloseReason::Completed,
         CloseReason::ClientReset,
         CloseReason::UpstreamReset,
@@ -276,6 +288,12 @@ impl CloseReason {
         CloseReason::ProxyHeaderTimeout,
         CloseReason::ProxyUntrusted,
         CloseReason::UnknownName,
+        CloseReason::Denied,
+        CloseReason::ConnectionLimit,
+        CloseReason::RateLimit,
+        CloseReason::NoServer,
+        CloseReason::QueueFull,
+        CloseReason::QueueTimeout,
     ];
 
     /// Where arrays indexed by reason keep this one: the order of the declaration, which
@@ -312,6 +330,12 @@ impl CloseReason {
             CloseReason::ProxyHeaderTimeout => "proxy_header_timeout",
             CloseReason::ProxyUntrusted => "proxy_untrusted",
             CloseReason::UnknownName => "unknown_name",
+            CloseReason::Denied => "denied",
+            CloseReason::ConnectionLimit => "connection_limit",
+            CloseReason::RateLimit => "rate_limit",
+            CloseReason::NoServer => "no_server",
+            CloseReason::QueueFull => "queue_full",
+            CloseReason::QueueTimeout => "queue_timeout",
         }
     }
 
@@ -340,6 +364,80 @@ impl CloseReason {
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.label())
+    }
+}
+
+/// Which limit of `[listeners.NAME.limits]` somebody was sent away for: the label `reason` of
+/// `spliceway_limit_refusals_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LimitReason {
+    /// `allow`, `deny`
+    Denied,
+    /// `connections`
+    Connections,
+    /// `connection_rate`
+    ConnectionRate,
+    /// `request_rate`
+    RequestRate,
+    /// `client_connections`
+    ClientConnections,
+    /// `client_connection_rate`
+    ClientConnectionRate,
+    /// `client_request_rate`
+    ClientRequestRate,
+}
+
+impl LimitReason {
+    /// Every reason, in the order in which arrays indexed by reason hold them.
+    pub const ALL: [LimitReason; 7] = [
+        LimitReason::Denied,
+        LimitReason::Connections,
+        LimitReason::ConnectionRate,
+        LimitReason::RequestRate,
+        LimitReason::ClientConnections,
+        LimitReason::ClientConnectionRate,
+        LimitReason::ClientRequestRate,
+    ];
+
+    /// Where arrays indexed by reason keep this one: the order of the declaration, which
+    /// [`LimitReason::ALL`] repeats.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The label of the metric: the key in the config.
+    pub fn label(self) -> &'static str {
+        match self {
+            LimitReason::Denied => "denied",
+            LimitReason::Connections => "connections",
+            LimitReason::ConnectionRate => "connection_rate",
+            LimitReason::RequestRate => "request_rate",
+            LimitReason::ClientConnections => "client_connections",
+            LimitReason::ClientConnectionRate => "client_connection_rate",
+            LimitReason::ClientRequestRate => "client_request_rate",
+        }
+    }
+
+    /// What a connection ends with, or an exchange, that was sent away for it.
+    pub fn close_reason(self) -> CloseReason {
+        match self {
+            LimitReason::Denied => CloseReason::Denied,
+            LimitReason::Connections | LimitReason::ClientConnections => {
+                CloseReason::ConnectionLimit
+            }
+            LimitReason::ConnectionRate
+            | LimitReason::RequestRate
+            | LimitReason::ClientConnectionRate
+            | LimitReason::ClientRequestRate => CloseReason::RateLimit,
+        }
+    }
+
+    /// What a request is answered (RFC 9110, section 15.5.4; RFC 6585, section 4).
+    pub fn status(self) -> u16 {
+        match self {
+            LimitReason::Denied => 403,
+            _ => 429,
+        }
     }
 }
 
@@ -411,6 +509,9 @@ mod tests {
             assert_eq!(reason.index(), index, "{reason}");
         }
         for (index, reason) in FallbackReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), index, "{}", reason.label());
+        }
+        for (index, reason) in LimitReason::ALL.into_iter().enumerate() {
             assert_eq!(reason.index(), index, "{}", reason.label());
         }
     }

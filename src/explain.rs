@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::capacity::{ListenerPlan, Machine, Plan};
+use crate::config::raw::Origin;
 use crate::config::units::show_size;
 use crate::config::{Action, Config, ConfigError, Effective, Listener, Protocol, Route, Upstream};
 use crate::load::Loaded;
@@ -81,6 +82,21 @@ pub fn as_json(loaded: &Loaded, plan: &Plan, machine: &Machine, keeper: &Keeper)
         "notes": plan.notes,
     });
     format!("{document:#}\n")
+}
+
+/// What is wrong with files, each with the key that names it, as errors of the configuration.
+pub fn file_errors(problems: Vec<(String, String)>, loaded: &Loaded) -> Vec<ConfigError> {
+    let error = |(key, problem): (String, String)| {
+        let written = loaded.effective.iter().find(|effective| effective.key == key);
+        ConfigError {
+            origin: written.map_or(Origin::Default, |effective| effective.origin.clone()),
+            key,
+            problem,
+            expected: String::new(),
+            nearest: None,
+        }
+    };
+    problems.into_iter().map(error).collect()
 }
 
 /// Where the connections or requests of a listener go, and which way their bytes take.

@@ -52,16 +52,22 @@
 //! | [`explain`] | what `check` and `explain` print |
 //! | [`measure`] | `spliceway measure`: each way for bytes to travel, measured here, and what to choose; a map of its own |
 //! | [`run`] | from there to a process that carries traffic, and back to an exit |
+//! | [`operate`] | the other side of the control socket: `spliceway status`, `upgrade` and their like |
 //! | [`demo`] | the origin of the embedded default, for a first try |
-//! | [`listen`] | binds, once for each worker; takes what a service manager hands over |
+//! | [`listen`] | binds, once for each worker; takes what a service manager or a predecessor hands over |
 //! | [`io::event_loop`] | waits for events, tells the worker, gives it a turn |
 //! | [`io::worker`] | all connections of a worker: run queue, deadlines, settling |
 //! | [`io::accept`], `io/connect.rs` | in, with pauses at the limits; out, with retries |
+//! | [`io::admission`] | whether a connection may begin, as far as limits say |
+//! | [`limits`] | what is used up of limits, by listener and by client: token buckets, bandwidth in turns, the table of clients |
 //! | [`io::handover`] | new connections go to the worker that has the fewest |
 //! | [`io::greeting`], [`io::handshake_gate`] | between accept and the connection, where a listener asks for it: PROXY header, ClientHello, TLS handshake |
 //! | [`io::introduction`] | what was learnt of a client there, and the PROXY header that a server gets |
 //! | [`route`] | which route a request takes |
-//! | [`balance`] | which server, and which one after that |
+//! | [`roster`] | the servers that exist now, and what all workers know of them |
+//! | [`balance`], [`roster::assign`] | which server, and which one after that; all workers as one |
+//! | [`health`] | whether a server is well, by probes and by what becomes of its traffic |
+//! | [`io::balancer`], `io/queue.rs` | a worker's part in that, and clients that wait for a server to have room |
 //! | [`io::drive`] | the interpreter: carries out what the lanes say, by the system call that the conduit needs |
 //! | [`session`] | one connection of TCP from accept to close: phases and deadlines |
 //! | [`io::http`] | connections of HTTP: from one request to the next, a file for each thing that is done |
@@ -85,8 +91,9 @@
 //! | [`sys`] | pipes, sockets, splice: all of `unsafe` and of libc |
 //! | [`account`] | the one way out of a connection and of an exchange: counters, durations, access log line |
 //! | [`metrics`], [`access_log`] | every metric, said once; the line and where it goes |
-//! | [`snapshot`] | what the two planes share: a stage to read, reports to write |
-//! | [`control`] | signals, drain, admin endpoint, certificates that change, systemd, watchdog |
+//! | [`snapshot`] | what the two planes share: what is in force and a stage to read, reports to write |
+//! | [`io::adopt`], [`io::listener_settings`] | a worker takes over what is in force now; what its connections go by |
+//! | [`control`] | signals, reload, upgrade, drain, admin endpoint and control socket, certificates that change, systemd, watchdog |
 //! | [`logging`] | the process log |
 //! | [`statistics`], [`picture`] | medians and ranges, curves and bars: for `measure` and for the benchmarks |
 //! | [`error`], [`id`], [`address`] | words that all of them use |
@@ -102,11 +109,11 @@
 //! | rank | files | |
 //! |---|---|---|
 //! | 0 | `error`, `id`, `address` | words |
-//! | 1 | `balance`, `config`, `capacity`, `http`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms`, `statistics`, `picture`, what `measure` concludes and shows | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
-//! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `snapshot`, the rest of `tls` | phases of a connection, and what touches the system |
-//! | 3 | `account`, `listen`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
+//! | 1 | `balance`, `config`, `capacity`, `health`, `http`, `limits`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms`, `statistics`, `picture`, what `measure` concludes and shows | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
+//! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `roster`, the rest of `tls` | phases of a connection, and what touches the system |
+//! | 3 | `account`, `listen`, `secrets`, `snapshot`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/timer` | what a worker is made of |
 //! | 4 | the rest of `io`, `control`, `demo`, `load`, what `measure` does | the two planes, and how configuration comes in |
-//! | 5 | `cli`, `run`, `explain` | the program |
+//! | 5 | `cli`, `run`, `explain`, `operate` | the program |
 //! | 6 | `main`, this file | |
 //!
 //! # Invariants
@@ -125,13 +132,21 @@
 //!    towards whoever is still there, after what was sent before has arrived.
 //! 6. Everything that grows has a bound with a name: connections, pipes and their memory, buffers,
 //!    heads, chunk extensions and trailers, bytes, exchanges and accepts in a turn, attempts to
-//!    connect, connections that wait in a pool, time in every phase, log lines in the queue, and all
-//!    of the admin endpoint. At a bound the proxy copies instead of splicing,
-//!    then lets clients wait in the backlog.
+//!    connect, connections that wait in a pool, clients that wait for a server or are remembered
+//!    for their limits, the servers that a name stands for, time in every phase, log lines in the
+//!    queue, and all of the admin endpoint. At a bound the proxy copies instead of splicing, then
+//!    lets clients wait in the backlog.
 //! 7. No panic can be caused from the network, and no `unsafe` stands outside of [`sys`].
-//! 8. The configuration in force is valid, and does not change: it is read once. The certificates
-//!    that it names may change: each pair is replaced by one that is right, or stays.
-//! 9. No key is in a log, an error, `/status` or a core dump; what a file of keys held is overwritten.
+//! 8. A bad configuration never replaces a good one: all of it is read, checked and built beside
+//!    what is in force, and takes its place in one step or not at all. The same holds for each pair
+//!    of certificate and key. A connection's ids stay right across it: a place in a list by id is
+//!    given to another only after the last connection of whoever had it is gone
+//!    ([`config::succession`]).
+//! 9. A server counts exactly those who have it, and nobody who waits for one has one: no place is
+//!    lost or taken twice, whatever becomes of a connection ([`roster::assign`]).
+//! 10. In an upgrade, the new process touches no client before the old one lets go, and each
+//!     listening socket is open in one of the two at any time.
+//! 11. No key is in a log, an error, `/status` or a core dump; what a file of keys held is overwritten.
 //!
 //! The simulation in `tests/simulation` checks the first five, and the bound of pipe memory, over
 //! a kernel that fails by a seed: after every turn of a worker, and at the end.
@@ -139,13 +154,17 @@
 //! # What is not here
 //!
 //! - No locks, no async runtime, no name resolution and no file I/O in the data plane. Workers
-//!   share the connection limit (a counter), the listening sockets that exist only once, and the
-//!   handles of metrics and of the access log, which never make them wait.
+//!   share the connection limit (a counter), what is used up of other limits and what is known of
+//!   servers (atomics), the listening sockets that exist only once, and the handles of metrics and
+//!   of the access log, which never make them wait. The control plane asks for names and probes
+//!   servers.
 //! - No allocation for bytes that move: a spliced byte has no memory here, a copied one passes the
 //!   worker's scratch buffer, and only what a receiver does not take gets memory of its own.
 //! - No splice twin of a copying function. Which of the two it is stands in [`io::drive`] and in
 //!   [`io::conduit`], and nowhere else.
-//! - No state that a reload would have to carry over: reload and upgrade are not built yet.
+//! - No connection that a reload looks into although nothing has changed for it, and none that holds
+//!   a configuration which is in force no more, but for an exchange under way, which ends with the
+//!   settings of its listener that it began with. Upgrade is not built yet.
 //! - No body that is buffered whole, and none that is looked at but for the lines between chunks.
 
 pub mod access_log;
@@ -160,19 +179,24 @@ pub mod demo;
 pub mod error;
 pub mod exchange;
 pub mod explain;
+pub mod health;
 pub mod http;
 pub mod id;
 pub mod io;
+pub mod limits;
 pub mod listen;
 pub mod load;
 pub mod logging;
 pub mod measure;
 pub mod metrics;
+pub mod operate;
 pub mod picture;
 pub mod proxy_protocol;
 pub mod relay;
+pub mod roster;
 pub mod route;
 pub mod run;
+pub mod secrets;
 pub mod session;
 pub mod snapshot;
 pub mod statistics;

@@ -2,21 +2,36 @@
 //!
 //! TCP sockets are bound anew for each worker (`SO_REUSEPORT`), and the kernel spreads new
 //! connections over them. A unix socket, and a socket that a service manager hands over, exists
-//! once: the workers share it, and whoever is first accepts.
+//! once: the workers share it, and whoever is first accepts. What a predecessor hands over stays
+//! as it is: a connection that waits in the backlog of a socket is lost with it, so each of them
+//! finds a worker.
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
-use tracing::warn;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::address::Address;
 use crate::config::{Config, Listener};
-use crate::id::ListenerId;
-use crate::sys::activation;
+use crate::id::{ListenerId, SocketId};
+use crate::sys::listening::ListeningSocket;
 use crate::sys::socket::{self, ListenOptions};
+
+mod files;
+mod follow;
+mod inheritance;
+
+use inheritance::{Giver, Inherited};
+
+pub use files::SocketFiles;
+pub use follow::Followed;
+pub use inheritance::{ADMIN, CONTROL, Inheritance, PREDECESSOR};
+
+/// Commands that wait to be accepted.
+const CONTROL_BACKLOG: u32 = 64;
 
 /// An address cannot be bound.
 #[derive(Debug)]
@@ -56,138 +71,186 @@ impl std::error::Error for BindError {
     }
 }
 
-/// A listening socket for one worker.
-#[derive(Debug)]
-pub struct WorkerSocket {
-    /// The socket.
-    pub socket: OwnedFd,
-    /// The listener that it belongs to.
-    pub listener: ListenerId,
-    /// It is one of the unix family.
-    pub is_unix: bool,
-}
-
 /// All listening sockets of the process.
 #[derive(Debug, Default)]
 pub struct Bound {
     /// Those of each worker.
-    pub workers: Vec<Vec<WorkerSocket>>,
+    pub workers: Vec<Vec<ListeningSocket>>,
     /// For each listener, in the order of the config, its name and the addresses really bound.
     pub addresses: Vec<(String, Vec<String>)>,
-    /// Sockets handed over that no listener asks for.
-    pub unclaimed: Vec<Address>,
-    /// Files of unix sockets that were made here.
+    /// Files of unix sockets that were made here, or taken over with their sockets.
     pub files: SocketFiles,
+    /// The id of the next socket.
+    next_id: u64,
 }
 
-/// The files of unix sockets, removed when this is dropped. One that another process has put in
-/// the place of ours, as at a rolling restart, is left alone.
-#[derive(Debug, Default)]
-pub struct SocketFiles(Vec<(PathBuf, FileId)>);
-
-/// Device and inode.
-type FileId = (u64, u64);
-
-impl SocketFiles {
-    fn add(&mut self, path: &Path) -> io::Result<()> {
-        self.0.push((path.to_owned(), file_id(path)?));
-        Ok(())
-    }
-}
-
-impl Drop for SocketFiles {
-    fn drop(&mut self) {
-        for (path, id) in &self.0 {
-            if file_id(path).is_ok_and(|found| found == *id)
-                && let Err(error) = std::fs::remove_file(path)
-            {
-                warn!(path = %path.display(), %error, "cannot remove the file of a unix socket");
+impl Bound {
+    /// Each socket once, under the name by which a successor knows it.
+    pub fn named(&self, config: &Config) -> Vec<(String, BorrowedFd<'_>)> {
+        let mut seen: Vec<&ListeningSocket> = Vec::new();
+        for socket in self.workers.iter().flatten() {
+            // Workers share those that exist once.
+            if !seen.iter().any(|it| Arc::ptr_eq(&it.socket, &socket.socket)) {
+                seen.push(socket);
             }
         }
+        let named = |it: &&'_ ListeningSocket| {
+            let listener = &config.listeners[it.listener.index()].name;
+            let owns_file = matches!(&it.asked, Address::Unix(path) if self.files.contains(path));
+            inheritance::name_for_successor(listener, owns_file)
+        };
+        seen.iter().map(|it| (named(it), it.socket.as_fd())).collect()
     }
 }
 
-fn file_id(path: &Path) -> io::Result<FileId> {
-    let metadata = std::fs::symlink_metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
-}
-
-/// Binds every listener of the config for `workers` workers.
+/// Binds every listener of the config for `workers` workers, or takes its sockets from the
+/// inheritance.
 ///
 /// # Errors
 /// The first address that cannot be bound.
-pub fn bind(config: &Config, workers: usize) -> Result<Bound, BindError> {
-    let mut inherited = inherited_sockets()?;
+pub fn bind(
+    config: &Config,
+    workers: usize,
+    inheritance: &mut Inheritance,
+) -> Result<Bound, BindError> {
     let mut bound = Bound::default();
     bound.workers.resize_with(workers, Vec::new);
     for (index, listener) in config.listeners.iter().enumerate() {
         let id = ListenerId(u32::try_from(index).unwrap_or(u32::MAX));
         let mut names = Vec::new();
         for address in &listener.bind {
-            let place = inherited.iter().position(|(bound, _)| bound == address);
-            let handed_over = place.map(|place| inherited.swap_remove(place).1);
-            let name = bind_one(&mut bound, id, listener, address, handed_over);
-            names.push(name.map_err(|source| BindError {
-                address: address.to_string(),
-                key: format!("listeners.{}.bind", listener.name),
-                source,
-            })?);
+            let inherited = inheritance.claim(&listener.name, address);
+            let into = (&mut bound.workers, &mut bound.files, &mut bound.next_id);
+            names.push(bind_group(id, listener, address, inherited, into)?);
         }
         bound.addresses.push((listener.name.clone(), names));
     }
-    bound.unclaimed = inherited.into_iter().map(|(address, _)| address).collect();
     Ok(bound)
 }
 
-fn inherited_sockets() -> Result<Vec<(Address, OwnedFd)>, BindError> {
-    let named = |socket: OwnedFd| {
-        let address = socket::local_address(socket.as_fd())?;
-        Ok(address.map(|address| (address, socket)))
-    };
-    let sockets = activation::take_sockets();
-    sockets
-        .and_then(|sockets| sockets.into_iter().filter_map(|one| named(one).transpose()).collect())
-        .map_err(|source| BindError {
-            address: "the sockets that the service manager hands over".into(),
-            key: "LISTEN_FDS".into(),
-            source,
-        })
-}
+/// Where the sockets of an address go: to the workers, with the file of a unix socket and the ids
+/// that they get.
+type Into<'b> = (&'b mut Vec<Vec<ListeningSocket>>, &'b mut SocketFiles, &'b mut u64);
 
-/// Binds one address for all workers; says which one it became.
-fn bind_one(
-    bound: &mut Bound,
+/// Binds one address for all workers, or takes what was inherited for it; says which one it became.
+fn bind_group(
     listener: ListenerId,
     settings: &Listener,
     address: &Address,
-    handed_over: Option<OwnedFd>,
+    inherited: Vec<Inherited>,
+    into: Into<'_>,
+) -> Result<String, BindError> {
+    bind_one(listener, settings, address, inherited, into).map_err(|source| BindError {
+        address: address.to_string(),
+        key: format!("listeners.{}.bind", settings.name),
+        source,
+    })
+}
+
+fn bind_one(
+    listener: ListenerId,
+    settings: &Listener,
+    address: &Address,
+    inherited: Vec<Inherited>,
+    (workers, files, next_id): Into<'_>,
 ) -> io::Result<String> {
     let options = ListenOptions { backlog: settings.backlog, keepalive: settings.keepalive };
-    let is_handed_over = handed_over.is_some();
-    let first = match handed_over {
-        Some(socket) => {
-            socket::adopt(&socket, options)?;
-            socket
+    let is_ours = inherited.iter().all(|it| it.giver != Giver::ServiceManager);
+    let is_new = inherited.is_empty();
+    let mut owns_file = false;
+    let mut group = Vec::new();
+    for Inherited { socket, giver, .. } in inherited {
+        socket::adopt(&socket, options)?;
+        if let Giver::Predecessor { owns_file: owned, .. } = giver {
+            socket::set_backlog(socket.as_fd(), options.backlog)?;
+            owns_file = owned;
         }
-        None => {
-            if let Address::Ip(ip) = address {
-                socket::ensure_free(*ip)?;
-            }
-            socket::listen(address, options)?
+        group.push(Arc::new(socket));
+    }
+    if is_new {
+        if let Address::Ip(ip) = address {
+            socket::ensure_free(*ip)?;
         }
-    };
-    if let (Address::Unix(path), false) = (address, is_handed_over) {
-        bound.files.add(path)?;
+        group.push(Arc::new(socket::listen(address, options)?));
+        owns_file = matches!(address, Address::Unix(_));
+    }
+    if let (Address::Unix(path), true) = (address, owns_file) {
+        files.add(path)?;
     }
     // Port 0 became a port that the other workers must share.
-    let real = socket::local_address(first.as_fd())?.unwrap_or_else(|| address.clone());
-    let is_shared = is_handed_over || address.is_unix();
-    for sockets in bound.workers.iter_mut().skip(1) {
-        let socket = if is_shared { first.try_clone()? } else { socket::listen(&real, options)? };
-        sockets.push(WorkerSocket { socket, listener, is_unix: address.is_unix() });
+    let bound = socket::local_address(group[0].as_fd())?.unwrap_or_else(|| address.clone());
+    let is_group = is_ours && !address.is_unix() && socket::is_of_group(group[0].as_fd())?;
+    while group.len() < workers.len() {
+        let joined = if is_group { socket::listen(&bound, options).map(Some) } else { Ok(None) };
+        match joined {
+            Ok(Some(socket)) => group.push(Arc::new(socket)),
+            Err(error) if is_new => return Err(error),
+            // The group of another user cannot be joined; its sockets can be shared.
+            Ok(None) | Err(_) => group.push(Arc::clone(&group[0])),
+        }
     }
-    if let Some(sockets) = bound.workers.first_mut() {
-        sockets.push(WorkerSocket { socket: first, listener, is_unix: address.is_unix() });
+    // A predecessor with more workers has left more sockets than there are workers now.
+    let count = workers.len();
+    for (index, socket) in group.into_iter().enumerate() {
+        let id = SocketId(*next_id);
+        *next_id += 1;
+        let (asked, bound) = (address.clone(), bound.clone());
+        workers[index % count].push(ListeningSocket { id, socket, listener, asked, bound });
     }
-    Ok(real.to_string())
+    Ok(bound.to_string())
+}
+
+/// Binds the admin endpoint, or takes its socket from the inheritance.
+///
+/// # Errors
+/// It cannot be bound.
+pub fn bind_admin(
+    config: &Config,
+    inheritance: &mut Inheritance,
+) -> Result<Option<TcpListener>, BindError> {
+    let Some(address) = config.admin else { return Ok(None) };
+    if let Some(inherited) = inheritance.claim_admin(address) {
+        return Ok(Some(inherited.into()));
+    }
+    let bound = TcpListener::bind(address).map_err(|source| BindError {
+        address: address.to_string(),
+        key: "admin.bind".into(),
+        source,
+    })?;
+    Ok(Some(bound))
+}
+
+/// Binds the control socket at `path` with the permissions `mode`, or takes it from the
+/// inheritance.
+///
+/// # Errors
+/// It cannot be bound.
+pub fn bind_control(
+    path: &Path,
+    mode: u32,
+    inheritance: &mut Inheritance,
+    files: &mut SocketFiles,
+) -> Result<UnixListener, BindError> {
+    let inherited = inheritance.claim_control(path);
+    let bound = match inherited {
+        Some(socket) => socket::set_mode(path, mode).map(|()| socket),
+        None => socket::listen_with_mode(path, CONTROL_BACKLOG, mode),
+    };
+    bound.and_then(|socket| files.add(path).map(|()| UnixListener::from(socket))).map_err(
+        |source| BindError {
+            address: path.display().to_string(),
+            key: "control.socket".into(),
+            source,
+        },
+    )
+}
+
+/// Sockets of the inheritance that nobody has claimed: they are closed here, and named for a
+/// warning. The files of those that a predecessor owned are removed with the others, at the end.
+pub fn leave(inheritance: Inheritance, files: &mut SocketFiles) -> Vec<Address> {
+    for path in inheritance.files_left() {
+        // Somebody else may have removed it.
+        let _gone = files.add(path).is_err();
+    }
+    inheritance.sockets.into_iter().map(|it| it.address).collect()
 }

@@ -1,5 +1,6 @@
 //! Command line -> config -> run; exit codes only.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -7,23 +8,30 @@ use clap::Parser;
 use rustls::RootCertStore;
 use spliceway::address::Address;
 use spliceway::capacity::{self, Machine, Plan};
-use spliceway::cli::{Action, Cli};
+use spliceway::cli::{Action, Cli, Target};
 use spliceway::config::ConfigError;
+use spliceway::control::ConfigSource;
 use spliceway::demo::{self, Demo};
+use spliceway::listen::Inheritance;
 use spliceway::load::{self, Base, Loaded, Sources};
 use spliceway::measure::output::Outputs;
 use spliceway::measure::{self, Options};
-use spliceway::run::RunError;
+use spliceway::operate::{self, OperateError, Request};
+use spliceway::run::{Beginning, RunError};
+use spliceway::secrets::Secrets;
 use spliceway::tls::authorities::system_roots;
 use spliceway::tls::inspect::{Inspection, inspect};
 use spliceway::tls::keeper::Keeper;
-use spliceway::{explain, logging, sys};
+use spliceway::{control, explain, logging, sys};
 
 /// The configuration is wrong.
 const EXIT_CONFIG: u8 = 1;
 
 /// An address cannot be bound.
 const EXIT_BIND: u8 = 3;
+
+/// No process answers at the control socket.
+const EXIT_UNREACHABLE: u8 = 5;
 
 /// Something failed that is neither: the system lacks what every process needs, or a worker died.
 const EXIT_FAILURE: u8 = 4;
@@ -38,56 +46,95 @@ fn main() -> ExitCode {
         Action::Run(sources) => run(sources),
         Action::Check(sources) => check(sources),
         Action::Explain { sources, json } => explain(sources, json),
+        Action::Operate { target, request } => operate(target, &request),
         Action::Measure { options, outputs } => measure(&options, &outputs),
     }
 }
 
-fn run(mut sources: Sources) -> ExitCode {
-    if let Err(error) = logging::install() {
-        return failure(&error.to_string());
+/// Why the proxy cannot run: what to print, and the exit code.
+struct Failure {
+    text: String,
+    code: u8,
+}
+
+impl Failure {
+    fn of_config(errors: &[ConfigError]) -> Failure {
+        Failure { text: explain::errors(errors), code: EXIT_CONFIG }
     }
-    let is_demo = matches!(sources.base, Base::Embedded(_));
-    if is_demo {
-        match demo::start() {
-            Ok(Demo { web, echo }) => {
-                sources.supplied = load::demo_servers(&Address::Ip(web), &Address::Ip(echo));
-            }
-            Err(error) => return failure(&format!("the demo origin cannot start: {error}")),
+
+    fn other(problem: impl fmt::Display) -> Failure {
+        Failure { text: format!("{problem}\n"), code: EXIT_FAILURE }
+    }
+}
+
+/// Runs, or says why not: here, and to the process that was to be succeeded.
+fn run(sources: Sources) -> ExitCode {
+    let (inheritance, predecessor) = match Inheritance::take() {
+        Ok(inheritance) => inheritance.with_predecessor(),
+        Err(error) => {
+            return finish(&mut io::stderr(), &format!("{error}\n"), ExitCode::from(EXIT_BIND));
         }
-    }
-    let loaded = match load::load(sources) {
-        Ok(loaded) => loaded,
-        Err(errors) => return config_errors(&errors),
     };
-    let (machine, plan) = match probe(&loaded) {
-        Ok(probed) => probed,
-        Err(code) => return code,
-    };
-    let tls = match read_tls(&loaded) {
-        Ok(tls) => tls,
-        Err(code) => return code,
-    };
-    let Err(error) = spliceway::run::run(loaded.config, plan, machine, tls, is_demo) else {
+    let Err(Failure { text, code }) = try_run(sources, inheritance) else {
         return ExitCode::SUCCESS;
     };
-    let code = match error {
-        RunError::AccessLog(_) => EXIT_CONFIG,
-        RunError::Bind(_) => EXIT_BIND,
-        RunError::Start(_) | RunError::Control(_) => EXIT_FAILURE,
+    control::tell_failure(predecessor, &text);
+    finish(&mut io::stderr(), &text, ExitCode::from(code))
+}
+
+fn try_run(mut sources: Sources, inheritance: Inheritance) -> Result<(), Failure> {
+    logging::install().map_err(Failure::other)?;
+    let is_demo = matches!(sources.base, Base::Embedded(_));
+    if is_demo {
+        let Demo { web, echo } = demo::start().map_err(|error| {
+            Failure::other(format_args!("the demo origin cannot start: {error}"))
+        })?;
+        sources.supplied = load::demo_servers(&Address::Ip(web), &Address::Ip(echo));
+    }
+    let loaded = load::load(sources.clone()).map_err(|errors| Failure::of_config(&errors))?;
+    let (machine, plan) = probe(&loaded)?;
+    let tls = read_tls(&loaded)?;
+    let secrets = read_secrets(&loaded)?;
+    let ended = spliceway::run::run(Beginning {
+        config: loaded.config,
+        plan,
+        machine,
+        tls,
+        secrets,
+        source: again(sources),
+        inheritance,
+        is_demo,
+    });
+    ended.map_err(|error| {
+        let code = match error {
+            RunError::AccessLog(_) => EXIT_CONFIG,
+            RunError::Bind(_) => EXIT_BIND,
+            RunError::Start(_) | RunError::Control(_) => EXIT_FAILURE,
+        };
+        Failure { text: format!("{error}\n"), code }
+    })
+}
+
+/// How the configuration is read again. Files may have changed by then, and nothing else.
+fn again(sources: Sources) -> ConfigSource {
+    let files = match &sources.base {
+        Base::Files(files) => files.clone(),
+        Base::Flags | Base::Embedded(_) => Vec::new(),
     };
-    finish(&mut io::stderr(), &format!("{error}\n"), ExitCode::from(code))
+    let read = move || load::load(sources.clone()).map(|loaded| loaded.config);
+    ConfigSource { files, read: Box::new(read) }
 }
 
 /// What the machine offers, and what follows for this configuration.
-fn probe(loaded: &Loaded) -> Result<(Machine, Plan), ExitCode> {
+fn probe(loaded: &Loaded) -> Result<(Machine, Plan), Failure> {
     let machine = sys::probe::machine()
-        .map_err(|error| failure(&format!("the machine cannot be probed: {error}")))?;
+        .map_err(|error| Failure::other(format_args!("the machine cannot be probed: {error}")))?;
     let plan = capacity::plan(&loaded.config, &machine);
     Ok((machine, plan))
 }
 
-fn failure(problem: &str) -> ExitCode {
-    finish(&mut io::stderr(), &format!("{problem}\n"), ExitCode::from(EXIT_FAILURE))
+fn failed(Failure { text, code }: Failure) -> ExitCode {
+    finish(&mut io::stderr(), &text, ExitCode::from(code))
 }
 
 fn check(sources: Sources) -> ExitCode {
@@ -99,21 +146,30 @@ fn check(sources: Sources) -> ExitCode {
     };
     match load::load(sources) {
         Ok(loaded) => check_tls(&files, &loaded),
-        Err(errors) => config_errors(&errors),
+        Err(errors) => failed(Failure::of_config(&errors)),
     }
 }
 
 /// The files that the configuration names.
-fn read_tls(loaded: &Loaded) -> Result<Keeper, ExitCode> {
+fn read_tls(loaded: &Loaded) -> Result<Keeper, Failure> {
     let keeper = Keeper::load(&loaded.config);
-    keeper.map_err(|findings| config_errors(&explain::tls::as_errors(&findings, loaded)))
+    keeper.map_err(|findings| Failure::of_config(&explain::tls::as_errors(&findings, loaded)))
+}
+
+/// What signs cookies.
+fn read_secrets(loaded: &Loaded) -> Result<Secrets, Failure> {
+    let secrets = Secrets::read(&loaded.config);
+    secrets.map_err(|problems| Failure::of_config(&explain::file_errors(problems, loaded)))
 }
 
 fn check_tls(files: &str, loaded: &Loaded) -> ExitCode {
     let keeper = match read_tls(loaded) {
         Ok(keeper) => keeper,
-        Err(code) => return code,
+        Err(failure) => return failed(failure),
     };
+    if let Err(failure) = read_secrets(loaded) {
+        return failed(failure);
+    }
     let none = RootCertStore::empty();
     let system = system_roots();
     let system = system.as_deref().unwrap_or(&none);
@@ -121,7 +177,7 @@ fn check_tls(files: &str, loaded: &Loaded) -> ExitCode {
     let Inspection { errors, warnings } = inspect(&loaded.config, &keeper, system, now);
     let warnings = explain::tls::warnings(&warnings, loaded);
     if !errors.is_empty() {
-        let code = config_errors(&explain::tls::as_errors(&errors, loaded));
+        let code = failed(Failure::of_config(&explain::tls::as_errors(&errors, loaded)));
         return finish(&mut io::stderr(), &warnings, code);
     }
     let summary = explain::summary(files, loaded);
@@ -131,36 +187,49 @@ fn check_tls(files: &str, loaded: &Loaded) -> ExitCode {
 fn explain(sources: Sources, json: bool) -> ExitCode {
     let loaded: Loaded = match load::load(sources) {
         Ok(loaded) => loaded,
-        Err(errors) => return config_errors(&errors),
+        Err(errors) => return failed(Failure::of_config(&errors)),
     };
-    let (machine, plan) = match probe(&loaded) {
-        Ok(probed) => probed,
-        Err(code) => return code,
-    };
-    let keeper = match read_tls(&loaded) {
-        Ok(keeper) => keeper,
-        Err(code) => return code,
+    let read = probe(&loaded).and_then(|probed| Ok((probed, read_tls(&loaded)?)));
+    let ((machine, plan), keeper) = match read {
+        Ok(read) => read,
+        Err(failure) => return failed(failure),
     };
     let show = if json { explain::as_json } else { explain::as_text };
     finish(&mut io::stdout(), &show(&loaded, &plan, &machine, &keeper), ExitCode::SUCCESS)
 }
 
+fn operate(target: Target, request: &Request) -> ExitCode {
+    let socket = match target {
+        Target::Socket(path) => Ok(path),
+        Target::Configured(sources) => match load::load(sources) {
+            Ok(loaded) => operate::socket_of(&loaded.config),
+            Err(errors) => return failed(Failure::of_config(&errors)),
+        },
+    };
+    let error = match socket.and_then(|socket| operate::operate(&socket, request)) {
+        Ok(text) => return finish(&mut io::stdout(), &text, ExitCode::SUCCESS),
+        Err(error) => error,
+    };
+    let code = match error {
+        OperateError::Config(_) => EXIT_CONFIG,
+        OperateError::Off | OperateError::Unreachable { .. } => EXIT_UNREACHABLE,
+        OperateError::Broken(_) | OperateError::Refused(_) => EXIT_FAILURE,
+    };
+    failed(Failure { text: format!("{error}\n"), code })
+}
+
 fn measure(options: &Options, outputs: &Outputs) -> ExitCode {
     if let Err(error) = outputs.check() {
-        return failure(&error.to_string());
+        return failed(Failure::other(error));
     }
     let report = match measure::run(options) {
         Ok(report) => report,
-        Err(error) => return failure(&error.to_string()),
+        Err(error) => return failed(Failure::other(error)),
     };
     match outputs.write(&report) {
         Ok(text) => finish(&mut io::stdout(), &text, ExitCode::SUCCESS),
-        Err(error) => failure(&error.to_string()),
+        Err(error) => failed(Failure::other(error)),
     }
-}
-
-fn config_errors(errors: &[ConfigError]) -> ExitCode {
-    finish(&mut io::stderr(), &explain::errors(errors), ExitCode::from(EXIT_CONFIG))
 }
 
 /// Prints `text` and ends with `code`. A reader that has gone (`spliceway explain | head`) is no

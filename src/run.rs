@@ -5,19 +5,23 @@
 //! ```
 
 use std::fmt;
+use std::hash::RandomState;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tracing::{error, info, warn};
 
 use crate::access_log::{AccessLogError, AccessLogSink};
 use crate::capacity::{Machine, Plan};
-use crate::config::Config;
 use crate::config::units::show_size;
-use crate::control::{self, ControlError, ControlPlane, WorkerHandle};
+use crate::config::{Config, Control, ControlSocket};
+use crate::control::{self, ConfigSource, ControlError, ControlPlane, Lineage, WorkerHandle};
 use crate::id::Token;
 use crate::io::accept::ConnectionLimit;
 use crate::io::drive::TURN_BYTES_MAX;
@@ -25,10 +29,15 @@ use crate::io::event_loop;
 use crate::io::handover::{Crew, Member};
 use crate::io::linux::Linux;
 use crate::io::worker::{Setup, Worker};
-use crate::listen::{self, BindError, Bound, WorkerSocket};
+use crate::limits::Limits;
+use crate::listen::{self, BindError, Bound, Inheritance};
 use crate::metrics;
+use crate::roster::Roster;
+use crate::secrets::Secrets;
 use crate::snapshot::{Snapshot, Stage, WorkerReport};
 use crate::sys::core_dump;
+use crate::sys::listening::ListeningSocket;
+use crate::sys::successor::Program;
 use crate::tls::keeper::Keeper;
 
 /// Why the process could not run, or did not end as it should.
@@ -57,19 +66,34 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until the process was told to end and has drained. `tls` is what the configuration names,
-/// as it was read. With `is_demo`, the configuration is the embedded one, and whoever started it
-/// is told where to look.
+/// What a process begins with.
+#[derive(Debug)]
+pub struct Beginning {
+    /// The configuration.
+    pub config: Config,
+    /// What the process may use.
+    pub plan: Plan,
+    /// What was probed.
+    pub machine: Machine,
+    /// The files of TLS that the configuration names, as they were read.
+    pub tls: Keeper,
+    /// The secrets that it names, the same.
+    pub secrets: Secrets,
+    /// What the configuration was read from.
+    pub source: ConfigSource,
+    /// What this process was handed.
+    pub inheritance: Inheritance,
+    /// The configuration is the embedded one, and whoever started it is told where to look.
+    pub is_demo: bool,
+}
+
+/// Runs until the process was told to end and has drained.
 ///
 /// # Errors
 /// See [`RunError`].
-pub fn run(
-    config: Config,
-    plan: Plan,
-    machine: Machine,
-    tls: Keeper,
-    is_demo: bool,
-) -> Result<(), RunError> {
+pub fn run(beginning: Beginning) -> Result<(), RunError> {
+    let Beginning { config, plan, machine, tls, secrets, source, mut inheritance, is_demo } =
+        beginning;
     log_machine(&machine, &plan);
     if !tls.is_empty()
         && let Err(error) = core_dump::forbid()
@@ -78,64 +102,113 @@ pub fn run(
     }
     let access_log = AccessLogSink::open(&config.access_log.target).map_err(RunError::AccessLog)?;
     let exposition = metrics::install().map_err(|error| RunError::Start(error.to_string()))?;
-    let mut bound = listen::bind(&config, plan.workers).map_err(RunError::Bind)?;
-    let admin = bind_admin(&config).map_err(RunError::Bind)?;
+    let mut bound =
+        listen::bind(&config, plan.workers, &mut inheritance).map_err(RunError::Bind)?;
+    let admin = listen::bind_admin(&config, &mut inheritance).map_err(RunError::Bind)?;
+    let control =
+        bind_control(&config.control, &mut inheritance, &mut bound).map_err(RunError::Bind)?;
+    let lineage = lineage(&mut inheritance);
     log_addresses(&bound, admin.as_ref());
+    for address in listen::leave(inheritance, &mut bound.files) {
+        warn!(%address, "this process is handed a socket that no listener binds");
+    }
     if is_demo {
         log_where_to_look(&bound, admin.as_ref());
     }
 
-    let config = Arc::new(config);
-    let snapshot = Snapshot { config: Arc::clone(&config), stage: Stage::Serving };
-    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let limit = Arc::new(ConnectionLimit::new(plan.connections_max));
-    let plan = Arc::new(plan);
-    let crew = Arc::new(Crew::new(plan.workers));
-    let store = tls.store();
-    let mut workers = Vec::new();
-    for (index, sockets) in std::mem::take(&mut bound.workers).into_iter().enumerate() {
-        let setup = Setup {
-            index,
-            config: Arc::clone(&config),
-            plan: Arc::clone(&plan),
-            limit: Arc::clone(&limit),
-            access_log: access_log.clone(),
-            report: Arc::new(WorkerReport::default()),
-            tls: Arc::clone(&store),
-            turn_bytes_max: TURN_BYTES_MAX,
-        };
-        let worker = start_worker(setup, sockets, &crew, Arc::clone(&snapshot));
-        workers.push(worker.map_err(|error| RunError::Start(error.to_string()))?);
-    }
+    let limits = Limits::new(
+        config.listeners.iter().map(|listener| &listener.limits),
+        config.process.limited_clients_max.get(),
+        RandomState::new(),
+        Instant::now(),
+    );
+    let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot {
+        generation: 0,
+        roster: Arc::new(Roster::new(&config)),
+        config: Arc::new(config),
+        plan: Arc::new(plan),
+        limits: Arc::new(limits),
+        tls: tls.store(),
+        sockets: Arc::new(bound.workers.clone()),
+        access_log,
+        stage: match lineage.predecessor {
+            Some(_) => Stage::Standby,
+            None => Stage::Serving,
+        },
+    }));
+    secrets.install(&snapshot.load().roster);
+    let workers = start_workers(&snapshot).map_err(|error| RunError::Start(error.to_string()))?;
     let ended = control::run(ControlPlane {
-        config,
+        source,
         machine,
-        plan: Plan::clone(&plan),
         snapshot,
         workers,
-        bound: bound.addresses,
+        bound,
         admin,
+        control,
+        lineage,
         exposition,
-        access_log,
         tls,
     });
-    drop(bound.files);
     ended.map_err(RunError::Control)
 }
 
-fn bind_admin(config: &Config) -> Result<Option<TcpListener>, BindError> {
-    let Some(address) = config.admin else { return Ok(None) };
-    let bound = TcpListener::bind(address).map_err(|source| BindError {
-        address: address.to_string(),
-        key: "admin.bind".into(),
-        source,
-    })?;
-    Ok(Some(bound))
+/// How to go on from here, and from where it came.
+fn lineage(inheritance: &mut Inheritance) -> Lineage {
+    let program = Program::of_this_process();
+    let program = program.map_err(|error| {
+        warn!(%error, "it cannot be told which program this is: it cannot be upgraded");
+    });
+    Lineage { program: program.ok(), predecessor: inheritance.take_predecessor() }
+}
+
+/// Where commands come in: `control.socket`, or the folder that a service manager has made for
+/// this process (`RUNTIME_DIRECTORY`, systemd.exec(5)).
+fn bind_control(
+    settings: &Control,
+    inheritance: &mut Inheritance,
+    bound: &mut Bound,
+) -> Result<Option<UnixListener>, BindError> {
+    let path = match &settings.socket {
+        ControlSocket::Off => None,
+        ControlSocket::At(path) => Some(path.clone()),
+        ControlSocket::Auto => std::env::var_os("RUNTIME_DIRECTORY").and_then(|folders| {
+            let first = std::env::split_paths(&folders).next();
+            first.map(|folder: PathBuf| folder.join(control::SOCKET_NAME))
+        }),
+    };
+    let Some(path) = path else { return Ok(None) };
+    let socket = listen::bind_control(&path, settings.mode, inheritance, &mut bound.files)?;
+    info!(path = %path.display(), "control socket");
+    Ok(Some(socket))
+}
+
+/// A thread for each worker that goes by what is in `snapshot`.
+fn start_workers(snapshot: &Arc<ArcSwap<Snapshot>>) -> io::Result<Vec<WorkerHandle>> {
+    let first = snapshot.load_full();
+    let limit = Arc::new(ConnectionLimit::new(first.plan.connections_max));
+    let crew = Arc::new(Crew::new(first.plan.workers));
+    let workers = first.sockets.iter().enumerate().map(|(index, sockets)| {
+        let setup = Setup {
+            index,
+            config: Arc::clone(&first.config),
+            plan: Arc::clone(&first.plan),
+            roster: Arc::clone(&first.roster),
+            limit: Arc::clone(&limit),
+            limits: Arc::clone(&first.limits),
+            access_log: first.access_log.clone(),
+            report: Arc::new(WorkerReport::default()),
+            tls: Arc::clone(&first.tls),
+            turn_bytes_max: TURN_BYTES_MAX,
+        };
+        start_worker(setup, sockets, &crew, Arc::clone(snapshot))
+    });
+    workers.collect()
 }
 
 fn start_worker(
     setup: Setup,
-    sockets: Vec<WorkerSocket>,
+    sockets: &[ListeningSocket],
     crew: &Arc<Crew<OwnedFd>>,
     snapshot: Arc<ArcSwap<Snapshot>>,
 ) -> io::Result<WorkerHandle> {
@@ -152,12 +225,13 @@ fn start_worker(
             error!(%error, "a worker cannot be woken");
         }
     }));
-    for WorkerSocket { socket, listener, is_unix } in sockets {
-        worker.add_listener(socket, listener, is_unix)?;
+    worker.enter(snapshot.load().stage, std::time::Instant::now());
+    for offer in event_loop::offers(sockets) {
+        worker.add_socket(offer)?;
     }
     let seen = Arc::clone(&report);
     WorkerHandle::spawn(name, waker, report, move || {
-        if let Err(error) = event_loop::run(poll, worker, &snapshot, &seen) {
+        if let Err(error) = event_loop::run(poll, worker, index, &snapshot, &seen) {
             error!(%error, "a worker cannot wait for events");
         }
     })
@@ -210,9 +284,6 @@ fn log_addresses(bound: &Bound, admin: Option<&TcpListener>) {
         for address in addresses {
             info!(listener, address, "listening");
         }
-    }
-    for address in &bound.unclaimed {
-        warn!(%address, "the service manager hands over a socket that no listener binds");
     }
     if let Some(Ok(address)) = admin.map(TcpListener::local_addr) {
         info!(%address, "admin endpoint");

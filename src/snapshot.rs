@@ -5,14 +5,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::access_log::AccessLogSink;
+use crate::capacity::Plan;
 use crate::config::Config;
+use crate::limits::Limits;
+use crate::roster::Roster;
+use crate::sys::listening::ListeningSocket;
+use crate::tls::store::TlsStore;
 
 /// What the workers are to do now. Immutable; the control plane publishes a new one through an
 /// `arc_swap::ArcSwap` and wakes the workers.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
+    /// Goes up by one with each change of anything but `stage`.
+    pub generation: u64,
     /// The configuration in force.
     pub config: Arc<Config>,
+    /// What the process may use.
+    pub plan: Arc<Plan>,
+    /// The servers.
+    pub roster: Arc<Roster>,
+    /// What is used up of the limits of listeners and clients.
+    pub limits: Arc<Limits>,
+    /// With which settings TLS sessions begin.
+    pub tls: Arc<TlsStore>,
+    /// By worker, what it accepts from.
+    pub sockets: Arc<Vec<Vec<ListeningSocket>>>,
+    /// Where finished connections are logged.
+    pub access_log: AccessLogSink,
     /// How far the process is in its life.
     pub stage: Stage,
 }
@@ -20,12 +40,25 @@ pub struct Snapshot {
 /// How far the process is in its life.
 ///
 /// ```text
-/// Serving ──TERM──▶ Draining{until} ──until, or a second TERM──▶ (workers cut what is left and end)
+/// Standby ──the predecessor hands over──▶ Serving ──TERM──▶ Draining{until} ──until──▶ (workers cut
+///                                           │                  ▲                        what is left
+///                                           └──▶ HandedOver{until} ──until─────────────▶ and end)
+///                                                a successor is ready
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// Everything is there, but the predecessor accepts still. Whatever happens to this process
+    /// now, no client notices.
+    Standby,
     /// Accepting and relaying.
     Serving,
+    /// A successor holds the listening sockets too, and accepts. This process lets go of them and
+    /// leaves what is in their backlogs to it; connections that exist go on, as with `Draining`,
+    /// but one of HTTP that was promised to be kept serves one more request.
+    HandedOver {
+        /// When what is left is cut.
+        until: Instant,
+    },
     /// No new connections; those that exist may go on until the instant, and are cut then. A
     /// worker whose last connection has ended ends too.
     Draining {
@@ -43,6 +76,11 @@ pub struct WorkerReport {
     pub heartbeat: AtomicU64,
     /// Open client connections.
     pub connections: AtomicU64,
+    /// Those among them whose listener, upstream or server is no part of the configuration any
+    /// more, so that they drain.
+    pub connections_retired: AtomicU64,
+    /// The generation of the snapshot that the worker goes by.
+    pub generation: AtomicU64,
     /// Pipes that hold bytes of a flow.
     pub pipes_busy: AtomicU64,
     /// Pipes in the pool.

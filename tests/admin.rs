@@ -111,7 +111,10 @@ fn status_says_what_runs_and_why() {
     check("/workers/0/accept_paused", false.into());
     check("/workers/1/connections", 9.into());
     check("/workers/1/accept_paused", true.into());
-    check("/upstreams/0/servers/1", "unix:/run/app".into());
+    check("/upstreams/0/servers/1/address", "unix:/run/app".into());
+    check("/upstreams/0/servers/1/state", "up".into());
+    check("/upstreams/0/servers/1/health", "unchecked".into());
+    check("/upstreams/0/queued", 0.into());
     check("/upstreams/0/balance", "round_robin".into());
     assert!(status["uptime_seconds"].is_u64());
 }

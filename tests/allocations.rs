@@ -133,7 +133,8 @@ impl Memory {
         let parsed = self.response.parse(response, &limits, &self.request);
         assert_eq!(parsed, Parsed::Complete { length: response.len() });
         let delivery = Delivery::new(&self.response, &self.request, true);
-        let delivered = ResponseRewrite { edits: &self.edits, via: true, delivery, date: "today" };
+        let delivered =
+            ResponseRewrite { edits: &self.edits, via: true, delivery, cookie: b"", date: "today" };
         rewrite::response(&self.response, &self.request, &delivered, &context, &mut self.out);
         self.scanner.clear();
         let scanned = self.scanner.scan(BODY, &ChunkLimits::default()).unwrap();

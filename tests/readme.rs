@@ -29,9 +29,8 @@ use spliceway::access_log::{
     ClientTls, ConnectionRecord, LINES_QUEUED_MAX, QUEUED_BYTES_MAX, RequestRecord, TEXT_BYTES_MAX,
     Timings, Traffic,
 };
-use spliceway::balance::attempts;
 use spliceway::config::Effective;
-use spliceway::config::units::{parse_duration, parse_size};
+use spliceway::config::units::{parse_duration, parse_size, show_size};
 use spliceway::config::{LogFormat, limits};
 use spliceway::error::{CloseReason, FallbackReason};
 use spliceway::http::reject::{RejectReason, Rejection};
@@ -46,7 +45,7 @@ use tempfile::TempDir;
 
 /// Commands that are not run here, and why. They are still read by `bash -n`, and tests/tidy.rs
 /// looks whether the files that they name exist.
-const NOT_RUN: [(&str, &str); 28] = [
+const NOT_RUN: [(&str, &str); 32] = [
     ("cargo test", "is what runs this"),
     ("cargo build --release", "the tests run what is built already"),
     (
@@ -87,6 +86,7 @@ const NOT_RUN: [(&str, &str); 28] = [
     ("sudo systemctl enable --now spliceway.socket", "needs root and a running systemd"),
     ("sudo systemctl start spliceway.service", "needs root and a running systemd"),
     ("sudo systemctl kill --signal=USR1 spliceway.service", "needs root and a running systemd"),
+    ("kill -HUP \"$(pidof spliceway)\"", "would reload every proxy of the machine"),
     ("spliceway measure", "takes a minute; tests/measure.rs runs it with tiny sizes"),
     (
         "spliceway measure --write measured.toml --svg measured.svg",
@@ -94,10 +94,16 @@ const NOT_RUN: [(&str, &str); 28] = [
     ),
     ("cargo bench --bench relay", "takes minutes; .ci/run runs it with --quick"),
     ("cargo bench --bench http", "takes minutes; .ci/run runs it with --quick"),
+    ("cargo bench --bench tls", "takes minutes; .ci/run runs it with --quick"),
     (
         "sudo apt-get install haproxy nginx-light libnginx-mod-stream",
         "needs root and a network, and changes the machine",
     ),
+    (
+        "spliceway upgrade --config operated.toml",
+        "leaves a process behind that is nobody's child; tests/upgrade.rs runs it",
+    ),
+    ("sudo spliceway upgrade", "needs root and a running systemd"),
     ("SPLICEWAY_SEED=1234 cargo test --test simulation", "is a test of its own"),
     ("SPLICEWAY_SEEDS=20000 cargo test --test simulation", "takes an hour"),
     ("cargo install cargo-fuzz", "needs a network, and changes the machine"),
@@ -508,7 +514,10 @@ fn limits_of(key: &str) -> Option<[Amount; 2]> {
         "process.workers" => both(&limits::WORKERS, Amount::Number),
         "process.connections_max" => both(&limits::CONNECTIONS, Amount::Number),
         "process.handshakes_max" => both(&limits::HANDSHAKES, Amount::Number),
+        "process.limited_clients_max" => both(&limits::LIMITED_CLIENTS, Amount::Number),
         "process.drain_grace" | "process.drain_timeout" => both(&limits::DRAIN, Amount::Time),
+        "process.upgrade_timeout" => both(&limits::UPGRADE, Amount::Time),
+        "process.upgrade_drain_timeout" => both(&limits::UPGRADE_DRAIN, Amount::Time),
         "relay.pipe_size" => both(&limits::PIPE_SIZE, Amount::Bytes),
         "relay.low_water" => both(&limits::LOW_WATER, Amount::Bytes),
         "relay.pipe_memory" | "relay.buffer_memory" => both(&limits::RELAY_MEMORY, Amount::Bytes),
@@ -522,6 +531,17 @@ fn limits_of(key: &str) -> Option<[Amount; 2]> {
         "http.request_body_max" => both(&limits::REQUEST_BODY, Amount::Bytes),
         "upstreams.NAME.pool.idle_max" => both(&limits::POOL_IDLE, Amount::Number),
         "upstreams.NAME.pool.idle_timeout" => both(&limits::TIMEOUT, Amount::Time),
+        "upstreams.NAME.slow_start" => both(&limits::SLOW_START, Amount::Time),
+        "upstreams.NAME.queue.max" => both(&limits::QUEUE, Amount::Number),
+        "upstreams.NAME.queue.timeout" => both(&limits::TIMEOUT, Amount::Time),
+        "upstreams.NAME.retries.max" => both(&limits::RETRIES, Amount::Number),
+        "upstreams.NAME.ejection.requests_min" => both(&limits::REQUESTS_MIN, Amount::Number),
+        "upstreams.NAME.ejection.window"
+        | "upstreams.NAME.ejection.base_time"
+        | "upstreams.NAME.ejection.max_time" => both(&limits::EJECTION, Amount::Time),
+        "dns.timeout" => both(&limits::TIMEOUT, Amount::Time),
+        "dns.ttl_min" | "dns.ttl_max" => both(&limits::DNS_TTL, Amount::Time),
+        "dns.addresses_max" => both(&limits::DNS_ADDRESSES, Amount::Number),
         "listeners.NAME.backlog" => both(&limits::BACKLOG, Amount::Number),
         _ if key.starts_with("timeouts.") => both(&limits::TIMEOUT, Amount::Time),
         _ => None,
@@ -592,6 +612,74 @@ fn the_tls_table_has_every_key() {
         }
     }
     let mut shown = first_codes("tls");
+    expected.sort();
+    expected.dedup();
+    shown.sort();
+    assert_eq!(shown, expected);
+}
+
+/// Those of limits.toml, with what holds where they are not written, and the bounds of the source.
+#[test]
+fn the_limits_table_has_every_key_with_its_default_and_its_range() {
+    let explain_limits = |toml: &str| {
+        let (folder, name) = (tempfile::tempdir().unwrap(), "limits.toml");
+        fs::write(folder.path().join(name), toml).unwrap();
+        let explained = explain(&folder.path().join(name)).into_iter();
+        explained
+            .filter_map(|it| {
+                let key = it.key.strip_prefix("listeners.NAME.limits.")?.to_owned();
+                Some((key, it.value))
+            })
+            .collect::<Vec<_>>()
+    };
+    let written = explain_limits(&fs::read_to_string(root().join("config/limits.toml")).unwrap());
+    let none = "[upstreams.app]\nservers = [\"127.0.0.1:9\"]\n[listeners.web]\n\
+                protocol = \"http\"\nbind = \"127.0.0.1:0\"\nupstream = \"app\"\nlimits = {}\n";
+    let defaults = explain_limits(none);
+    let mut shown = Vec::new();
+    for row in table("limits") {
+        let [key, default, range, _meaning] = row.try_into().unwrap();
+        let key = code(&key).join(" ");
+        if let [default] = code(&default).as_slice()
+            && !defaults.iter().any(|(it, _)| it == default)
+        {
+            assert!(defaults.contains(&(key.clone(), (*default).to_owned())), "{key}: {default}");
+        }
+        let expected = match key.trim_start_matches("client_") {
+            "connections" => both_of(&limits::CONNECTIONS, |it| it.to_string()),
+            "connection_rate" | "request_rate" => both_of(&limits::RATE, |it| format!("{it}/s")),
+            "prefix_v4" => both_of(&limits::PREFIX_V4, |it| it.to_string()),
+            "prefix_v6" => both_of(&limits::PREFIX_V6, |it| it.to_string()),
+            "allow" | "deny" => vec![],
+            _ => both_of(&limits::BANDWIDTH, |it| format!("{}/s", show_size(it))),
+        };
+        assert_eq!(code(&range), expected, "the range of {key}");
+        shown.push(key);
+    }
+    let expected: Vec<String> = written.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(shown, expected);
+}
+
+fn both_of(range: &RangeInclusive<u64>, show: impl Fn(u64) -> String) -> Vec<String> {
+    vec![show(*range.start()), show(*range.end())]
+}
+
+/// Those that balance.toml has and that do not hold for every upstream.
+#[test]
+fn the_balancing_table_has_every_key() {
+    let base = Base::Files(vec![root().join("config/balance.toml")]);
+    let (supplied, environment, flags) = (Vec::new(), Vec::new(), Vec::new());
+    let loaded = load(Sources { base, supplied, environment, flags }).unwrap();
+    let general = first_codes("config");
+    let keys = loaded.effective.iter().filter_map(|Effective { key, .. }| {
+        let (_, key) = key.strip_prefix("upstreams.")?.split_once('.')?;
+        // What a table of a server may have is told where servers are.
+        let key = Some(key).filter(|key| !key.starts_with("servers["))?;
+        let key = format!("upstreams.NAME.{key}");
+        (!general.contains(&key)).then_some(key)
+    });
+    let mut expected: Vec<String> = keys.collect();
+    let mut shown = first_codes("balancing");
     expected.sort();
     expected.dedup();
     shown.sort();
@@ -780,10 +868,12 @@ fn figures_in_sentences_are_those_of_the_source() {
         ),
         format!("woken {} times in a row", relay::lane::BARREN_WAKES_MAX),
         format!("looks again {} ms after", io::accept::ACCEPT_RETRY_INTERVAL.as_millis()),
-        format!("the next server in turn is tried, {} servers at", word(attempts::ATTEMPTS_MAX)),
         format!("One buffer of {} for each worker", kib(io::conduit::SCRATCH_BYTES)),
         format!("reads shrink to {}", kib(io::conduit::READ_BYTES_WHEN_SPENT)),
         format!("up to {}. |", kib(limits::RESPOND_BODY)),
+        format!("for {} such clients of each worker", io::admission::TURNED_AWAY_MAX),
+        format!("| {} networks |", limits::NETWORKS),
+        format!("places of {} bytes", spliceway::limits::table::PLACE_BYTES),
         format!("a pipe of less than {}", kib(io::pipe_pool::PIPE_BYTES_MIN as usize)),
         format!(
             "{} reads in a row of {} or more, or one of {}, turn it to splice; {} reads in a row of \

@@ -122,7 +122,9 @@ impl contestant::Program for Program {
             Software::BareSplice => bare::splice(listen, to, PIPE_BYTES, 0)?,
             Software::BareCopy => bare::copy(listen, to)?,
             Software::Nginx => nginx::command(&self.nginx_settings(listen, to), at)?,
-            Software::Haproxy(how) => haproxy::command(self.haproxy_settings(how), listen, to, at)?,
+            Software::Haproxy(how) => {
+                haproxy::command(&self.haproxy_settings(how), listen, to, at)?
+            }
         }))
     }
 }
@@ -131,12 +133,11 @@ impl contestant::Program for Program {
 const CLIENTS_MAX: usize = 4096;
 
 impl Program {
-    /// Connections that are used again for whatever client comes next, as its manual advises for
-    /// servers that are trusted. Its backlog is as long as its limit of clients.
+    /// Its backlog is as long as its limit of clients.
     fn haproxy_settings(self, how: Haproxy) -> haproxy::Settings {
         let (buffer_bytes, options) = match how {
-            Haproxy::Copy => (None, "http-reuse always"),
-            Haproxy::CopyLargeBuffers => (Some(BUFFER_BYTES), "http-reuse always"),
+            Haproxy::Copy => (None, haproxy::REUSE_ALWAYS),
+            Haproxy::CopyLargeBuffers => (Some(BUFFER_BYTES), haproxy::REUSE_ALWAYS),
             Haproxy::Splice => {
                 (None, "http-reuse always\n option splice-request\n option splice-response")
             }
@@ -148,32 +149,18 @@ impl Program {
             connections,
             buffer_bytes,
             options,
+            tls: None,
         }
     }
 
-    /// Its defaults serve a connection to the origin for one request, a client for a thousand, and
-    /// write large bodies to the disk. Buffers hold what fits into a socket's, so that no body
-    /// takes more turns than it has to. Each client takes two of its connections.
     fn nginx_settings(self, listen: SocketAddr, to: SocketAddr) -> nginx::Settings {
-        let (connections, backlog) = match self.clients_max {
-            Some(clients) => (2 * clients, format!("backlog={clients}")),
-            None => (2 * CLIENTS_MAX, String::new()),
+        let clients_max = self.clients_max.unwrap_or(CLIENTS_MAX);
+        let backlog = match self.clients_max {
+            Some(clients) => format!("backlog={clients}"),
+            None => String::new(),
         };
         let reuse_port = if self.workers > 1 { "reuseport" } else { "" };
-        let block = format!(
-            "http {{ access_log off; server_tokens off;\n\
-             keepalive_requests 1000000000; client_max_body_size 0;\n\
-             upstream origin {{ server {to}; keepalive 256; keepalive_requests 1000000000; }}\n\
-             server {{ listen {listen} {reuse_port} {backlog};\n\
-             proxy_http_version 1.1; proxy_set_header Connection \"\";\n\
-             proxy_buffer_size 16k; proxy_buffers 8 64k; proxy_busy_buffers_size 256k;\n\
-             proxy_max_temp_file_size 0; proxy_request_buffering off;\n\
-             client_body_buffer_size 64k;\n\
-             location / {{ proxy_pass http://origin; }}\n\
-             location /websocket {{ proxy_pass http://origin;\n\
-             proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }}\n\
-             }} }}"
-        );
-        nginx::Settings { workers: self.workers, connections, modules: String::new(), block }
+        let listen = format!("listen {listen} {reuse_port} {backlog};");
+        nginx::http_proxy(self.workers, clients_max, &listen, to)
     }
 }

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::rig::kind::{self, Column, Sender, column, show_bytes, show_connections};
+use crate::rig::kind::{
+    self, Column, Sender, column, connections_for, show_bytes, show_connections,
+};
+use crate::rig::load::http::wire::Framing;
 
 /// A kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,15 +24,6 @@ pub enum Kind {
     Spread { connections: usize },
     /// Twice as many new connections as the proxy can serve.
     Overload,
-}
-
-/// How a message says where its body ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Framing {
-    /// `Content-Length`.
-    Length,
-    /// `Transfer-Encoding: chunked`.
-    Chunked,
 }
 
 /// Sizes of bodies with a `Content-Length`, in bytes.
@@ -89,11 +83,6 @@ impl Kind {
             Kind::Overload,
         ]
     }
-}
-
-/// Over how many connections at once bodies of so many bytes go.
-pub const fn connections_for(bytes: usize) -> usize {
-    if bytes < 1 << 20 { 64 } else { 16 }
 }
 
 impl kind::Kind for Kind {

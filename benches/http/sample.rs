@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::contestant::Program;
-use super::kind::{Framing, Kind, SMALL_BYTES, WORKERS, connections_for};
+use super::kind::{Kind, SMALL_BYTES, WORKERS};
 use super::load::arrivals::{self, Outcomes};
 use super::load::competitors::Competitors;
-use super::load::resting::Resting;
-use super::load::wire::{Exchange, Reuse};
-use super::load::{clients, websocket};
+use super::load::websocket;
 use crate::rig::contestant::{self, Running};
-use crate::rig::kind::{Figures, Sender};
+use crate::rig::kind::{Figures, Sender, connections_for};
 use crate::rig::load::bind_origin;
+use crate::rig::load::http::clients;
+use crate::rig::load::http::resting::Resting;
+use crate::rig::load::http::wire::{Exchange, Framing, Reuse};
 use crate::rig::sample::{Conditions, Sample, Window, idle_kib, watch, watch_and_look};
 
 /// Clients that a proxy may have when it is overloaded.
@@ -77,7 +78,7 @@ fn requests(
 ) -> io::Result<Sample> {
     let (origin, running) = start(program, conditions)?;
     let exchange = Arc::new(exchange);
-    let load = clients::start(&origin, running.address, &exchange, connections, 1)?;
+    let load = clients::start(&origin, &running.address.into(), &exchange, connections, 1)?;
     let window = watch(&running, load, conditions.effort)?;
     Ok(window.sample(kind, values(&window, exchange.exchanges(window.units))))
 }
@@ -101,7 +102,7 @@ fn idle(
     conditions: &Conditions,
 ) -> io::Result<Sample> {
     let (origin, running) = start(program, conditions)?;
-    let mut resting = Resting::new(origin, running.address, small(Reuse::KeepAlive));
+    let mut resting = Resting::new(origin, running.address.into(), small(Reuse::KeepAlive));
     let kib = idle_kib(running.process()?, connections, |more| resting.open(more))?;
     resting.stop()?;
     Ok(without_cpu(kind, vec![kib]))
@@ -117,7 +118,8 @@ fn workers(program: Program, kind: Kind, conditions: &Conditions) -> io::Result<
         let exchange = Arc::new(small(Reuse::KeepAlive));
         let connections = connections_for(SMALL_BYTES);
         let threads = cpus.threads_of_each_end();
-        let load = clients::start(&origin, running.address, &exchange, connections, threads)?;
+        let load =
+            clients::start(&origin, &running.address.into(), &exchange, connections, threads)?;
         let window = watch(&running, load, conditions.effort)?;
         let exchanges = exchange.exchanges(window.units);
         let per_second = exchanges / window.elapsed.as_secs_f64();
@@ -135,7 +137,7 @@ fn spread(
     conditions: &Conditions,
 ) -> io::Result<Sample> {
     let (origin, running) = start(program.with_workers(WORKERS), conditions)?;
-    let mut resting = Resting::new(origin, running.address, small(Reuse::KeepAlive));
+    let mut resting = Resting::new(origin, running.address.into(), small(Reuse::KeepAlive));
     resting.open(connections)?;
     let cpu_times = || {
         let times = running.process()?.cpu_time_by_thread()?;
@@ -164,7 +166,7 @@ fn overload(program: Program, kind: Kind, conditions: &Conditions) -> io::Result
     let _competitors = Competitors::start(conditions.cpus(program.workers()).proxy, COMPETITORS);
     let exchange = Arc::new(small(Reuse::Never));
     let connections = connections_for(SMALL_BYTES);
-    let load = clients::start(&origin, running.address, &exchange, connections, 1)?;
+    let load = clients::start(&origin, &running.address.into(), &exchange, connections, 1)?;
     // Long enough for many turns of those that share the CPU, and for queues to fill.
     let effort = conditions.effort.longer(3);
     let window = watch(&running, load, effort)?;

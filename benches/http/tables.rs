@@ -1,7 +1,8 @@
 //! Which tables the report has, and in which order.
 
-use super::kind::{BODY_BYTES, CHUNKED_BYTES, Framing, Kind, REQUEST_PERCENTILES};
+use super::kind::{BODY_BYTES, CHUNKED_BYTES, Kind, REQUEST_PERCENTILES};
 use crate::rig::kind::{Sender, show_bytes};
+use crate::rig::load::http::wire::Framing;
 use crate::rig::markdown::{cpu_cell, kind_table, kinds_table, medians_cell, ratio_cell};
 use crate::rig::results::Results;
 

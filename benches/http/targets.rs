@@ -1,10 +1,10 @@
 //! What the proxy is to reach, in one run with its peers.
 
 use super::kind::{
-    Framing, Kind, OVERLOAD_GOODPUT, OVERLOAD_MEMORY, OVERLOAD_P99, REQUEST_PERCENTILES,
-    WORKERS_RATIO,
+    Kind, OVERLOAD_GOODPUT, OVERLOAD_MEMORY, OVERLOAD_P99, REQUEST_PERCENTILES, WORKERS_RATIO,
 };
 use crate::rig::kind::Sender;
+use crate::rig::load::http::wire::Framing;
 use crate::rig::names::{AUTO, COPY, HAPROXY_COPY, HAPROXY_SPLICE, NGINX, SPLICE};
 use crate::rig::results::{Marks, Reference};
 use crate::rig::targets::Bound::{AtLeast, AtMost};

@@ -96,7 +96,7 @@ impl contestant::Program for Program {
                 bare::splice(listen, to, pipe_size, low_water)?
             }
             Program::BareCopy => bare::copy(listen, to)?,
-            Program::Haproxy(when) => haproxy::command(haproxy_settings(when), listen, to, at)?,
+            Program::Haproxy(when) => haproxy::command(&haproxy_settings(when), listen, to, at)?,
             Program::Nginx => nginx::command(&nginx_settings(listen, to)?, at)?,
         }))
     }
@@ -112,7 +112,14 @@ fn haproxy_settings(when: Haproxy) -> haproxy::Settings {
         Haproxy::Auto => (None, haproxy::SPLICE_AUTO),
         Haproxy::Never => (Some(BUFFER_BYTES), ""),
     };
-    haproxy::Settings { mode: "tcp", threads: 1, connections: 4096, buffer_bytes, options }
+    haproxy::Settings {
+        mode: "tcp",
+        threads: 1,
+        connections: 4096,
+        buffer_bytes,
+        options,
+        tls: None,
+    }
 }
 
 /// A buffer as large as the bare copy loop's; `tcp_nodelay` is on by default, and `reuseport` and

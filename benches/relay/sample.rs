@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use super::contestant::Program;
 use super::kind::Kind;
+use super::load::connections;
 use super::load::idle::Resting;
-use super::load::{bulk, connections};
 use crate::rig::arguments::Effort;
 use crate::rig::contestant::{self, Running};
 use crate::rig::kind::{Figures, Sender};
-use crate::rig::load::{Load, Priority, bind_origin, round_trips};
+use crate::rig::load::{Load, Priority, bind_origin, bulk, round_trips};
 use crate::rig::sample::{Conditions, Sample, Window, idle_kib, watch};
 
 const FAIRNESS_MESSAGE_BYTES: usize = 1024;

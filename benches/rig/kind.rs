@@ -104,6 +104,11 @@ pub fn show_bytes(bytes: usize) -> String {
     }
 }
 
+/// Over how many connections at once bodies of so many bytes go.
+pub const fn connections_for(bytes: usize) -> usize {
+    if bytes < 1 << 20 { 64 } else { 16 }
+}
+
 /// `1 connection`, `64 connections`.
 pub fn show_connections(connections: usize) -> String {
     match connections {

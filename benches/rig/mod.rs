@@ -25,3 +25,4 @@ pub mod run;
 pub mod sample;
 pub mod statistics;
 pub mod targets;
+pub mod tls;

@@ -9,10 +9,13 @@ use nix::sched::CpuSet;
 use super::arguments::Effort;
 use super::contestant::Running;
 use super::kind::{Figures, Kind};
-use super::load::{Latencies, Load};
+use super::load::{Latencies, Load, PATIENCE};
 use super::machine::Cpus;
 use super::process::ProxyProcess;
 use super::statistics::percentile_microseconds;
+
+/// How often it is looked whether a load has begun to arrive.
+const FIRST_UNIT_PAUSE: Duration = Duration::from_millis(1);
 
 /// What all samples of a run have in common.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +72,7 @@ pub fn watch_and_look<T>(
     effort: Effort,
     look: impl Fn() -> io::Result<T>,
 ) -> io::Result<(Window, [T; 2])> {
+    await_first_unit(&load);
     sleep(effort.warm_up);
     load.open_window();
     let cpu_time = || running.process.as_ref().map(ProxyProcess::cpu_time).transpose();
@@ -90,6 +94,15 @@ pub fn watch_and_look<T>(
     let disagreement = spent.map(|(after, before)| after.disagreement_since(before));
     let cpu_disagreement = disagreement.unwrap_or_default();
     Ok((Window { cpu, cpu_disagreement, elapsed, units, latencies }, looks))
+}
+
+/// Waits until something has arrived, for sessions may have to be established before; or until
+/// nothing will.
+fn await_first_unit(load: &Load) {
+    let deadline = Instant::now() + PATIENCE;
+    while load.units() == 0 && !load.has_ended() && Instant::now() < deadline {
+        sleep(FIRST_UNIT_PAUSE);
+    }
 }
 
 impl Window {

@@ -148,6 +148,8 @@ pub(super) fn status(reason: CloseReason) -> u16 {
         | CloseReason::ProxyHeaderTimeout
         | CloseReason::ProxyUntrusted
         | CloseReason::UnknownName => 400,
+        CloseReason::Denied => 403,
+        CloseReason::ConnectionLimit | CloseReason::RateLimit => 429,
         CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout | CloseReason::RequestTimeout => {
             408
         }
@@ -157,7 +159,11 @@ pub(super) fn status(reason: CloseReason) -> u16 {
         | CloseReason::ConnectTls
         | CloseReason::ConnectUnreachable => 502,
         CloseReason::ConnectTimeout | CloseReason::ResponseTimeout => 504,
-        CloseReason::ConnectFailed | CloseReason::DrainTimeout => 503,
+        CloseReason::ConnectFailed
+        | CloseReason::DrainTimeout
+        | CloseReason::NoServer
+        | CloseReason::QueueFull
+        | CloseReason::QueueTimeout => 503,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::error::{CloseReason, Direction, FallbackReason};
 use crate::exchange::Exchange;
 use crate::id::{ListenerId, UpstreamId};
+use crate::roster::Roster;
 use crate::session::Session;
 use crate::tls::failure::TlsFailure;
 
@@ -51,17 +52,24 @@ pub struct Refused<'a> {
 
 impl Closed<'_> {
     /// Appends the line of a connection that lived for `total`.
-    pub(super) fn write(&self, config: &Config, total: Duration, line: &mut Vec<u8>) {
+    pub(super) fn write(
+        &self,
+        config: &Config,
+        roster: &Roster,
+        total: Duration,
+        line: &mut Vec<u8>,
+    ) {
         let Closed { listener, client, session, .. } = *self;
         let relay = session.relay();
         let upstream = &config.upstreams[self.upstream.index()];
+        let server = session.server().map(|server| roster.server(self.upstream, server));
         let mut fallbacks = [FallbackReason::Unavailable; FallbackReason::ALL.len()];
         let record = ConnectionRecord {
             time: jiff::Timestamp::now(),
             listener: &config.listeners[listener.index()].name,
             client: shown(client.as_ref()),
             upstream: Some(&upstream.name),
-            server: Some(&upstream.servers[session.server().index()]),
+            server: server.map(|server| &server.settings.name as _),
             traffic: Traffic {
                 bytes: Direction::ALL.map(|direction| relay.lane(direction).totals().delivered),
                 fallbacks: collect(relay.fallbacks(), &mut fallbacks),

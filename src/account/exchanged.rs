@@ -13,6 +13,7 @@ use crate::http::client::Client;
 use crate::http::context::Scheme;
 use crate::id::ListenerId;
 use crate::relay::choice::Fallbacks;
+use crate::roster::Roster;
 
 /// An exchange that is over.
 #[derive(Debug, Clone, Copy)]
@@ -51,13 +52,15 @@ impl Exchanged<'_> {
     }
 
     /// Appends its line to `line`.
-    pub(super) fn write(&self, config: &Config, line: &mut Vec<u8>) {
+    pub(super) fn write(&self, config: &Config, roster: &Roster, line: &mut Vec<u8>) {
         let Exchanged { exchange, .. } = *self;
         let request = &exchange.request;
         let attempts = exchange.progress.attempts();
         let upstream = exchange.upstream.map(|upstream| &config.upstreams[upstream.index()]);
-        let server = upstream.zip(attempts);
-        let server = server.map(|(upstream, it)| &upstream.servers[it.server().index()]);
+        let server = exchange.upstream.zip(attempts);
+        let server = server.and_then(|(upstream, it)| Some((upstream, it.server()?)));
+        let server = server.map(|(upstream, server)| roster.server(upstream, server));
+        let server = server.map(|server| &server.settings.name);
         let mut fallbacks = [FallbackReason::Unavailable; FallbackReason::ALL.len()];
         let record = RequestRecord {
             time: jiff::Timestamp::now(),

@@ -28,10 +28,8 @@ pub(super) struct HttpAccount {
 
 impl HttpAccount {
     pub(super) fn new(listener: &str, http: &Http, config: &Config) -> HttpAccount {
-        let forwards = || http.routes.iter().filter_map(|route| route.action.forward());
         let forwarded = config.upstreams.iter().enumerate().map(|(index, upstream)| {
-            let leads = forwards().any(|forward| forward.upstream.index() == index);
-            leads.then(|| RequestAccount::new(listener, Some(&upstream.name)))
+            leads_to(http, index).then(|| RequestAccount::new(listener, Some(&upstream.name)))
         });
         HttpAccount {
             metrics: HttpMetrics::new(listener),
@@ -40,6 +38,22 @@ impl HttpAccount {
             own: RequestAccount::new(listener, None),
             forwarded: forwarded.collect(),
             over: 0,
+        }
+    }
+
+    /// Routes lead elsewhere, perhaps. Where one has led before, requests may be on their way still.
+    pub(super) fn adopt(&mut self, listener: &str, http: &Http, before: &Config, after: &Config) {
+        self.forwarded.resize_with(after.upstreams.len(), || None);
+        for (index, (account, upstream)) in
+            self.forwarded.iter_mut().zip(&after.upstreams).enumerate()
+        {
+            let was = before.upstreams.get(index);
+            if was.is_some_and(|was| was.name != upstream.name) {
+                *account = None;
+            }
+            if account.is_none() && leads_to(http, index) {
+                *account = Some(RequestAccount::new(listener, Some(&upstream.name)));
+            }
         }
     }
 
@@ -84,6 +98,12 @@ impl HttpAccount {
         self.own.flush();
         self.forwarded.iter_mut().flatten().for_each(RequestAccount::flush);
     }
+}
+
+/// Whether a route leads to the upstream at this place.
+fn leads_to(http: &Http, upstream: usize) -> bool {
+    let mut forwards = http.routes.iter().filter_map(|route| route.action.forward());
+    forwards.any(|forward| forward.upstream.index() == upstream)
 }
 
 /// Requests that one upstream got, or none, by method and code.

@@ -18,10 +18,12 @@ use std::time::{Duration, Instant};
 
 use crate::access_log::AccessLogSink;
 use crate::config::Config;
-use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path, Side};
+use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, LimitReason, Path, Side};
 use crate::id::{ListenerId, ServerId, UpstreamId};
+use crate::limits::TableMiss;
 use crate::metrics::AcceptPause;
 use crate::relay::choice::Fallbacks;
+use crate::roster::Roster;
 use crate::tls::failure::TlsFailure;
 use crate::tls::session::Agreement;
 
@@ -38,6 +40,7 @@ pub const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Account {
     config: Arc<Config>,
+    roster: Arc<Roster>,
     listeners: Vec<ListenerAccount>,
     upstreams: Vec<UpstreamAccount>,
     access_log: AccessLogSink,
@@ -49,16 +52,48 @@ pub struct Account {
 
 impl Account {
     /// Books with every number at zero. The metrics are those of the recorder that is installed.
-    pub fn new(config: Arc<Config>, access_log: AccessLogSink) -> Account {
+    pub fn new(config: Arc<Config>, roster: Arc<Roster>, access_log: AccessLogSink) -> Account {
         let listener = |listener| ListenerAccount::new(listener, &config);
+        let upstreams = config.upstreams.iter().zip(roster.upstreams());
         Account {
             listeners: config.listeners.iter().map(listener).collect(),
-            upstreams: config.upstreams.iter().map(UpstreamAccount::new).collect(),
+            upstreams: upstreams
+                .map(|(upstream, servers)| UpstreamAccount::new(upstream, servers))
+                .collect(),
             config,
+            roster,
             access_log,
             line: Vec::new(),
             is_dirty: false,
         }
+    }
+
+    /// Another configuration is in force, and other servers: books are opened for what is new, and
+    /// go on for what is not.
+    pub fn adopt(&mut self, config: Arc<Config>, roster: Arc<Roster>, access_log: AccessLogSink) {
+        self.access_log = access_log;
+        // What was counted so far belongs to those who had the places until now.
+        self.flush();
+        for (place, listener) in config.listeners.iter().enumerate() {
+            let was = self.config.listeners.get(place);
+            let is_same = was.is_some_and(|was| was.identity() == listener.identity());
+            match self.listeners.get_mut(place) {
+                Some(account) if is_same => account.adopt(listener, &self.config, &config),
+                Some(account) => *account = ListenerAccount::new(listener, &config),
+                None => self.listeners.push(ListenerAccount::new(listener, &config)),
+            }
+        }
+        let upstreams = config.upstreams.iter().zip(roster.upstreams()).enumerate();
+        for (place, (upstream, servers)) in upstreams {
+            let was = self.config.upstreams.get(place);
+            let is_same = was.is_some_and(|was| was.name == upstream.name);
+            match self.upstreams.get_mut(place) {
+                Some(account) if is_same => account.adopt(upstream, servers),
+                Some(account) => *account = UpstreamAccount::new(upstream, servers),
+                None => self.upstreams.push(UpstreamAccount::new(upstream, servers)),
+            }
+        }
+        (self.config, self.roster) = (config, roster);
     }
 
     fn listener(&mut self, listener: ListenerId) -> &mut ListenerAccount {
@@ -81,6 +116,41 @@ impl Account {
     /// Accepting paused.
     pub fn accept_paused(&mut self, listener: ListenerId, reason: AcceptPause) {
         self.listener(listener).accept_paused[reason.index()].add(1);
+    }
+
+    /// A connection or a request was refused at a limit.
+    pub fn limit_refused(&mut self, listener: ListenerId, reason: LimitReason) {
+        self.listener(listener).limit_refusals[reason.index()].add(1);
+    }
+
+    /// A client's place in the table of clients was missed.
+    pub fn client_missed(&mut self, listener: ListenerId, miss: TableMiss) {
+        self.listener(listener).client_misses[miss.index()].add(1);
+    }
+
+    /// A direction of a connection pauses for want of bandwidth.
+    pub fn paused(&mut self, listener: ListenerId, direction: Direction) {
+        self.listener(listener).bandwidth_pauses[direction.index()].add(1);
+    }
+
+    /// The directions of a connection pause until `now`, which did until `before`.
+    pub fn paused_since(
+        &mut self,
+        listener: ListenerId,
+        before: [Option<Instant>; 2],
+        now: [Option<Instant>; 2],
+    ) {
+        for direction in Direction::ALL {
+            let (before, now) = (before[direction.index()], now[direction.index()]);
+            if now.is_some() && now != before {
+                self.paused(listener, direction);
+            }
+        }
+    }
+
+    /// How often somebody was refused for `reason`, over all listeners.
+    pub fn limit_refusals(&self, reason: LimitReason) -> u64 {
+        self.listeners.iter().map(|listener| listener.limit_refusals[reason.index()].total).sum()
     }
 
     /// Bytes were delivered, by [`Path::index`].
@@ -107,11 +177,13 @@ impl Account {
         let account = self.server(upstream, server);
         account.connections.now += 1;
         account.connects.record(took);
+        self.roster.server(upstream, server).state.connected();
     }
 
-    /// A connection to a server that served HTTP is closed.
+    /// A connection to a server is closed.
     pub fn disconnected(&mut self, upstream: UpstreamId, server: ServerId) {
         self.server(upstream, server).connections.now -= 1;
+        self.roster.server(upstream, server).state.disconnected();
     }
 
     /// A connection to a server was found for a request: a new one, or one that was there.
@@ -145,11 +217,13 @@ impl Account {
         let Closed { listener, upstream, session, reason, .. } = closed;
         let total = now.saturating_duration_since(session.accepted_at());
         self.left(listener, reason, total);
-        if session.connect_took().is_some() {
-            self.server(upstream, session.server()).connections.now -= 1;
-        }
-        if let Some((Side::Upstream, kind)) = session.relay().fault() {
-            self.server_failed(upstream, session.server(), kind);
+        if let Some(server) = session.server() {
+            if session.connect_took().is_some() {
+                self.disconnected(upstream, server);
+            }
+            if let Some((Side::Upstream, kind)) = session.relay().fault() {
+                self.server_failed(upstream, server, kind);
+            }
         }
         match closed.upgraded_by {
             Some(exchange) => self.exchanged(&Exchanged {
@@ -162,7 +236,7 @@ impl Account {
                 fallbacks: session.relay().fallbacks(),
                 ended_at: now,
             }),
-            None => self.log(|config, line| closed.write(config, total, line)),
+            None => self.log(|config, roster, line| closed.write(config, roster, total, line)),
         }
     }
 
@@ -172,14 +246,14 @@ impl Account {
             self.tls_failed(refused.listener, failure);
         }
         self.left(refused.listener, refused.reason, total);
-        self.log(|config, line| refused.write(config, total, line));
+        self.log(|config, _, line| refused.write(config, total, line));
     }
 
     /// Writes a line of the access log, unless there is none.
-    fn log(&mut self, write: impl FnOnce(&Config, &mut Vec<u8>)) {
+    fn log(&mut self, write: impl FnOnce(&Config, &Roster, &mut Vec<u8>)) {
         if self.access_log.is_on() {
             self.line.clear();
-            write(&self.config, &mut self.line);
+            write(&self.config, &self.roster, &mut self.line);
             self.access_log.append(&self.line);
         }
     }
@@ -244,7 +318,7 @@ impl Account {
         if let Some(http) = &mut self.listener(exchanged.listener).http {
             http.ended(exchanged.exchange, exchanged.timings().total);
         }
-        self.log(|config, line| exchanged.write(config, line));
+        self.log(|config, roster, line| exchanged.write(config, roster, line));
     }
 
     /// How many exchanges are over, over all listeners.

@@ -4,6 +4,7 @@ use super::count::{Count, Durations, Level, flush_all};
 use super::tls::HandshakeAccount;
 use crate::config::Upstream;
 use crate::metrics::{HandshakeMetrics, ServerMetrics, UPSTREAM_CONNECT_DURATION, UpstreamMetrics};
+use crate::roster::{Server, UpstreamRoster};
 
 #[derive(Debug)]
 pub(super) struct UpstreamAccount {
@@ -14,6 +15,7 @@ pub(super) struct UpstreamAccount {
 
 #[derive(Debug)]
 pub(super) struct ServerAccount {
+    name: String,
     pub(super) metrics: ServerMetrics,
     pub(super) connects: Durations,
     pub(super) connections: Level,
@@ -25,24 +27,44 @@ pub(super) struct ServerAccount {
     pub(super) tls: Option<HandshakeAccount>,
 }
 
+impl ServerAccount {
+    fn new(upstream: &Upstream, server: &Server) -> ServerAccount {
+        let name = &server.settings.name;
+        let handshakes = || HandshakeMetrics::of_server(&upstream.name, name);
+        ServerAccount {
+            metrics: ServerMetrics::new(&upstream.name, name),
+            connects: Durations::new(&UPSTREAM_CONNECT_DURATION),
+            connections: Level::default(),
+            idle: Level::default(),
+            requests: Default::default(),
+            tls: upstream.tls.as_ref().map(|_| HandshakeAccount::new(handshakes())),
+            name: name.clone(),
+        }
+    }
+}
+
 impl UpstreamAccount {
-    pub(super) fn new(upstream: &Upstream) -> UpstreamAccount {
-        let servers = upstream.servers.iter().map(|server| {
-            let server = server.to_string();
-            let handshakes = || HandshakeMetrics::of_server(&upstream.name, &server);
-            ServerAccount {
-                metrics: ServerMetrics::new(&upstream.name, &server),
-                connects: Durations::new(&UPSTREAM_CONNECT_DURATION),
-                connections: Level::default(),
-                idle: Level::default(),
-                requests: Default::default(),
-                tls: upstream.tls.as_ref().map(|_| HandshakeAccount::new(handshakes())),
-            }
-        });
+    pub(super) fn new(upstream: &Upstream, roster: &UpstreamRoster) -> UpstreamAccount {
+        let servers = roster.servers().iter().map(|server| ServerAccount::new(upstream, server));
         UpstreamAccount {
             metrics: UpstreamMetrics::new(&upstream.name),
             retries: Count::default(),
             servers: servers.collect(),
+        }
+    }
+
+    /// The same upstream has other servers, perhaps, or speaks to them otherwise.
+    pub(super) fn adopt(&mut self, upstream: &Upstream, roster: &UpstreamRoster) {
+        for (place, server) in roster.servers().iter().enumerate() {
+            match self.servers.get_mut(place) {
+                Some(account) if account.name == server.settings.name => {
+                    if upstream.tls.is_some() && account.tls.is_none() {
+                        account.tls = ServerAccount::new(upstream, server).tls;
+                    }
+                }
+                Some(account) => *account = ServerAccount::new(upstream, server),
+                None => self.servers.push(ServerAccount::new(upstream, server)),
+            }
         }
     }
 

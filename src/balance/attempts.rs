@@ -1,32 +1,71 @@
-//! Attempts to reach a server: each server in turn, until one answers or enough were tried.
+//! Attempts to reach a server: one after the other on different servers, until one answers or
+//! enough were tried.
 
 use std::time::{Duration, Instant};
 
 use crate::id::ServerId;
 
-/// Attempts for one client or one request, on different servers, before it is refused.
-pub const ATTEMPTS_MAX: u32 = 3;
+/// The most that `retries.max` may be: further attempts would find what these have found.
+pub const RETRIES_MAX: usize = 7;
+
+/// Attempts beyond the first unless the config says otherwise.
+pub const RETRIES_DEFAULT: u32 = 2;
 
 /// What to do after an attempt has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterFailure {
-    /// Try [`Attempts::server`], which is another one now where there is another.
+    /// Pick another server, and [`Attempts::begin`] again.
     Retry,
     /// Nothing: enough were tried.
     GiveUp,
 }
 
+/// Servers that need not be asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tried {
+    servers: [ServerId; RETRIES_MAX],
+    count: u8,
+    /// Asked again only where there is no other.
+    last_resort: Option<ServerId>,
+}
+
+impl Tried {
+    /// Whether a server need not be asked again.
+    pub fn contains(&self, server: ServerId) -> bool {
+        self.servers[..usize::from(self.count)].contains(&server)
+            || self.last_resort == Some(server)
+    }
+
+    /// The same, where there is no other.
+    #[must_use]
+    pub fn without_last_resort(self) -> Option<Tried> {
+        let has_one = self.last_resort.is_some();
+        let mut without = self;
+        without.last_resort = None;
+        has_one.then_some(without)
+    }
+
+    fn insert(&mut self, server: ServerId) {
+        if let Some(place) = self.servers.get_mut(usize::from(self.count)) {
+            *place = server;
+            self.count += 1;
+        }
+    }
+}
+
 /// The attempts so far.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempts {
-    /// How many servers the upstream has.
-    servers: u32,
-    /// The one that is tried now, or that was reached.
-    server: ServerId,
-    /// Attempts begun.
+    /// The server that is tried now, or that was reached.
+    server: Option<ServerId>,
+    /// It counts as one of that server's connections.
+    holds_place: bool,
+    /// It waits for a server that has room.
+    is_queued: bool,
+    tried: Tried,
+    /// Attempts begun, and how many there may be.
     begun: u32,
-    /// Servers that were tried and did not answer.
-    down: u32,
+    max: u32,
     /// When the current attempt was begun.
     began_at: Instant,
     /// How long the successful attempt took.
@@ -34,25 +73,70 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// The first attempt begins now, on server `first` of an upstream with `servers` servers.
-    pub fn new(servers: u32, first: ServerId, now: Instant) -> Attempts {
-        debug_assert!(first.0 < servers);
-        Attempts { servers, server: first, begun: 1, down: 0, began_at: now, took: None }
+    /// None yet; `retries` more than the first may follow.
+    pub fn new(retries: u32, now: Instant) -> Attempts {
+        Attempts {
+            server: None,
+            holds_place: false,
+            is_queued: false,
+            tried: Tried::default(),
+            begun: 0,
+            max: retries.min(RETRIES_MAX as u32) + 1,
+            began_at: now,
+            took: None,
+        }
     }
 
-    /// The server that is tried now, or that was reached.
-    pub fn server(&self) -> ServerId {
+    /// The server that is tried now, or that was reached; `None` while there is none yet.
+    pub fn server(&self) -> Option<ServerId> {
         self.server
+    }
+
+    /// The servers that failed.
+    pub fn tried(&self) -> &Tried {
+        &self.tried
     }
 
     /// Attempts beyond the first.
     pub fn retries(&self) -> u32 {
-        self.begun - 1
+        self.begun.saturating_sub(1)
     }
 
     /// How long the successful attempt took.
     pub fn took(&self) -> Option<Duration> {
         self.took
+    }
+
+    /// An attempt begins, on a server that was picked and counts it from now on.
+    pub fn begin(&mut self, server: ServerId, now: Instant) {
+        debug_assert!(!self.holds_place, "the place on the server before was given back");
+        self.begun += 1;
+        self.server = Some(server);
+        self.holds_place = true;
+        self.began_at = now;
+        self.took = None;
+    }
+
+    /// The server that counts this attempt, which whoever asks is to tell that it is over. Answers
+    /// once for each attempt.
+    pub fn take_place(&mut self) -> Option<ServerId> {
+        self.server.filter(|_| std::mem::take(&mut self.holds_place))
+    }
+
+    /// No server has room: it waits in a queue.
+    pub fn queue(&mut self) {
+        self.is_queued = true;
+    }
+
+    /// Whether it waits in a queue.
+    pub fn is_queued(&self) -> bool {
+        self.is_queued
+    }
+
+    /// Whether it waited in a queue, which whoever asks is to tell that it does no more. Answers
+    /// once.
+    pub fn take_queued(&mut self) -> bool {
+        std::mem::take(&mut self.is_queued)
     }
 
     /// The attempt has succeeded.
@@ -66,31 +150,36 @@ impl Attempts {
         Attempts { took: self.took.or(Some(Duration::ZERO)), ..self }
     }
 
-    /// No server answered: the next one in turn is tried, each once at most.
-    pub fn failed(&mut self, now: Instant) -> AfterFailure {
-        self.down += 1;
-        if self.down >= self.servers || self.begun >= ATTEMPTS_MAX {
-            return AfterFailure::GiveUp;
+    /// The server could not be connected to: it is not asked again.
+    pub fn failed(&mut self) -> AfterFailure {
+        debug_assert!(!self.holds_place, "its place is given back first");
+        if let Some(server) = self.server {
+            self.tried.insert(server);
         }
-        self.begin(ServerId((self.server.0 + 1) % self.servers), now);
-        AfterFailure::Retry
+        self.after_failure()
     }
 
-    /// A connection that was made has died before it was of use: the same server is asked again,
-    /// for there may be no other.
-    pub fn lost(&mut self, now: Instant) -> AfterFailure {
-        if self.begun >= ATTEMPTS_MAX {
-            return AfterFailure::GiveUp;
-        }
-        self.begin(self.server, now);
-        AfterFailure::Retry
+    /// A connection has died before it was of use. Its server is asked again where there is no
+    /// other.
+    pub fn lost(&mut self) -> AfterFailure {
+        self.tried.last_resort = self.server;
+        self.after_failure()
     }
 
-    fn begin(&mut self, server: ServerId, now: Instant) {
-        self.begun += 1;
-        self.server = server;
-        self.began_at = now;
-        self.took = None;
+    /// A connection that was kept has died before it took a byte, which says nothing of its
+    /// server: that is asked again.
+    pub fn went_stale(&mut self) -> AfterFailure {
+        self.tried.last_resort = None;
+        self.after_failure()
+    }
+
+    /// Whether another attempt may follow this one.
+    pub fn may_retry(&self) -> bool {
+        self.begun < self.max
+    }
+
+    fn after_failure(&self) -> AfterFailure {
+        if self.may_retry() { AfterFailure::Retry } else { AfterFailure::GiveUp }
     }
 }
 
@@ -98,41 +187,65 @@ impl Attempts {
 mod tests {
     use super::*;
 
+    /// Picks as a balancer does that has no opinion.
+    fn next(attempts: &Attempts, servers: u32) -> Option<ServerId> {
+        let all = || (0..servers).map(ServerId);
+        let untried = |tried: &Tried| all().find(|server| !tried.contains(*server));
+        let tried = attempts.tried();
+        untried(tried).or_else(|| untried(&tried.without_last_resort()?))
+    }
+
+    fn begin(attempts: &mut Attempts, server: u32) {
+        attempts.begin(ServerId(server), Instant::now());
+        assert_eq!(attempts.take_place(), Some(ServerId(server)));
+    }
+
     #[test]
-    fn each_server_is_tried_once_and_three_at_most() {
-        let check = |servers, expected: &[u32]| {
+    fn each_server_is_tried_once_and_no_more_than_allowed() {
+        let check = |servers, retries, expected: &[u32]| {
             let now = Instant::now();
-            let mut attempts = Attempts::new(servers, ServerId(servers - 1), now);
-            let mut tried = vec![attempts.server().0];
-            while attempts.failed(now) == AfterFailure::Retry {
-                tried.push(attempts.server().0);
+            let mut attempts = Attempts::new(retries, now);
+            let mut tried = Vec::new();
+            while let Some(server) = next(&attempts, servers) {
+                attempts.begin(server, now);
+                tried.push(server.0);
+                assert_eq!(attempts.take_place(), Some(server));
+                assert_eq!(attempts.take_place(), None);
+                if attempts.failed() == AfterFailure::GiveUp {
+                    break;
+                }
             }
             assert_eq!(tried, expected);
             assert_eq!(attempts.retries() as usize, expected.len() - 1);
         };
-        check(1, &[0]);
-        check(2, &[1, 0]);
-        check(9, &[8, 0, 1]);
+        check(1, 2, &[0]);
+        check(2, 2, &[0, 1]);
+        check(9, 2, &[0, 1, 2]);
+        check(9, 0, &[0]);
+        check(99, 99, &[0, 1, 2, 3, 4, 5, 6, 7]);
     }
 
     #[test]
-    fn a_lost_connection_is_made_again_to_the_same_server() {
+    fn a_server_that_lost_a_request_is_the_last_resort() {
         let now = Instant::now();
-        let mut attempts = Attempts::new(1, ServerId(0), now);
-        assert_eq!(attempts.lost(now), AfterFailure::Retry);
-        assert_eq!(attempts.server(), ServerId(0));
-        assert_eq!(attempts.failed(now), AfterFailure::GiveUp, "it refuses now");
-        assert_eq!(attempts.lost(now), AfterFailure::Retry);
-        assert_eq!(attempts.lost(now), AfterFailure::GiveUp);
+        let mut attempts = Attempts::new(3, now);
+        begin(&mut attempts, 0);
+        assert_eq!(attempts.lost(), AfterFailure::Retry);
+        assert_eq!(next(&attempts, 2), Some(ServerId(1)), "the other one first");
+        begin(&mut attempts, 1);
+        assert_eq!(attempts.failed(), AfterFailure::Retry);
+        assert_eq!(next(&attempts, 2), Some(ServerId(0)), "there is no other any more");
+        begin(&mut attempts, 0);
+        assert_eq!(attempts.failed(), AfterFailure::Retry);
+        assert_eq!(next(&attempts, 2), None);
     }
 
     #[test]
-    fn a_server_that_dies_leaves_the_others_to_be_tried() {
+    fn a_stale_connection_says_nothing_of_its_server() {
         let now = Instant::now();
-        let mut attempts = Attempts::new(2, ServerId(0), now);
-        assert_eq!(attempts.lost(now), AfterFailure::Retry);
-        assert_eq!(attempts.failed(now), AfterFailure::Retry, "the other one was not asked yet");
-        assert_eq!(attempts.server(), ServerId(1));
-        assert_eq!(attempts.failed(now), AfterFailure::GiveUp);
+        let mut attempts = Attempts::new(2, now);
+        begin(&mut attempts, 0);
+        assert_eq!(attempts.went_stale(), AfterFailure::Retry);
+        assert_eq!(next(&attempts, 2), Some(ServerId(0)));
     }
 }

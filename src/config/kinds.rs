@@ -172,6 +172,27 @@ impl Kind for Span {
     }
 }
 
+/// A duration, or `"off"`, which is `None`.
+pub(super) struct SpanOrOff(pub(super) RangeInclusive<Duration>);
+
+impl Kind for SpanOrOff {
+    type Value = Option<Duration>;
+
+    fn read(&self, node: &Node) -> Result<Option<Duration>, Mismatch> {
+        if matches!(&node.value, Value::Text(text) if text == "off") {
+            return Ok(None);
+        }
+        Span(self.0.clone()).read(node).map(Some).map_err(|mut mismatch| {
+            mismatch.expected = format!("\"off\" or {}", mismatch.expected);
+            mismatch
+        })
+    }
+
+    fn show(&self, duration: &Option<Duration>) -> String {
+        duration.map_or_else(|| "off".to_owned(), show_duration)
+    }
+}
+
 /// A duration that the kernel takes in whole seconds.
 pub(super) struct WholeSeconds(pub(super) RangeInclusive<Duration>);
 

@@ -4,9 +4,11 @@ use super::http_listener::HttpListenerSettings;
 use super::http_settings::HttpTimeoutSettings;
 use super::inherited::{KeepaliveSettings, RelaySettings, Shared, TimeoutSettings};
 use super::kinds::{Choice, Count, UpstreamName};
+use super::limit_settings;
 use super::proxy_protocol;
 use super::reader::{Fallback, Report, Section, Setting};
 use super::sni::SniSettings;
+use super::succession::Standing;
 use super::tls::ListenerTls;
 use super::tls_listener;
 use super::upstream::{self, UpstreamSettings};
@@ -14,6 +16,7 @@ use super::valid::{check_name, narrow};
 use super::{Listener, Protocol, limits};
 use crate::address::Address;
 use crate::http::forwarded::TrustedPeers;
+use crate::limits::ListenerLimits;
 
 const BACKLOG_DEFAULT: u64 = 4096;
 const PROTOCOL: Choice<Spoken> = Choice(&[("tcp", Spoken::Tcp), ("http", Spoken::Http)]);
@@ -33,6 +36,7 @@ pub(super) struct ListenerSettings {
     protocol: ProtocolSettings,
     tls: Option<ListenerTls>,
     proxy_protocol: Option<TrustedPeers>,
+    limits: ListenerLimits,
     relay: RelaySettings,
     timeouts: TimeoutSettings,
     keepalive: KeepaliveSettings,
@@ -75,6 +79,7 @@ impl ListenerSettings {
             "it in [timeouts], or idle_timeout in [upstreams.NAME.pool]",
         );
         let proxy_protocol = proxy_protocol::read_accept(&mut section, report);
+        let limits = limit_settings::read(&mut section, report, spoken == Spoken::Http);
         let tls = tls_listener::read(&mut section, report, spoken == Spoken::Http);
         let protocol = match spoken {
             Spoken::Tcp => {
@@ -104,6 +109,7 @@ impl ListenerSettings {
             protocol,
             tls,
             proxy_protocol,
+            limits,
             relay,
             timeouts,
             keepalive,
@@ -136,11 +142,13 @@ impl ListenerSettings {
         };
         Some(Listener {
             name: self.name,
+            standing: Standing::Active,
             bind: self.bind.into_iter().map(|bind| bind.value).collect(),
             backlog: narrow(self.backlog),
             protocol,
             tls: self.tls,
             proxy_protocol: self.proxy_protocol,
+            limits: self.limits,
             relay: self.relay.relay(),
             timeouts: self.timeouts.timeouts(),
             keepalive: self.keepalive.keepalive(),

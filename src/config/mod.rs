@@ -3,8 +3,11 @@
 //! A file, the environment and the flags are merged into the tree of [`raw`]; [`valid`] turns
 //! that tree into a [`Config`] or into every error that it finds.
 
+pub mod balancing;
 mod conflict;
+mod control;
 mod error;
+mod follow;
 mod headers;
 mod http;
 mod http_kinds;
@@ -12,34 +15,47 @@ mod http_listener;
 mod http_settings;
 mod inherited;
 mod kinds;
+mod limit_kinds;
+mod limit_settings;
 pub mod limits;
 mod listener;
+pub mod names;
 mod proxy_protocol;
 pub mod raw;
 mod reader;
 mod routes;
+mod server;
 mod sni;
+pub mod succession;
 pub mod tls;
 mod tls_kinds;
 mod tls_listener;
 mod tls_upstream;
 pub mod units;
 mod upstream;
+mod upstream_balancing;
+mod upstream_health;
+mod upstream_kinds;
 pub mod valid;
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address::Address;
 use crate::http::forwarded::TrustedPeers;
 use crate::id::UpstreamId;
+use crate::limits::ListenerLimits;
 use crate::proxy_protocol::ProxyVersion;
 
+use balancing::Balancing;
 pub use error::ConfigError;
+pub use follow::TooManyPlaces;
 pub use http::{Action, Forward, Http, HttpLimits, HttpTimeouts, Redirect, Respond, Route};
+use names::{Dns, NamedServers};
 pub use reader::Effective;
+use succession::Standing;
 use tls::{ListenerTls, Sni, UpstreamTls};
 
 /// Everything that an operator decides.
@@ -49,13 +65,18 @@ pub struct Config {
     pub process: Process,
     /// `admin.bind`; `None` for `"off"`.
     pub admin: Option<SocketAddr>,
+    /// `[control]`
+    pub control: Control,
     /// `[access_log]`
     pub access_log: AccessLog,
     /// What all relays together may hold.
     pub memory: RelayMemory,
-    /// `[listeners.NAME]`, sorted by name.
+    /// `[dns]`
+    pub dns: Dns,
+    /// `[listeners.NAME]` by their ids: sorted by name at first, and as [`Config::following`] says
+    /// after a reload.
     pub listeners: Vec<Listener>,
-    /// `[upstreams.NAME]`, sorted by name.
+    /// `[upstreams.NAME]`, in the same way.
     pub upstreams: Vec<Upstream>,
 }
 
@@ -70,10 +91,43 @@ pub struct Process {
     /// `process.handshakes_max`: TLS handshakes that one worker carries on at once; further
     /// clients wait for their turn.
     pub handshakes_max: NonZeroUsize,
+    /// `process.limited_clients_max`: how many clients are remembered where limits are set for each
+    /// of them, all listeners together.
+    pub limited_clients_max: NonZeroUsize,
     /// `process.drain_grace`: how long listening goes on after readiness turned 503.
     pub drain_grace: Duration,
     /// `process.drain_timeout`: how long connections may go on after listening ended.
     pub drain_timeout: Duration,
+    /// `process.watch_config`: whether a change of the configuration's files reloads it.
+    pub watch_config: bool,
+    /// `process.upgrade_timeout`: how long a new binary may take to get ready before it is given
+    /// up.
+    pub upgrade_timeout: Duration,
+    /// `process.upgrade_drain_timeout`: how long connections of the old process may go on once a
+    /// new one has taken its listeners over.
+    pub upgrade_drain_timeout: Duration,
+}
+
+/// `[control]`: where commands to the running process come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// `control.socket`
+    pub socket: ControlSocket,
+    /// `control.mode`: the permissions of the socket's file, which say who may command.
+    pub mode: u32,
+}
+
+/// `control.socket`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlSocket {
+    /// Where a service manager has made a folder for the process (`RUNTIME_DIRECTORY`,
+    /// systemd.exec(5)) `control.sock` in it; none elsewhere, so that any number of processes of
+    /// one user can run without a thought of each other's sockets.
+    Auto,
+    /// None.
+    Off,
+    /// This path.
+    At(PathBuf),
 }
 
 /// How many worker threads carry traffic.
@@ -131,6 +185,8 @@ pub struct RelayMemory {
 pub struct Listener {
     /// The name in the config, used as a label.
     pub name: String,
+    /// Whether it is part of the configuration still.
+    pub standing: Standing,
     /// `bind`, at least one.
     pub bind: Vec<Address>,
     /// `backlog`: connections that the kernel has completed and nobody has accepted yet. The
@@ -144,6 +200,8 @@ pub struct Listener {
     /// `proxy_protocol`: whose PROXY header is believed. A client must send one then, and whoever
     /// is none of these is refused. `None` where no header is expected.
     pub proxy_protocol: Option<TrustedPeers>,
+    /// `[listeners.NAME.limits]`
+    pub limits: ListenerLimits,
     /// `[relay]`, with what `[listeners.NAME.relay]` overrides.
     pub relay: Relay,
     /// `[timeouts]`, with what `[listeners.NAME.timeouts]` overrides.
@@ -265,12 +323,16 @@ pub struct Keepalive {
 pub struct Upstream {
     /// The name in the config, used as a label.
     pub name: String,
-    /// `balance`
-    pub balance: Balance,
+    /// Whether it is part of the configuration still.
+    pub standing: Standing,
+    /// `balance`, and what goes with it.
+    pub balancing: Balancing,
     /// `source`: the local IP address to connect from; `None` lets the kernel choose.
     pub source: Option<IpAddr>,
-    /// `servers`, at least one.
-    pub servers: Vec<Address>,
+    /// `servers` that are addresses.
+    pub servers: Vec<ServerSettings>,
+    /// `servers` that are names. Of both together there is at least one.
+    pub names: Vec<NamedServers>,
     /// `[upstreams.NAME.pool]`
     pub pool: Pool,
     /// `[upstreams.NAME.tls]`; `None` for plain text.
@@ -278,6 +340,30 @@ pub struct Upstream {
     /// `proxy_protocol`: the PROXY header that servers are sent; `None` for `"off"`. A connection
     /// with one belongs to one client: none of them wait in the pool.
     pub proxy_protocol: Option<ProxyVersion>,
+}
+
+/// One of `upstreams.NAME.servers`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// `address`
+    pub address: Address,
+    /// `name`, or the address as written: how metrics, logs and commands call the server, and how
+    /// it is known again after a reload. Each server of an upstream has another one.
+    pub name: String,
+    /// `weight`: the server's part of what all are given, relative to those of the others.
+    pub weight: u32,
+    /// `backup`: it is used only where no other server can be.
+    pub is_backup: bool,
+    /// `connections_max`: connections at once, all workers together; `None` for no bound.
+    pub connections_max: Option<NonZeroU32>,
+}
+
+impl ServerSettings {
+    /// A server of which nothing but the address was written.
+    pub fn new(address: Address) -> ServerSettings {
+        let name = address.to_string();
+        ServerSettings { address, name, weight: 1, is_backup: false, connections_max: None }
+    }
 }
 
 /// `[upstreams.NAME.pool]`: connections to a server that wait for the next request. Only HTTP
@@ -291,9 +377,9 @@ pub struct Pool {
     pub idle_timeout: Duration,
 }
 
-/// `balance`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    /// Each server in its turn.
-    RoundRobin,
+impl Upstream {
+    /// `balance` as written.
+    pub fn balance(&self) -> &'static str {
+        upstream_balancing::label(self.balancing.algorithm)
+    }
 }

@@ -189,9 +189,7 @@ impl<'t> Section<'t> {
         kind: &K,
         expected: &str,
     ) -> Option<Setting<K::Value>> {
-        if !self.has(name) {
-            report.error(&join_key(&self.key, name), &self.origin, "missing", expected);
-        }
+        self.demand(report, name, expected);
         self.optional(report, name, kind)
     }
 
@@ -222,10 +220,15 @@ impl<'t> Section<'t> {
         name: &'static str,
         expected: &str,
     ) -> Vec<Setting<Address>> {
+        self.demand(report, name, expected);
+        self.list(report, name, expected, element, Address::to_string)
+    }
+
+    /// Reports that nothing is written at `name`, without which the table makes no sense.
+    pub(super) fn demand(&self, report: &mut Report, name: &str, expected: &str) {
         if !self.has(name) {
             report.error(&join_key(&self.key, name), &self.origin, "missing", expected);
         }
-        self.list(report, name, expected, element, Address::to_string)
     }
 
     /// Reads the values at `name`, at least one if anything is written: one value of `kind`, or a
@@ -243,7 +246,7 @@ impl<'t> Section<'t> {
 
     /// Reads a list of what `read` reads; a string stands for a list of it alone. From the
     /// environment and flags, commas separate them.
-    fn list<T>(
+    pub(super) fn list<T>(
         &mut self,
         report: &mut Report,
         name: &'static str,
@@ -349,7 +352,7 @@ impl<'t> Section<'t> {
 }
 
 /// The value of `node` at `key`; what is wrong with it is reported.
-fn read_node<K: Kind>(
+pub(super) fn read_node<K: Kind>(
     report: &mut Report,
     key: String,
     node: &Node,

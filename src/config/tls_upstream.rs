@@ -1,10 +1,13 @@
 //! `[upstreams.NAME.tls]` as written -> [`UpstreamTls`].
 
 use super::kinds::Switch;
+use super::names::{NameQuery, NamedServers};
 use super::reader::{Fallback, Report, Section, Setting};
 use super::tls::{UpstreamTls, Verification};
 use super::tls_kinds::{CertifiedName, FilePath, TLS_VERSION};
 use super::tls_listener::{read_alpn, read_certificate_files};
+use rustls::pki_types::ServerName;
+
 use crate::address::Address;
 use crate::tls::algorithms::TlsVersion;
 
@@ -16,6 +19,7 @@ pub(super) fn read(
     upstream: &mut Section<'_>,
     report: &mut Report,
     servers: &[Setting<Address>],
+    names: &[Setting<NamedServers>],
 ) -> Option<UpstreamTls> {
     let is_written = upstream.has("tls");
     let mut section = upstream.section(report, "tls");
@@ -33,6 +37,8 @@ pub(super) fn read(
     }
     let server_name = section.optional(report, "server_name", &CertifiedName);
     check_unix_servers(&section, report, servers, server_name.is_some() || skip.value);
+    let server_name = server_name.map(|name| name.value);
+    let server_name = server_name.or_else(|| name_of(&section, report, servers, names, skip.value));
     let has_certificate = section.has("client_certificate");
     let certificate = section.section(report, "client_certificate");
     let client_certificate =
@@ -47,11 +53,34 @@ pub(super) fn read(
             (false, Some(ca)) => Verification::Ca(ca.value),
             (false, None) => Verification::System,
         },
-        server_name: server_name.map(|name| name.value),
+        server_name,
         client_certificate,
         min_version,
         alpn,
     })
+}
+
+/// The name that servers must prove to have, where a name stands for them.
+fn name_of(
+    section: &Section<'_>,
+    report: &mut Report,
+    servers: &[Setting<Address>],
+    names: &[Setting<NamedServers>],
+    is_skipped: bool,
+) -> Option<ServerName<'static>> {
+    let first = names.first()?;
+    if let (NameQuery::Host { host, .. }, [], [_]) = (&first.value.query, servers, names)
+        && let Ok(name) = ServerName::try_from(host.trim_end_matches('.').to_owned())
+    {
+        return Some(name);
+    }
+    if !is_skipped {
+        let key = format!("{}.server_name", section.key());
+        let problem = "missing: it is not clear which name the servers of this upstream prove";
+        let expected = "the name in their certificates, such as \"app.example.com\"";
+        report.error(&key, section.origin(), problem, expected);
+    }
+    None
 }
 
 /// A unix socket has no address that a certificate could be for.

@@ -3,26 +3,30 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::balancing::Balancing;
 use super::error::{alternatives, nearest};
-use super::kinds::{Choice, Count, Mismatch, SourceAddress, Span};
+use super::kinds::{Count, Mismatch, SourceAddress, Span};
+use super::names::NamedServers;
 use super::proxy_protocol;
 use super::reader::{Fallback, Report, Section, Setting};
+use super::server::{self, Servers};
+use super::succession::Standing;
 use super::tls::UpstreamTls;
 use super::tls_upstream;
 use super::valid::{check_name, narrow};
-use super::{Balance, Pool, Upstream, limits};
+use super::{Pool, ServerSettings, Upstream, limits, upstream_balancing};
 use crate::address::Address;
 use crate::id::UpstreamId;
 use crate::proxy_protocol::ProxyVersion;
 
-const BALANCE: Choice<Balance> = Choice(&[("round_robin", Balance::RoundRobin)]);
 const POOL_IDLE_DEFAULT: u64 = 64;
 
 pub(super) struct UpstreamSettings {
     name: String,
-    balance: Balance,
+    balancing: Balancing,
     source: Option<IpAddr>,
-    pub(super) servers: Vec<Setting<Address>>,
+    pub(super) servers: Vec<Setting<ServerSettings>>,
+    names: Vec<Setting<NamedServers>>,
     pool: Pool,
     tls: Option<UpstreamTls>,
     proxy_protocol: Option<ProxyVersion>,
@@ -37,30 +41,28 @@ impl UpstreamSettings {
         idle_timeout: &Setting<Duration>,
     ) -> UpstreamSettings {
         check_name(report, section.key(), section.origin(), name);
-        let servers = section.addresses(
-            report,
-            "servers",
-            "a list of addresses, such as [\"127.0.0.1:9001\"]",
-        );
-        let balance = Fallback::Default(Balance::RoundRobin);
-        let balance = section.read(report, "balance", &BALANCE, balance).value;
+        let Servers { addresses: servers, names } = server::read(&mut section, report);
+        let addresses = server::addresses(&servers);
+        let balancing = upstream_balancing::read(&mut section, report);
         let source = section.read(report, "source", &SourceAddress, Fallback::Default(None)).value;
-        check_servers(report, &servers, source);
+        check_servers(report, &addresses, source);
         let proxy_protocol = proxy_protocol::read_send(&mut section, report);
         let is_shared = proxy_protocol.is_none();
         let pool = read_pool(section.section(report, "pool"), report, idle_timeout, is_shared);
-        let tls = tls_upstream::read(&mut section, report, &servers);
+        let tls = tls_upstream::read(&mut section, report, &addresses, &names);
         section.finish(report);
         let name = name.to_owned();
-        UpstreamSettings { name, balance, source, servers, pool, tls, proxy_protocol }
+        UpstreamSettings { name, balancing, source, servers, names, pool, tls, proxy_protocol }
     }
 
     pub(super) fn into_upstream(self) -> Upstream {
         Upstream {
             name: self.name,
-            balance: self.balance,
+            standing: Standing::Active,
+            balancing: self.balancing,
             source: self.source,
             servers: self.servers.into_iter().map(|server| server.value).collect(),
+            names: self.names.into_iter().map(|names| names.value).collect(),
             pool: self.pool,
             tls: self.tls,
             proxy_protocol: self.proxy_protocol,

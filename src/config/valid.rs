@@ -5,16 +5,18 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::conflict::{report_loops, report_overlaps};
+use super::control;
 use super::error::ConfigError;
 use super::http_settings::{ForwardedSettings, HttpSettings, HttpTimeoutSettings, LimitSettings};
 use super::inherited::{KeepaliveSettings, RelaySettings, Shared, TimeoutSettings};
-use super::kinds::{AdminBind, AutoOrCount, Choice, Count, LogPath, Size, Span};
+use super::kinds::{AdminBind, AutoOrCount, Choice, Count, LogPath, Size, Span, Switch};
 use super::listener::ListenerSettings;
 use super::raw::{Node, Origin};
 use super::reader::{Effective, Fallback, Report, Section, Setting};
+use super::server;
 use super::upstream::{self, UpstreamSettings};
 use super::{
-    AccessLog, Config, Listener, LogFormat, LogTarget, Process, RelayMemory, Workers, limits,
+    AccessLog, Config, Listener, LogFormat, LogTarget, Process, RelayMemory, Workers, limits, names,
 };
 use crate::address::Address;
 
@@ -26,9 +28,17 @@ const RELAY_MEMORY_DEFAULT: u64 = 256 << 20;
 /// At some 40 KiB each, a flood of them holds 20 MiB in each worker.
 const HANDSHAKES_DEFAULT: NonZeroUsize = NonZeroUsize::new(512).expect("512 is not zero");
 
+/// At 64 bytes each, 4 MiB, where limits are set for each client.
+const LIMITED_CLIENTS_DEFAULT: NonZeroUsize =
+    NonZeroUsize::new(64 << 10).expect("64 Ki is not zero");
+
 /// Below the 5 seconds after which Node.js closes a connection: a request on one that has just
 /// died is the commonest reason for a 502.
 const UPSTREAM_IDLE_DEFAULT: Duration = seconds(4);
+
+/// Nobody waits for the old process: its successor serves. So downloads and tunnels have the time
+/// that most of them need.
+const UPGRADE_DRAIN_DEFAULT: Duration = seconds(60 * 60);
 
 pub(super) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -56,6 +66,7 @@ fn read_root(report: &mut Report, tree: &Node) -> Option<Config> {
     let mut root = Section::new(report, String::new(), tree);
     let process = read_process(root.section(report, "process"), report);
     let admin = read_admin(root.section(report, "admin"), report);
+    let control = control::read(root.section(report, "control"), report);
     let access_log = read_access_log(root.section(report, "access_log"), report);
     let mut relay = root.section(report, "relay");
     let relay_settings = RelaySettings::read(&mut relay, report, None);
@@ -76,6 +87,7 @@ fn read_root(report: &mut Report, tree: &Node) -> Option<Config> {
     let upstream_idle =
         timeouts.read(report, "upstream_idle", &Span(limits::TIMEOUT), upstream_idle);
     timeouts.finish(report);
+    let dns = names::read(root.section(report, "dns"), report);
     let listeners = root.section(report, "listeners");
     let upstreams = root.section(report, "upstreams");
     root.finish(report);
@@ -103,8 +115,10 @@ fn read_root(report: &mut Report, tree: &Node) -> Option<Config> {
     Some(Config {
         process,
         admin: admin.value,
+        control,
         access_log,
         memory,
+        dns,
         listeners: listeners.into_iter().collect::<Option<Vec<Listener>>>()?,
         upstreams: upstreams.into_iter().map(UpstreamSettings::into_upstream).collect(),
     })
@@ -120,18 +134,34 @@ fn read_process(mut section: Section<'_>, report: &mut Report) -> Process {
     let handshakes = Fallback::Default(HANDSHAKES_DEFAULT.get() as u64);
     let handshakes =
         section.read(report, "handshakes_max", &Count(limits::HANDSHAKES), handshakes).value;
+    let clients = Count(limits::LIMITED_CLIENTS);
+    let fallback = Fallback::Default(LIMITED_CLIENTS_DEFAULT.get() as u64);
+    let clients = section.read(report, "limited_clients_max", &clients, fallback).value;
     let drain = Span(limits::DRAIN);
     let grace = Fallback::Default(Duration::ZERO);
     let drain_grace = section.read(report, "drain_grace", &drain, grace).value;
     let timeout = Fallback::Default(seconds(30));
     let drain_timeout = section.read(report, "drain_timeout", &drain, timeout).value;
+    let upgrade = Fallback::Default(seconds(30));
+    let upgrade_timeout =
+        section.read(report, "upgrade_timeout", &Span(limits::UPGRADE), upgrade).value;
+    let timeout = Fallback::Default(UPGRADE_DRAIN_DEFAULT);
+    let upgrade_drain = Span(limits::UPGRADE_DRAIN);
+    let upgrade_drain_timeout =
+        section.read(report, "upgrade_drain_timeout", &upgrade_drain, timeout).value;
+    let watch = Fallback::Default(false);
+    let watch_config = section.read(report, "watch_config", &Switch, watch).value;
     section.finish(report);
     Process {
         workers: workers.and_then(count).map_or(Workers::Auto, Workers::Count),
         connections_max: connections.and_then(count),
         handshakes_max: count(handshakes).unwrap_or(HANDSHAKES_DEFAULT),
+        limited_clients_max: count(clients).unwrap_or(LIMITED_CLIENTS_DEFAULT),
         drain_grace,
         drain_timeout,
+        upgrade_timeout,
+        upgrade_drain_timeout,
+        watch_config,
     }
 }
 
@@ -205,7 +235,8 @@ fn report_conflicts(
         let targets: BTreeSet<usize> =
             targets.filter_map(|name| upstream::position(&name.value, upstreams)).collect();
         for target in targets {
-            report_loops(report, &listener.key, &listener.bind, &upstreams[target].servers);
+            let servers = server::addresses(&upstreams[target].servers);
+            report_loops(report, &listener.key, &listener.bind, &servers);
         }
     }
 }

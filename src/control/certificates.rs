@@ -1,28 +1,21 @@
-//! Certificates live: files are read again when they change, upon HUP, and once a minute in case
+//! Certificates live: files are read again when they change, upon a reload, and once a minute in case
 //! nobody told of a change; their ends are watched.
 
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use rustls::RootCertStore;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, Interval, MissedTickBehavior, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use super::file_watch::FileWatch;
 use crate::config::Config;
 use crate::metrics::{CertificateMetrics, CertificateReloads};
+use crate::sys::core_dump;
 use crate::tls::authorities::system_roots;
 use crate::tls::finding::Finding;
 use crate::tls::inspect::{Inspection, inspect, validity};
-use crate::tls::keeper::{Keeper, Refreshed};
-
-/// Files are read once nothing has changed for that long: a certificate and its key are seldom
-/// written in one go.
-const QUIET: Duration = Duration::from_millis(100);
-
-/// They are read after that long even if changes never end.
-const UNQUIET_MAX: Duration = Duration::from_millis(500);
+use crate::tls::keeper::{Following, Keeper, Refreshed};
+use crate::tls::store::TlsStore;
 
 /// How often they are read without being told, for file systems that tell of nothing.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(60);
@@ -30,15 +23,11 @@ const RECHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// A certificate that is about to end is warned of that often.
 const WARNING_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The files of a process that has any, and what is done about them.
+/// The files, if there are any, and what is done about them.
 #[derive(Debug)]
 pub(super) struct Certificates {
     keeper: Keeper,
-    /// Ends its thread when it is dropped; `None` where the system has none to give.
-    watcher: Option<RecommendedWatcher>,
-    changes: mpsc::Receiver<()>,
-    /// Since when files change, and when it is quiet enough to read them.
-    unsettled: Option<(Instant, Instant)>,
+    watch: FileWatch,
     recheck: Interval,
     warned: Instant,
     /// What was wrong when files were read last; said once.
@@ -53,37 +42,20 @@ pub(super) enum Cause {
     Changed,
     /// It is time.
     Recheck,
-    /// Somebody has asked for it, by HUP.
+    /// Somebody has asked for it, by a reload.
     Asked,
 }
 
 impl Certificates {
-    /// Begins to watch; what is not as it should be is said. `None` where there are no files.
-    /// Must be called within the runtime.
-    pub(super) fn watch(config: &Config, keeper: Keeper) -> Option<Certificates> {
-        warn_at_start(config, &keeper);
-        if keeper.is_empty() {
-            return None;
-        }
-        // One change that waits to be seen stands for all of them.
-        let (sender, changes) = mpsc::channel(1);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if event.map_or(true, |event| is_change(event.kind)) {
-                // A full channel has been told already.
-                let _told = sender.try_send(());
-            }
-        });
-        let watcher = watcher.map_err(|error| {
-            tracing::warn!(%error, "certificates cannot be watched; they are read every minute");
-        });
+    /// Begins to watch; what is not as it should be is said. Must be called within the runtime.
+    pub(super) fn watch(config: &Config, keeper: Keeper) -> Certificates {
+        warn_of(config, &keeper);
         let mut recheck = tokio::time::interval(RECHECK_INTERVAL);
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
         recheck.reset();
         let mut certificates = Certificates {
             keeper,
-            watcher: watcher.ok(),
-            changes,
-            unsettled: None,
+            watch: FileWatch::new("certificates"),
             recheck,
             warned: Instant::now(),
             broken: Vec::new(),
@@ -91,30 +63,45 @@ impl Certificates {
         };
         certificates.watch_folders();
         certificates.set_metrics();
-        Some(certificates)
+        certificates
     }
 
     /// Waits until files should be read again. Nothing is lost when it is dropped while it waits.
     pub(super) async fn due(&mut self) -> Cause {
-        loop {
-            let quiet = self.unsettled.map(|(_, quiet)| quiet);
-            tokio::select! {
-                Some(()) = self.changes.recv() => {
-                    let now = Instant::now();
-                    let since = self.unsettled.map_or(now, |(since, _)| since);
-                    self.unsettled = Some((since, (now + QUIET).min(since + UNQUIET_MAX)));
-                }
-                () = sleep_until(quiet.unwrap_or_else(Instant::now)), if quiet.is_some() => {
-                    self.unsettled = None;
-                    return Cause::Changed;
-                }
-                _ = self.recheck.tick() => return Cause::Recheck,
-            }
+        tokio::select! {
+            () = self.watch.changed() => Cause::Changed,
+            _ = self.recheck.tick(), if !self.keeper.is_empty() => Cause::Recheck,
         }
+    }
+
+    /// What the files are for a configuration that follows the one in force.
+    ///
+    /// # Errors
+    /// All that cannot be used.
+    pub(super) fn following(&self, config: &Config) -> Result<Following, Vec<Finding>> {
+        self.keeper.following(config)
+    }
+
+    /// A configuration is in force that follows the one before: its files are looked after from
+    /// now on. Returns what workers make sessions with.
+    pub(super) fn take_over(&mut self, config: &Config, following: Following) -> Arc<TlsStore> {
+        self.keeper.take_over(following);
+        warn_of(config, &self.keeper);
+        self.watch_folders();
+        self.set_metrics();
+        if !self.keeper.is_empty()
+            && let Err(error) = core_dump::forbid()
+        {
+            tracing::warn!(%error, "core dumps cannot be turned off; one would hold private keys");
+        }
+        self.keeper.store()
     }
 
     /// Reads all files again and says what came of it.
     pub(super) fn reload(&mut self, cause: Cause) {
+        if self.keeper.is_empty() {
+            return;
+        }
         // A folder that was removed and made again is another one to the kernel.
         self.watch_folders();
         let Refreshed { replaced, broken } = self.keeper.refresh();
@@ -145,10 +132,7 @@ impl Certificates {
     }
 
     fn watch_folders(&mut self) {
-        let Some(watcher) = &mut self.watcher else { return };
-        for folder in self.keeper.folders() {
-            watch_folder(watcher, &folder);
-        }
+        self.watch.watch(self.keeper.folders());
     }
 
     fn set_metrics(&self) {
@@ -173,31 +157,7 @@ impl Certificates {
     }
 }
 
-/// Waits for [`Certificates::due`]; forever where there are none.
-pub(super) async fn due(certificates: &mut Option<Certificates>) -> Cause {
-    match certificates {
-        Some(certificates) => certificates.due().await,
-        None => std::future::pending().await,
-    }
-}
-
-fn watch_folder(watcher: &mut RecommendedWatcher, folder: &Path) {
-    if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-        tracing::debug!(folder = %folder.display(), %error, "cannot be watched");
-    }
-}
-
-/// Whether files may hold something else now. Reading them is told of as well, and must not lead
-/// to reading them again.
-fn is_change(kind: EventKind) -> bool {
-    match kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
-        EventKind::Access(_) => false,
-        _ => true,
-    }
-}
-
-fn warn_at_start(config: &Config, keeper: &Keeper) {
+fn warn_of(config: &Config, keeper: &Keeper) {
     let system = system_roots();
     let none = RootCertStore::empty();
     let system = system.as_deref().unwrap_or(&none);

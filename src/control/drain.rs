@@ -4,9 +4,12 @@
 //! ```text
 //!             all workers answer            TERM, INT              drain_grace over
 //!  Starting ────────────────────▶ Serving ───────────▶ Grace{until} ───────────▶ Draining{until}
-//!      │                                                   │                        │       ▲
-//!      └──────────── TERM, INT: as from Serving            └──── a second signal: ──┴───────┘
-//!                                                                until = now
+//!   │  │                           ▲   │                   │                        │       ▲
+//!   │  └──────── TERM, INT: as from│Serving                └──── a second signal: ──┴───────┤
+//!   │                              │   │                         until = now                │
+//!   └─▶ Standby ───────────────────┘   └─▶ HandedOver{until} ──── TERM, INT ────────────────┘
+//!     in an upgrade      the predecessor   a successor serves
+//!                        lets go
 //! ```
 //!
 //! In `Grace` the process serves as before and only says that it is not ready, so that load
@@ -15,16 +18,22 @@
 
 use std::time::{Duration, Instant};
 
+use crate::snapshot::Stage;
+
 /// How far the process is in its life, as the control plane sees it. The workers know less: see
 /// [`crate::snapshot::Stage`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Not every worker has answered yet.
     Starting,
+    /// Every worker has answered, and a predecessor accepts still.
+    Standby,
     /// Ready.
     Serving,
     /// Told to end, and still accepting.
     Grace { until: Instant },
+    /// A successor accepts.
+    HandedOver { until: Instant },
     /// Accepting no more.
     Draining { until: Instant },
 }
@@ -43,7 +52,11 @@ impl Phase {
             Phase::Starting | Phase::Serving => {
                 Phase::Grace { until: now + times.grace }.at(now, times)
             }
-            Phase::Grace { .. } => Phase::Draining { until: now },
+            // Clients are the predecessor's.
+            Phase::Standby | Phase::Grace { .. } => Phase::Draining { until: now },
+            Phase::HandedOver { until } => {
+                Phase::Draining { until: until.min(now + times.timeout) }
+            }
             Phase::Draining { until } => Phase::Draining { until: until.min(now) },
         }
     }
@@ -62,15 +75,35 @@ impl Phase {
     pub(super) fn label(self) -> &'static str {
         match self {
             Phase::Starting => "starting",
+            Phase::Standby => "standby",
             Phase::Serving => "serving",
             Phase::Grace { .. } => "grace",
+            Phase::HandedOver { .. } => "handed_over",
             Phase::Draining { .. } => "draining",
         }
     }
 
-    /// Whether the process was told to end.
+    /// Whether the process is about to end.
     pub(super) fn is_ending(self) -> bool {
-        matches!(self, Phase::Grace { .. } | Phase::Draining { .. })
+        matches!(self, Phase::Grace { .. } | Phase::HandedOver { .. } | Phase::Draining { .. })
+    }
+
+    /// When connections that are left are cut, where that is decided.
+    pub(super) fn cuts_at(self) -> Option<Instant> {
+        match self {
+            Phase::HandedOver { until } | Phase::Draining { until } => Some(until),
+            Phase::Starting | Phase::Standby | Phase::Serving | Phase::Grace { .. } => None,
+        }
+    }
+
+    /// What the workers are to do in it; `None` where nothing changes for them.
+    pub(super) fn stage(self) -> Option<Stage> {
+        match self {
+            Phase::Starting | Phase::Standby | Phase::Grace { .. } => None,
+            Phase::Serving => Some(Stage::Serving),
+            Phase::HandedOver { until } => Some(Stage::HandedOver { until }),
+            Phase::Draining { until } => Some(Stage::Draining { until }),
+        }
     }
 }
 
@@ -89,6 +122,9 @@ mod tests {
         signal(Phase::Serving, 1, Phase::Grace { until: second(6) });
         signal(Phase::Starting, 1, Phase::Grace { until: second(6) });
         signal(Phase::Grace { until: second(6) }, 3, Phase::Draining { until: second(3) });
+        signal(Phase::Standby, 1, Phase::Draining { until: second(1) });
+        signal(Phase::HandedOver { until: second(99) }, 3, Phase::Draining { until: second(33) });
+        signal(Phase::HandedOver { until: second(9) }, 3, Phase::Draining { until: second(9) });
         signal(Phase::Draining { until: second(36) }, 9, Phase::Draining { until: second(9) });
         signal(Phase::Draining { until: second(2) }, 9, Phase::Draining { until: second(2) });
 

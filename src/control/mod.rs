@@ -5,17 +5,35 @@
 
 mod admin;
 mod certificates;
+pub mod command;
+mod command_routes;
+mod config_watch;
 mod drain;
+mod endpoints;
+mod file_watch;
+mod handover;
+mod health;
+mod lineage;
+mod names;
 mod negotiation;
 mod notify;
 mod openmetrics;
+mod operator;
+mod predecessor;
+mod probe;
 mod pulse;
+mod reload;
+mod resolve;
 mod routes;
 mod scrape;
+mod servers;
+mod settling;
 mod signals;
+mod standing;
 mod state;
 mod status;
 mod supervisor;
+mod upgrade;
 mod worker;
 
 use std::fmt;
@@ -29,19 +47,29 @@ pub use self::admin::{
     CONNECTION_LIFE_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_READ_TIMEOUT, HEADERS_MAX,
     KEEP_ALIVE_MAX,
 };
+pub use self::lineage::Lineage;
+pub use self::operator::{Change, ServerOrder};
+pub use self::probe::BODY_BYTES_MAX;
+pub use self::reload::ConfigSource;
+pub use self::resolve::SERVICE_TARGETS_MAX;
+pub use self::upgrade::tell_failure;
 pub use self::worker::WorkerHandle;
 
 use self::certificates::Certificates;
 use self::drain::Phase;
+use self::endpoints::Endpoints;
+use self::predecessor::Predecessor;
 use self::pulse::Pulse;
-use self::state::{Life, State};
-use self::supervisor::Supervisor;
-use crate::access_log::AccessLogSink;
-use crate::capacity::{Machine, Plan};
-use crate::config::Config;
-use crate::metrics::{Exposition, ProcessMetrics};
+use self::state::{Life, Reloads, State};
+use self::supervisor::{Parts, Supervisor};
+use crate::capacity::Machine;
+use crate::listen::Bound;
+use crate::metrics::{ConfigMetrics, Exposition, ProcessMetrics};
 use crate::snapshot::{Snapshot, WorkerReport};
 use crate::tls::keeper::Keeper;
+
+/// The name of the control socket in the folder that a service manager has made for the process.
+pub const SOCKET_NAME: &str = "control.sock";
 
 /// The version that metrics and `/status` name.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -49,24 +77,24 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// All that the control plane works with.
 #[derive(Debug)]
 pub struct ControlPlane {
-    /// The configuration in force.
-    pub config: Arc<Config>,
+    /// Where the configuration comes from.
+    pub source: ConfigSource,
     /// What was probed.
     pub machine: Machine,
-    /// What was decided from it.
-    pub plan: Plan,
     /// What the workers read.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// The workers, which run already.
     pub workers: Vec<WorkerHandle>,
-    /// For each listener, by its name, the addresses that were really bound.
-    pub bound: Vec<(String, Vec<String>)>,
+    /// What is listened on.
+    pub bound: Bound,
     /// The socket of the admin endpoint, which listens already; `None` for none.
     pub admin: Option<std::net::TcpListener>,
+    /// The control socket, which listens already; `None` for none.
+    pub control: Option<std::os::unix::net::UnixListener>,
+    /// What an upgrade needs.
+    pub lineage: Lineage,
     /// Of the recorder that the handles in [`crate::metrics`] belong to.
     pub exposition: Exposition,
-    /// The access log, to be reopened and asked for losses.
-    pub access_log: AccessLogSink,
     /// The files of TLS, to be read again when they change.
     pub tls: Keeper,
 }
@@ -76,7 +104,7 @@ pub struct ControlPlane {
 pub enum ControlError {
     /// The runtime or a signal handler could not be set up.
     Start(io::Error),
-    /// The socket of the admin endpoint could not be used.
+    /// The socket of the admin endpoint, or the control socket, could not be used.
     Admin(io::Error),
     /// A worker's thread panicked.
     WorkerPanicked {
@@ -102,7 +130,11 @@ impl fmt::Display for ControlError {
         match self {
             ControlError::Start(error) => write!(f, "the control plane cannot start: {error}"),
             ControlError::Admin(error) => {
-                write!(f, "the admin endpoint (admin.bind) cannot be served: {error}")
+                write!(
+                    f,
+                    "the admin endpoint (admin.bind) or the control socket (control.socket) cannot \
+                     be served: {error}"
+                )
             }
             ControlError::WorkerPanicked { worker, message } => write!(
                 f,
@@ -147,26 +179,42 @@ async fn supervise(plane: ControlPlane) -> Result<(), ControlError> {
     let (links, ends): (Vec<_>, Vec<_>) =
         plane.workers.into_iter().map(WorkerHandle::into_parts).unzip();
     let heartbeats = links.iter().map(|link| WorkerReport::read(&link.report.heartbeat));
-    let certificates = Certificates::watch(&plane.config, plane.tls);
+    let config = Arc::clone(&plane.snapshot.load().config);
+    let certificates = Certificates::watch(&config, plane.tls);
     let state = Arc::new(State {
         started: Instant::now(),
-        config: plane.config,
+        snapshot: plane.snapshot,
         machine: plane.machine,
-        plan: plane.plan,
-        bound: plane.bound,
+        config_files: plane.source.files.clone(),
+        addresses: Mutex::new(plane.bound.addresses.clone()),
+        reloads: Mutex::new(Reloads::default()),
         pulse: Mutex::new(Pulse::new(heartbeats)),
         life: Mutex::new(Life { phase: Phase::Starting, workers_running: links.len() }),
         last_scrapes: Mutex::default(),
         workers: links,
         exposition: plane.exposition,
         metrics: ProcessMetrics::new(VERSION),
-        access_log: plane.access_log,
+        config_metrics: ConfigMetrics::new(),
+        access_logs_before: Mutex::default(),
     });
-    if let Some(listener) = plane.admin {
-        listener.set_nonblocking(true).map_err(ControlError::Admin)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(ControlError::Admin)?;
-        // Ends with the runtime: the endpoint answers until the last worker has ended.
-        tokio::spawn(admin::serve(listener, routes::router(Arc::clone(&state))));
+    let predecessor = plane.lineage.predecessor;
+    let predecessor = predecessor.map(Predecessor::new).transpose().map_err(ControlError::Start)?;
+    let (commander, commands) = command::channel();
+    let mut endpoints = Endpoints::new(plane.admin, plane.control);
+    if predecessor.is_none() {
+        endpoints.start(&state, &commander).map_err(ControlError::Admin)?;
     }
-    Supervisor::new(state, plane.snapshot, signals, certificates, ends).run().await
+    let parts = Parts {
+        state,
+        signals,
+        certificates,
+        source: plane.source,
+        sockets: plane.bound,
+        commander,
+        commands,
+        endpoints,
+        program: plane.lineage.program,
+        predecessor,
+    };
+    Supervisor::new(parts, ends).run().await
 }

@@ -1,4 +1,4 @@
-//! Which format a scraper wants, from its `Accept` header (RFC 9110, section 12.5.1).
+//! Which format a scraper or a browser wants, from its `Accept` header (RFC 9110, section 12.5.1).
 
 /// The formats of `/metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,22 @@ pub(super) fn negotiate(accept: Option<&str>) -> Format {
     if open_metrics > 0 && open_metrics >= text.weight { Format::OpenMetrics } else { Format::Text }
 }
 
+/// Whether `/status` is to be a page: for whoever names HTML, as browsers do, and does not prefer
+/// JSON. Everybody else gets the document.
+pub(super) fn wants_page(accept: Option<&str>) -> bool {
+    let mut weights = [0, 0];
+    for range in accept.unwrap_or_default().split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let parameters: Vec<_> = parts.filter_map(|part| part.split_once('=')).collect();
+        let place = ["text/html", "application/json"].iter().position(|it| *it == media);
+        if let Some(place) = place {
+            weights[place] = weights[place].max(weight(&parameters));
+        }
+    }
+    weights[0] > 0 && weights[0] >= weights[1]
+}
+
 /// The weight of the most specific range that covers text.
 #[derive(Default)]
 struct Match {
@@ -86,6 +102,21 @@ fn weight(parameters: &[(&str, &str)]) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn browsers_get_a_page_and_everybody_else_the_document() {
+        let check = |accept: &str, expected: bool| {
+            assert_eq!(wants_page(Some(accept)), expected, "{accept}");
+        };
+        assert!(!wants_page(None));
+        check("", false);
+        check("*/*", false);
+        check("application/json", false);
+        check("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true);
+        check("Text/HTML; charset=utf-8", true);
+        check("application/json, text/html;q=0.9", false);
+        check("text/html;q=0", false);
+    }
 
     #[test]
     fn the_heavier_format_wins() {

@@ -9,14 +9,42 @@ use sd_notify::NotifyState;
 /// sender wait; that is the control plane alone, and workers go on.
 #[derive(Debug, Default)]
 pub(super) struct Notifier {
+    /// Another process is the service's main one, which alone is heard (`NotifyAccess=main`).
+    is_aside: bool,
     status: String,
     complained: bool,
 }
 
 impl Notifier {
+    /// For a process that is not the main one yet.
+    pub(super) fn aside() -> Notifier {
+        Notifier { is_aside: true, ..Notifier::default() }
+    }
+
+    /// This process is the main one now.
+    pub(super) fn step_forward(&mut self) {
+        self.is_aside = false;
+        self.status.clear();
+    }
+
+    /// `MAINPID=`: that one is the main process now, and this one is heard no more.
+    pub(super) fn step_aside(&mut self, successor: u32) {
+        self.send(&[NotifyState::MainPid(successor)]);
+        self.is_aside = true;
+    }
+
     /// `READY=1`: clients may come.
     pub(super) fn ready(&mut self) {
         self.send(&[NotifyState::Ready]);
+    }
+
+    /// `RELOADING=1` with the time, which tells systemd's own reloads from others; to be followed
+    /// by [`Notifier::ready`].
+    pub(super) fn reloading(&mut self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => self.send(&[NotifyState::Reloading, now]),
+            Err(error) => tracing::warn!("systemd cannot be told of a reload: {error}"),
+        }
     }
 
     /// `STOPPING=1`: the end has begun.
@@ -38,6 +66,9 @@ impl Notifier {
     }
 
     fn send(&mut self, states: &[NotifyState<'_>]) {
+        if self.is_aside {
+            return;
+        }
         if let Err(error) = sd_notify::notify(states)
             && !std::mem::replace(&mut self.complained, true)
         {

@@ -8,10 +8,10 @@ use axum::body::HttpBody;
 use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::get;
 
-use super::negotiation::negotiate;
+use super::negotiation::{negotiate, wants_page};
 use super::scrape::scrape;
 use super::state::State;
 use super::status::Status;
@@ -22,8 +22,14 @@ Spliceway admin endpoint
 /metrics  Prometheus text, or OpenMetrics by Accept
 /healthz  200 while the process lives
 /readyz   200 while it should get traffic, 503 with the reason while not
-/status   what it does right now, as JSON
+/status   what it does right now: a page for browsers, JSON for everybody else
 ";
+
+/// `/status` for people. It asks for the numbers itself.
+const PAGE: &str = include_str!("status.html");
+
+/// The page is whole: nothing is loaded from elsewhere, and only this process is asked.
+const PAGE_POLICY: &str = include_str!("status.policy").trim_ascii();
 
 /// All routes.
 pub(super) fn router(state: Arc<State>) -> Router {
@@ -58,10 +64,7 @@ async fn admit(request: Request, next: Next) -> Response {
 }
 
 async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
-    // Several header lines are one list (RFC 9110, section 5.3).
-    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
-    let accept = lines.collect::<Vec<_>>().join(",");
-    let format = negotiate(Some(&accept).filter(|accept| !accept.is_empty()).map(String::as_str));
+    let format = negotiate(accept(&headers).as_deref());
     let content_type = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept")];
     (content_type, scrape(&state, format, Instant::now())).into_response()
 }
@@ -73,8 +76,21 @@ async fn readyz(Shared(state): Shared<Arc<State>>) -> Response {
     }
 }
 
-async fn status(Shared(state): Shared<Arc<State>>) -> Response {
-    Json(Status::of(&state)).into_response()
+async fn status(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
+    let vary = [(header::VARY, "Accept")];
+    if wants_page(accept(&headers).as_deref()) {
+        return (vary, [(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)], Html(PAGE))
+            .into_response();
+    }
+    let snapshot = state.snapshot.load_full();
+    (vary, Json(Status::of(&state, &snapshot))).into_response()
+}
+
+/// What is asked for; `None` where nothing is.
+fn accept(headers: &HeaderMap) -> Option<String> {
+    // Several header lines are one list (RFC 9110, section 5.3).
+    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    Some(lines.collect::<Vec<_>>().join(",")).filter(|accept| !accept.is_empty())
 }
 
 async fn not_found() -> Response {

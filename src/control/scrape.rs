@@ -48,7 +48,12 @@ fn update_gauges(state: &State) {
     metrics.pipe_held_bytes.set(state.sum(|report| &report.pipe_held_bytes) as f64);
     metrics.pipe_memory_bytes.set(state.sum(|report| &report.pipe_memory_bytes) as f64);
     metrics.buffer_held_bytes.set(state.sum(|report| &report.buffer_held_bytes) as f64);
-    metrics.access_log_dropped.absolute(state.access_log.dropped());
+    metrics.access_log_dropped.absolute(state.access_log_dropped());
+    let config = &state.config_metrics;
+    config.generation.set(state.snapshot.load().generation as f64);
+    config.generations_draining.set(state.generations_draining(Instant::now()) as f64);
+    let retired = state.sum(|report| &report.connections_retired);
+    config.connections_retired.set(retired as f64);
     let life = *state.life();
     metrics.workers.set(life.workers_running as f64);
     metrics.draining.set(if life.phase.is_ending() { 1.0 } else { 0.0 });

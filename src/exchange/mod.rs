@@ -18,6 +18,7 @@ pub mod progress;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use crate::balance::sticky::Affinity;
 use crate::config::HttpTimeouts;
 use crate::error::CloseReason;
 use crate::http::client::Client;
@@ -58,6 +59,8 @@ pub struct Exchange {
     pub route: Option<RouteId>,
     /// The upstream that the request is for, where it is not answered here.
     pub upstream: Option<UpstreamId>,
+    /// What the client's cookie said of the server that it had.
+    pub affinity: Option<Affinity>,
     /// The client's connection may carry another exchange after this one, as far as is known.
     pub keeps_client: bool,
     /// What the client was answered.
@@ -99,6 +102,7 @@ impl Exchange {
             local: None,
             route: None,
             upstream: None,
+            affinity: None,
             keeps_client: false,
             status: None,
             rejection: None,

@@ -19,11 +19,17 @@ use std::time::{Duration, Instant};
 use crate::balance::attempts::{AfterFailure, Attempts};
 use crate::config::HttpTimeouts;
 use crate::error::{Direction, FaultKind};
+use crate::id::ServerId;
 use crate::relay::silence::{Look, QueueLook};
 
 /// How far the request is; the diagram stands above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestProgress {
+    /// Every server has as much to do as it may have.
+    Queued {
+        /// When it waits no longer.
+        until: Instant,
+    },
     /// No server has it: a connection is being made, or will be.
     Waiting {
         /// When the attempt counts as failed.
@@ -63,8 +69,12 @@ pub enum ResponseProgress {
 /// What a server that fails leaves to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterLoss {
-    /// Make another connection, to [`Attempts::server`], and send the request again.
-    Retry,
+    /// Make another connection and send the request again; to a server that has had it before
+    /// only within the budget for retries.
+    Retry {
+        /// The server cannot have seen the request.
+        is_unseen: bool,
+    },
     /// Answer the client that there is no answer.
     Answer,
     /// Part of a response has been given to the client: cut it.
@@ -76,6 +86,8 @@ pub enum AfterLoss {
 pub enum Overdue {
     /// Nothing.
     Nothing,
+    /// The wait for a server that has room.
+    Queue,
     /// The attempt to connect.
     Connect,
     /// What moves in this direction; look at the send queue of its sink and tell
@@ -94,13 +106,23 @@ pub enum Timeout {
     ResponseBody,
 }
 
+/// How long each attempt at a server may take.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TryTimeouts {
+    /// To connect.
+    pub connect: Duration,
+    /// To begin a response, while the request could be sent to another server instead. `None` for
+    /// requests that must not be sent twice, or where no such time is set.
+    pub response: Option<Duration>,
+}
+
 /// How far an exchange is.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
     request: RequestProgress,
     response: ResponseProgress,
     timeouts: HttpTimeouts,
-    connect_timeout: Duration,
+    tries: TryTimeouts,
     /// `None` for a request that no server gets.
     attempts: Option<Attempts>,
     /// The connection had served a request before.
@@ -122,7 +144,7 @@ impl Progress {
             request: RequestProgress::Waiting { until: now },
             response: ResponseProgress::Awaited,
             timeouts,
-            connect_timeout: Duration::ZERO,
+            tries: TryTimeouts::default(),
             attempts: None,
             is_reused: false,
             sent: 0,
@@ -132,16 +154,16 @@ impl Progress {
         }
     }
 
-    /// A request that a server will get. `connect_timeout` is for each attempt.
+    /// A request that a server will get.
     pub fn forwarded(
         timeouts: HttpTimeouts,
-        connect_timeout: Duration,
+        tries: TryTimeouts,
         attempts: Attempts,
         now: Instant,
     ) -> Progress {
         Progress {
-            request: RequestProgress::Waiting { until: now + connect_timeout },
-            connect_timeout,
+            request: RequestProgress::Waiting { until: now + tries.connect },
+            tries,
             attempts: Some(attempts),
             ..Progress::answered(timeouts, now)
         }
@@ -160,6 +182,18 @@ impl Progress {
     /// The attempts to reach a server.
     pub fn attempts(&self) -> Option<&Attempts> {
         self.attempts.as_ref()
+    }
+
+    /// The server that counts the request, which is to be told that it is over. Answers once for
+    /// each attempt.
+    pub fn take_place(&mut self) -> Option<ServerId> {
+        self.attempts.as_mut()?.take_place()
+    }
+
+    /// Whether the request waited in a queue, which is to be told that it does no more. Answers
+    /// once.
+    pub fn take_queued(&mut self) -> bool {
+        self.attempts.as_mut().is_some_and(Attempts::take_queued)
     }
 
     /// Whether the request went over a connection that had served another one before.
@@ -200,7 +234,28 @@ impl Progress {
         self.response == ResponseProgress::Delivered
     }
 
+    /// Whether the request waits in a queue.
+    pub fn is_queued(&self) -> bool {
+        self.attempts.is_some_and(|attempts| attempts.is_queued())
+    }
+
     // What happens.
+
+    /// An attempt begins, on this server.
+    pub fn assigned(&mut self, server: ServerId, now: Instant) {
+        if let Some(attempts) = &mut self.attempts {
+            attempts.begin(server, now);
+        }
+        self.request = RequestProgress::Waiting { until: now + self.tries.connect };
+    }
+
+    /// Every server has as much to do as it may have.
+    pub fn queued(&mut self, until: Instant) {
+        if let Some(attempts) = &mut self.attempts {
+            attempts.queue();
+        }
+        self.request = RequestProgress::Queued { until };
+    }
 
     /// A connection to a server stands; `is_reused` if it was there before.
     pub fn connected(&mut self, is_reused: bool, now: Instant) {
@@ -214,11 +269,8 @@ impl Progress {
     }
 
     /// An attempt to connect has failed.
-    pub fn connect_failed(&mut self, now: Instant) -> AfterFailure {
-        let Some(attempts) = &mut self.attempts else { return AfterFailure::GiveUp };
-        let next = attempts.failed(now);
-        self.request = RequestProgress::Waiting { until: now + self.connect_timeout };
-        next
+    pub fn connect_failed(&mut self) -> AfterFailure {
+        self.attempts.as_mut().map_or(AfterFailure::GiveUp, Attempts::failed)
     }
 
     /// Bytes moved towards the server.
@@ -275,18 +327,35 @@ impl Progress {
     /// to send a request again of which nothing was answered and of whose body nothing is gone, if
     /// its method allows it (RFC 9110, section 9.2.2), or if the server cannot have seen it: a
     /// connection that was kept has died before it took a byte (RFC 9112, section 9.3.1).
-    pub fn lost(&mut self, is_idempotent: bool, now: Instant) -> AfterLoss {
+    pub fn lost(&mut self, is_idempotent: bool) -> AfterLoss {
         if !self.is_awaiting() {
             return AfterLoss::Cut;
         }
         let is_untouched = self.is_reused && self.sent == 0;
         let is_safe = !self.has_response && !self.has_sent_body && (is_idempotent || is_untouched);
-        let attempts = self.attempts.as_mut().filter(|_| is_safe);
-        if attempts.map(|attempts| attempts.lost(now)) != Some(AfterFailure::Retry) {
+        let Some(attempts) = self.attempts.as_mut().filter(|_| is_safe) else {
             return AfterLoss::Answer;
+        };
+        // One that is kept may just have been closed: the server is as good as before.
+        let next = match is_untouched {
+            true => attempts.went_stale(),
+            false => attempts.lost(),
+        };
+        match next {
+            AfterFailure::Retry => AfterLoss::Retry { is_unseen: is_untouched },
+            AfterFailure::GiveUp => AfterLoss::Answer,
         }
-        self.request = RequestProgress::Waiting { until: now + self.connect_timeout };
-        AfterLoss::Retry
+    }
+
+    /// Whether the request could still be sent to another server, if its method allows it.
+    fn may_retry(&self) -> bool {
+        let is_whole = self.has_sent_all() && !self.has_sent_body && !self.has_response;
+        is_whole && self.attempts.is_some_and(|attempts| attempts.may_retry())
+    }
+
+    /// Whether a server that has not begun its response in time may be given up for another one.
+    pub fn has_try_timeout(&self) -> bool {
+        self.tries.response.is_some() && self.may_retry()
     }
 
     // Deadlines.
@@ -294,6 +363,7 @@ impl Progress {
     /// When [`Progress::expire`] should be called next.
     pub fn deadline(&self) -> Option<Instant> {
         let connect = match self.request {
+            RequestProgress::Queued { until } => Some(until),
             RequestProgress::Waiting { until } => self.attempts.map(|_| until),
             _ => None,
         };
@@ -312,7 +382,11 @@ impl Progress {
                 Direction::Upstream,
                 RequestProgress::Sent { at } | RequestProgress::Abandoned { at },
                 ResponseProgress::Awaited,
-            ) => Some((at, response_head, Timeout::ResponseHead)),
+            ) => {
+                let try_timeout = self.tries.response.filter(|_| self.may_retry());
+                let silence = try_timeout.map_or(response_head, |it| it.min(response_head));
+                Some((at, silence, Timeout::ResponseHead))
+            }
             (Direction::Downstream, _, ResponseProgress::Delivering { moved_at }) => {
                 Some((moved_at, response_body, Timeout::ResponseBody))
             }
@@ -328,6 +402,7 @@ impl Progress {
     /// Time has passed.
     pub fn expire(&self, now: Instant) -> Overdue {
         match self.request {
+            RequestProgress::Queued { until } if now >= until => return Overdue::Queue,
             RequestProgress::Waiting { until } if self.attempts.is_some() && now >= until => {
                 return Overdue::Connect;
             }
@@ -350,23 +425,35 @@ impl Progress {
             Look::Again => None,
             Look::Silent => Some(timeout),
             Look::Alive => {
-                match (direction, &mut self.request, &mut self.response) {
-                    (
-                        Direction::Upstream,
-                        RequestProgress::Sending { moved_at: since }
-                        | RequestProgress::Sent { at: since }
-                        | RequestProgress::Abandoned { at: since },
-                        _,
-                    )
-                    | (
-                        Direction::Downstream,
-                        _,
-                        ResponseProgress::Delivering { moved_at: since },
-                    ) => *since = now,
-                    _ => {}
-                }
+                self.begin_silence(direction, now);
                 None
             }
+        }
+    }
+
+    /// What there may be to read is not read, because there is no bandwidth left for it: nobody is
+    /// silent meanwhile.
+    pub fn held_up(&mut self, now: Instant) {
+        for direction in Direction::ALL {
+            self.looks[direction.index()].clear();
+            self.begin_silence(direction, now);
+        }
+    }
+
+    /// If there is silence in a direction, it has begun just now.
+    fn begin_silence(&mut self, direction: Direction, now: Instant) {
+        match (direction, &mut self.request, &mut self.response) {
+            (
+                Direction::Upstream,
+                RequestProgress::Sending { moved_at: since }
+                | RequestProgress::Sent { at: since }
+                | RequestProgress::Abandoned { at: since },
+                _,
+            )
+            | (Direction::Downstream, _, ResponseProgress::Delivering { moved_at: since }) => {
+                *since = now;
+            }
+            _ => {}
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Answers of the proxy itself: what went wrong, a redirect, or what a route responds.
 
+use std::time::Duration;
+
 use super::context::{Context, write_number};
 use super::edits::FieldTemplate;
 use super::field::{Known, is_alike, members, trim};
@@ -16,6 +18,12 @@ use super::template::Template;
 pub enum Content<'a> {
     /// The status in words and the id of the request, as text or as JSON, by `Accept`.
     Explanation,
+    /// The same, and after how long to try again, in whole seconds, one at least (RFC 9110,
+    /// section 10.2.3).
+    TryAgain {
+        /// How long.
+        after: Duration,
+    },
     /// Where to go instead, and an explanation.
     Redirect {
         /// The value of `Location`.
@@ -60,7 +68,9 @@ impl Answer<'_> {
         out.extend_from_slice(b"\r\n");
         let fields = match self.content {
             Content::Given { fields, .. } | Content::Redirect { fields, .. } => fields,
-            Content::Explanation | Content::Methods | Content::Echo => &[],
+            Content::Explanation | Content::TryAgain { .. } | Content::Methods | Content::Echo => {
+                &[]
+            }
         };
         let is_given = |name: &str| fields.iter().any(|it| it.name.matches(name.as_bytes()));
         if !is_given("Date") {
@@ -72,6 +82,11 @@ impl Answer<'_> {
         if let Content::Redirect { to, .. } = self.content {
             out.extend_from_slice(b"Location: ");
             to.render(request, context, out);
+            out.extend_from_slice(b"\r\n");
+        }
+        if let Content::TryAgain { after } = self.content {
+            out.extend_from_slice(b"Retry-After: ");
+            write_number(after.as_nanos().div_ceil(1_000_000_000).max(1) as u64, out);
             out.extend_from_slice(b"\r\n");
         }
         let request_id = context.request_id.as_str();
@@ -97,7 +112,7 @@ impl Answer<'_> {
                 write_body(request, None, std::iter::empty(), out);
             }
             Content::Echo => write_body(request, Some(HTTP), echo(request), out),
-            Content::Explanation | Content::Redirect { .. } => {
+            Content::Explanation | Content::TryAgain { .. } | Content::Redirect { .. } => {
                 self.write_explanation(request, request_id, out);
             }
         }
@@ -339,6 +354,22 @@ mod tests {
             name: FieldName::editable(name).unwrap(),
             value: Template::parse(value).unwrap(),
         }
+    }
+
+    #[test]
+    fn who_is_to_try_again_is_told_when() {
+        let head = request(&["GET / HTTP/1.1", "Host: a"]);
+        let check = |after: u64, expected: &str| {
+            let content = Content::TryAgain { after: Duration::from_millis(after) };
+            let answer = answered(&head, 429, content, true);
+            assert!(answer.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{answer}");
+            assert!(answer.contains(&format!("\r\nRetry-After: {expected}\r\n")), "{answer}");
+            assert!(answer.contains("\r\n\r\n429 Too Many Requests\n"), "{answer}");
+        };
+        check(0, "1");
+        check(1000, "1");
+        check(1001, "2");
+        check(3_600_000, "3600");
     }
 
     #[test]

@@ -98,6 +98,12 @@ impl Default for ForwardedPolicy {
 }
 
 impl ForwardedPolicy {
+    /// Whether a peer is a proxy that tells of its clients, and so none itself. `peer` is `None`
+    /// for a unix socket.
+    pub fn names_clients(&self, peer: Option<IpAddr>) -> bool {
+        self.client != ClientSource::Peer && self.trust.contains(peer)
+    }
+
     /// The id that a request brings along, if it comes from a peer that is trusted and is an id
     /// ([`RequestId::accept`]). `peer` is `None` for a unix socket.
     pub fn brought_request_id(

@@ -25,6 +25,7 @@ pub mod chunk;
 pub mod client;
 mod connection;
 pub mod context;
+pub mod cookie;
 pub mod date;
 pub mod edits;
 pub mod field;

@@ -146,6 +146,8 @@ pub struct ResponseRewrite<'a> {
     pub via: bool,
     /// How the client gets it.
     pub delivery: Delivery,
+    /// The value of a `Set-Cookie` that is added; empty for none.
+    pub cookie: &'a [u8],
     /// The time now, for a response without `Date` (RFC 9110, section 6.6.1).
     pub date: &'a str,
 }
@@ -184,6 +186,9 @@ pub fn response(
         }
         if rewrite.via && !rewrite.edits.replaces(b"Via") {
             write_via(head.version(), out);
+        }
+        if !rewrite.cookie.is_empty() {
+            write_line("Set-Cookie", rewrite.cookie, out);
         }
         write_edits(rewrite.edits, request, context, out);
     }

@@ -9,14 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::balance::attempts::Attempts;
 use crate::config::{Protocol, RelayMode};
 use crate::error::{CloseReason, Direction, FallbackReason, Side, is_exhaustion};
-use crate::id::{ConnectionId, ListenerId, Token, UpstreamId};
+use crate::id::{ConnectionId, ListenerId, SocketId, Token, UpstreamId};
+use crate::io::admission::{Gate, TURNED_AWAY_MAX};
 use crate::io::connection::{Accepted, Connection, Slot};
 use crate::io::handover::Arrival;
 use crate::io::http::connection::HttpConnection;
 use crate::io::kernel::Kernel;
 use crate::io::worker::Worker;
+use crate::limits::Admission;
 use crate::metrics::AcceptPause;
 use crate::relay::Relay;
 use crate::session::Session;
@@ -35,6 +38,8 @@ pub const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// A listening socket of a worker.
 #[derive(Debug)]
 pub struct Acceptor<L> {
+    /// Tells the socket apart from all others.
+    pub id: SocketId,
     /// The socket.
     pub socket: L,
     /// The listener of the config that it belongs to.
@@ -87,13 +92,13 @@ pub fn after_error(error: &io::Error) -> AfterError {
 #[derive(Debug)]
 pub struct ConnectionLimit {
     open: AtomicUsize,
-    max: usize,
+    max: AtomicUsize,
 }
 
 impl ConnectionLimit {
     /// None open yet, `max` allowed.
     pub fn new(max: usize) -> ConnectionLimit {
-        ConnectionLimit { open: AtomicUsize::new(0), max }
+        ConnectionLimit { open: AtomicUsize::new(0), max: AtomicUsize::new(max) }
     }
 
     /// Takes a place for one connection, if there is one.
@@ -101,11 +106,16 @@ impl ConnectionLimit {
     pub fn take(&self) -> bool {
         // A count and nothing else: no other memory is published with it.
         let before = self.open.fetch_add(1, Ordering::Relaxed);
-        if before >= self.max {
+        if before >= self.max.load(Ordering::Relaxed) {
             self.give_back();
             return false;
         }
         true
+    }
+
+    /// Another bound. Connections beyond it go on.
+    pub fn change(&self, max: usize) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
     /// Gives a place back.
@@ -122,6 +132,9 @@ impl ConnectionLimit {
 impl<K: Kernel> Worker<K> {
     /// Accepts from every listener that may have something, a bounded number from each.
     pub(super) fn accept_all(&mut self, now: Instant) {
+        if self.is_standby {
+            return;
+        }
         // Each turn another one is first, or the first would take every place that becomes free
         // at the limit of connections.
         self.accept_first = self.accept_first.wrapping_add(1);
@@ -130,18 +143,21 @@ impl<K: Kernel> Worker<K> {
                 return;
             }
             let place = self.accept_first.wrapping_add(offset) % self.acceptors.len();
-            if self.acceptors[place].ready {
+            if self.acceptors[place].as_ref().is_some_and(|acceptor| acceptor.ready) {
                 self.accept_from(place, now);
             }
         }
     }
 
-    fn accept_from(&mut self, place: usize, now: Instant) {
+    /// Accepts a bounded number of connections. Returns whether there may be more at once.
+    pub(super) fn accept_from(&mut self, place: usize, now: Instant) -> bool {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
+            let Some(acceptor) = &mut self.acceptors[place] else { return false };
             if !self.limit.take() {
-                return self.pause_accepting(place, AcceptPause::Connections, now);
+                let listener = acceptor.listener;
+                self.pause_accepting(listener, AcceptPause::Connections, now);
+                return false;
             }
-            let acceptor = &mut self.acceptors[place];
             match self.kernel.accept(&acceptor.socket) {
                 Ok((socket, address)) => {
                     let (listener, is_unix) = (acceptor.listener, acceptor.is_unix);
@@ -158,7 +174,7 @@ impl<K: Kernel> Worker<K> {
                         AfterError::Wait => {
                             acceptor.ready = false;
                             self.pause = None;
-                            return;
+                            return false;
                         }
                         AfterError::Pause(AcceptPause::Descriptors)
                             if self.supplies.pipes.usage().idle > 0 =>
@@ -171,17 +187,20 @@ impl<K: Kernel> Worker<K> {
                             self.upstreams.clear(&mut self.account);
                         }
                         AfterError::Pause(reason) => {
-                            return self.pause_accepting(place, reason, now);
+                            let listener = acceptor.listener;
+                            self.pause_accepting(listener, reason, now);
+                            return false;
                         }
                     }
                 }
             }
         }
+        true
     }
 
-    fn pause_accepting(&mut self, place: usize, reason: AcceptPause, now: Instant) {
+    fn pause_accepting(&mut self, listener: ListenerId, reason: AcceptPause, now: Instant) {
         if self.pause.is_none_or(|pause| pause.reason != reason) {
-            self.account.accept_paused(self.acceptors[place].listener, reason);
+            self.account.accept_paused(listener, reason);
         }
         self.pause = Some(Pause { reason, until: now + ACCEPT_RETRY_INTERVAL });
     }
@@ -191,24 +210,40 @@ impl<K: Kernel> Worker<K> {
         self.account.opened(listener);
         self.generation = self.generation.next();
         let generation = self.generation;
-        let index = u32::try_from(self.connections.insert(Slot::Changing)).unwrap_or(u32::MAX);
-        let id = ConnectionId { index, generation };
-        if self.kernel.watch(&client, Token::Socket(id, Side::Client)).is_err() {
-            self.connections.remove(index as usize);
-            self.kernel.reset(client);
-            self.account.left(listener, CloseReason::ConnectFailed, Duration::ZERO);
-            return self.on_place_free(now);
-        }
-        let accepted = Accepted {
+        let mut accepted = Accepted {
             generation,
             listener,
             client,
             client_address,
             is_unix,
             accepted_at: now,
+            admission: Admission::NONE,
+            refusal: None,
             session: None,
             introduction: None,
         };
+        let settings = &self.config.listeners[listener.index()];
+        // Who comes through a proxy is not known before its header.
+        if settings.proxy_protocol.is_none() {
+            let gate = Gate {
+                limits: &self.limits,
+                account: &mut self.account,
+                listener: settings,
+                may_answer: self.turned_away < TURNED_AWAY_MAX,
+                now,
+            };
+            if let Err(reason) = gate.admit(&mut accepted) {
+                return self.refuse_at_accept(accepted, reason, now);
+            }
+        }
+        let index = u32::try_from(self.connections.insert(Slot::Changing)).unwrap_or(u32::MAX);
+        let id = ConnectionId { index, generation };
+        if self.kernel.watch(&accepted.client, Token::Socket(id, Side::Client)).is_err() {
+            self.connections.remove(index as usize);
+            self.kernel.reset(accepted.client);
+            self.account.left(listener, CloseReason::ConnectFailed, Duration::ZERO);
+            return self.on_place_free(listener, accepted.admission, now);
+        }
         self.welcome(id, accepted, now);
     }
 
@@ -221,9 +256,9 @@ impl<K: Kernel> Worker<K> {
         target: Option<UpstreamId>,
         now: Instant,
     ) {
-        let config = Arc::clone(&self.config);
+        let settings = Arc::clone(&self.listeners[accepted.listener.index()]);
         let place = id.index as usize;
-        match &config.listeners[accepted.listener.index()].protocol {
+        match &settings.listener.protocol {
             Protocol::Tcp(target) => self.begin_tcp(id, accepted, *target, now),
             Protocol::Sni(sni) => {
                 // A greeting has found one of the routes, of which there is always one.
@@ -231,7 +266,8 @@ impl<K: Kernel> Worker<K> {
                 self.begin_tcp(id, accepted, target, now);
             }
             Protocol::Http(http) => {
-                let connection = HttpConnection::new(accepted, http, now);
+                self.turned_away += usize::from(accepted.refusal.is_some());
+                let connection = HttpConnection::new(accepted, Arc::clone(&settings), http, now);
                 self.connections[place] = Slot::Http(connection);
                 self.settle_http(id, now);
             }
@@ -248,7 +284,13 @@ impl<K: Kernel> Worker<K> {
         let session = self.new_session(&accepted, target, now);
         let connection = Connection::new(accepted, target, session);
         self.connections[id.index as usize] = Slot::Tcp(connection);
-        self.begin_connect(id, now);
+        self.roster.upstream(target).state.retries.deposit(self.retry_share(target));
+        self.begin_connect(id, None, now);
+    }
+
+    /// What each client or request earns of a retry, in thousandths.
+    fn retry_share(&self, target: UpstreamId) -> u32 {
+        self.config.upstreams[target.index()].balancing.retries.budget
     }
 
     /// The session of a client that is about to be connected to a server of `target`.
@@ -259,20 +301,11 @@ impl<K: Kernel> Worker<K> {
         now: Instant,
     ) -> Session {
         let Accepted { listener, is_unix, accepted_at, .. } = *accepted;
-        let settings = &self.config.listeners[listener.index()];
-        let servers = self.config.upstreams[target.index()].servers.len();
-        let servers = u32::try_from(servers).unwrap_or(1);
-        let first = self.turns[target.index()].pick(servers);
-        let plan = &self.plan.listeners[listener.index()].relay;
-        let is_passed_through =
-            accepted.session.is_none() && matches!(settings.protocol, Protocol::Sni(_));
-        let mode = match plan.mode {
-            // Nothing is to be learnt of a flow that nobody here can read.
-            RelayMode::Auto if is_passed_through => RelayMode::Splice,
-            mode => mode,
-        };
-        let mut relay = Relay::new(mode, settings.relay.low_water);
-        if let Some(reason) = plan.fallback {
+        let settings = &self.listeners[listener.index()];
+        let mode = settings.tcp_mode(accepted.session.is_some());
+        let timeouts = settings.listener.timeouts;
+        let mut relay = Relay::new(mode, settings.listener.relay.low_water);
+        if let Some(reason) = settings.fallback() {
             relay.fall_back(reason);
             self.account.fell_back(listener, std::iter::once(reason));
         }
@@ -281,26 +314,34 @@ impl<K: Kernel> Worker<K> {
         for side in Side::ALL.into_iter().filter(|side| has_tls[side.index()]) {
             relay.secure(side);
         }
-        if has_tls != [false; 2] && plan.mode != RelayMode::Copy {
+        if has_tls != [false; 2] && mode != RelayMode::Copy {
             relay.fall_back(FallbackReason::Tls);
             self.account.fell_back(listener, std::iter::once(FallbackReason::Tls));
         }
         if is_unix {
             relay.lane_mut(Direction::Upstream).source_is_unix();
         }
-        Session::new(relay, settings.timeouts, servers, first, accepted_at, now)
+        let retries = self.config.upstreams[target.index()].balancing.retries.max;
+        let attempts = Attempts::new(retries, now);
+        Session::new(relay, timeouts, attempts, accepted_at, now)
     }
 
     /// Takes what is in the backlogs already, and closes the listeners.
     pub(super) fn stop_accepting(&mut self, now: Instant) {
-        for acceptor in &mut self.acceptors {
+        for acceptor in self.acceptors.iter_mut().flatten() {
             // The event of a client that has just come may stand behind the word to drain.
             acceptor.ready = true;
         }
         for _ in 0..DRAIN_ACCEPT_ROUNDS_MAX {
             self.accept_all(now);
         }
-        for acceptor in self.acceptors.drain(..) {
+        self.leave_listeners(now);
+    }
+
+    /// Closes the listeners. Where another process holds their sockets too, what is in the backlogs
+    /// stays there.
+    pub(super) fn leave_listeners(&mut self, now: Instant) {
+        for acceptor in self.acceptors.drain(..).flatten() {
             // Closing is not enough where workers share a socket: the poll would go on reporting
             // it for as long as another worker has it open (epoll(7)).
             let _unwatched = self.kernel.unwatch_listener(&acceptor.socket).is_ok();

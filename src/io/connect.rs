@@ -1,19 +1,26 @@
 //! From an accepted client to a connection with one of the upstream's servers.
 
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::time::Instant;
 
+use crate::address::Address;
 use crate::balance::attempts::AfterFailure;
-use crate::config::Upstream;
-use crate::error::{Direction, FaultKind, Side, is_exhaustion};
+use crate::balance::random;
+use crate::config::{RelayMode, Upstream};
+use crate::error::{CloseReason, Direction, FaultKind, Side, is_exhaustion};
 use crate::id::{ConnectionId, ServerId, Token, UpstreamId};
+use crate::io::balancer::{needs_budget, refusal};
 use crate::io::channel::{Channel, Handshake};
 use crate::io::conduit::Supplies;
 use crate::io::introduction::Introduced;
 use crate::io::kernel::{Connecting, Kernel};
 use crate::io::worker::{Worker, lookup};
 use crate::relay::Readiness;
-use crate::tls::session::Session;
+use crate::roster::assign::{Assigned, Request};
+use crate::roster::state::milliseconds;
+use crate::session::Session;
+use crate::tls::session::Session as TlsSession;
 
 /// Begins to connect to a server. Where this machine has run out of something, idle pipes give it
 /// back.
@@ -24,9 +31,8 @@ pub(super) fn begin_to_connect<K: Kernel>(
     kernel: &mut K,
     supplies: &mut Supplies<K>,
     upstream: &Upstream,
-    server: ServerId,
+    address: &Address,
 ) -> io::Result<Connecting<K::Socket>> {
-    let address = &upstream.servers[server.index()];
     let begun = kernel.connect(address, upstream.source);
     let is_short = |error: &io::Error| error.raw_os_error().is_some_and(is_exhaustion);
     if begun.as_ref().is_err_and(is_short) && supplies.pipes.usage().idle > 0 {
@@ -37,37 +43,115 @@ pub(super) fn begin_to_connect<K: Kernel>(
 }
 
 impl<K: Kernel> Worker<K> {
-    /// Begins to connect to the session's server, and to the next ones if that fails at once.
-    pub(super) fn begin_connect(&mut self, id: ConnectionId, now: Instant) {
+    /// Has a server picked and begins to connect to it, and to others if that fails at once.
+    /// `failed` is how the attempt before has failed, if there was one.
+    pub(super) fn begin_connect(
+        &mut self,
+        id: ConnectionId,
+        mut failed: Option<FaultKind>,
+        now: Instant,
+    ) {
         loop {
-            let Some(connection) = self.connection(id) else { return };
-            let (target, server) = (connection.target, connection.session.server());
-            match self.connect_to(id, target, server, now) {
-                Ok(()) => return self.settle(id, now),
-                Err(kind) => {
-                    if self.connect_failed(id, kind, now) == AfterFailure::GiveUp {
-                        return self.settle(id, now);
+            match self.assign(id, now) {
+                Some(Assigned::Server(server)) => {
+                    let Err(kind) = self.connect_to(id, server, now) else { break };
+                    if !self.connect_failed(id, kind, now) {
+                        break;
                     }
+                    failed = Some(kind);
                 }
+                Some(Assigned::Full) => {
+                    self.enter_queue(id, now);
+                    break;
+                }
+                Some(Assigned::Nobody) => {
+                    self.with_session(id, |session| session.refused(refusal(failed)));
+                    break;
+                }
+                None => return,
             }
         }
+        self.settle(id, now);
+    }
+
+    /// Begins to connect to a server that was picked.
+    pub(super) fn connect_assigned(&mut self, id: ConnectionId, server: ServerId, now: Instant) {
+        match self.connect_to(id, server, now) {
+            Ok(()) => self.settle(id, now),
+            Err(kind) => self.retry_connect(id, kind, now),
+        }
+    }
+
+    /// Has a server picked for a session, which it counts from now on.
+    pub(super) fn assign(&mut self, id: ConnectionId, now: Instant) -> Option<Assigned> {
+        let connection = lookup(&mut self.connections, id)?;
+        let servers = self.roster.upstream(connection.target);
+        let settings = &self.config.upstreams[connection.target.index()];
+        let request = Request {
+            key: hash_of_ip(connection.client_address.map(|it| it.ip())),
+            bound_to: None,
+            tried: connection.session.attempts().tried(),
+        };
+        let assigned = self.balancer.assign(settings, servers, &request, now);
+        if let Assigned::Server(server) = assigned {
+            connection.session.assigned(server, now);
+        }
+        Some(assigned)
+    }
+
+    /// Every server has as much to do as it may have: the session waits, if there is room for it.
+    fn enter_queue(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = lookup(&mut self.connections, id) else { return };
+        let target = connection.target;
+        let settings = &self.config.upstreams[target.index()];
+        let servers = self.roster.upstream(target);
+        if self.balancer.enter(settings, servers, target, id) {
+            connection.session.queued(now + settings.balancing.queue.timeout);
+        } else {
+            connection.session.refused(CloseReason::QueueFull);
+        }
+    }
+
+    /// A session is over: no server counts it any more, and no queue.
+    pub(super) fn release(&mut self, target: UpstreamId, session: &mut Session) {
+        let servers = self.roster.upstream(target);
+        if let Some(server) = session.take_place() {
+            self.balancer.release(servers, target, server);
+        }
+        if session.take_queued() {
+            self.balancer.leave(servers, target);
+        }
+    }
+
+    /// What became of an attempt tells of the server's health.
+    pub(super) fn observe(
+        &mut self,
+        upstream: UpstreamId,
+        server: ServerId,
+        succeeded: bool,
+        now: Instant,
+    ) {
+        let ejection = &self.config.upstreams[upstream.index()].balancing.ejection;
+        self.roster.upstream(upstream).observe(server, ejection, succeeded, now);
     }
 
     fn connect_to(
         &mut self,
         id: ConnectionId,
-        target: UpstreamId,
         server: ServerId,
         now: Instant,
     ) -> Result<(), FaultKind> {
+        let Some(connection) = self.connection(id) else { return Ok(()) };
+        let target = connection.target;
         let upstream = &self.config.upstreams[target.index()];
-        let begun = begin_to_connect(&mut self.kernel, &mut self.supplies, upstream, server);
+        let address = &self.roster.server(target, server).settings.address;
+        let begun = begin_to_connect(&mut self.kernel, &mut self.supplies, upstream, address);
         let begun = begun.map_err(|error| FaultKind::of(&error))?;
         let watched = self.kernel.watch(&begun.socket, Token::Socket(id, Side::Upstream));
         watched.map_err(|_| FaultKind::Exhausted)?;
-        let is_unix = upstream.servers[server.index()].is_unix();
-        let settings = self.tls.client(target, &upstream.servers[server.index()]);
-        let session = settings.map(|(config, name)| Session::client(config, name)).transpose();
+        let is_unix = address.is_unix();
+        let settings = self.tls.client(target, address);
+        let session = settings.map(|(config, name)| TlsSession::client(config, name)).transpose();
         let session = session.map_err(|_| FaultKind::Tls)?.map(Box::new);
         let is_plain = session.is_none() && upstream.proxy_protocol.is_none();
         let Some(connection) = self.connection(id) else { return Ok(()) };
@@ -76,7 +160,15 @@ impl<K: Kernel> Worker<K> {
         connection.connect_events = Readiness::default();
         connection.is_announced = false;
         connection.keeps_alive = false;
-        let lane = connection.session.relay_mut().lane_mut(Direction::Downstream);
+        let relay = connection.session.relay_mut();
+        if !is_plain && connection.upstream_tls.is_some() {
+            // A reload may have made it so since the session began.
+            relay.secure(Side::Upstream);
+            for direction in Direction::ALL {
+                relay.lane_mut(direction).change_mode(RelayMode::Copy);
+            }
+        }
+        let lane = relay.lane_mut(Direction::Downstream);
         lane.attach_source(false);
         if is_unix {
             lane.source_is_unix();
@@ -94,32 +186,51 @@ impl<K: Kernel> Worker<K> {
     fn connected(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = self.connection(id) else { return };
         connection.session.connected(now);
-        let (target, server) = (connection.target, connection.session.server());
+        let target = connection.target;
         let took = connection.session.connect_took().unwrap_or_default();
-        self.account.connected(target, server, took);
+        if let Some(server) = connection.session.server() {
+            self.account.connected(target, server, took);
+            self.observe(target, server, true, now);
+        }
     }
 
-    /// Counts a failed attempt and asks the session for what follows.
-    fn connect_failed(&mut self, id: ConnectionId, kind: FaultKind, now: Instant) -> AfterFailure {
-        let Some(connection) = self.connection(id) else { return AfterFailure::GiveUp };
-        let (target, server) = (connection.target, connection.session.server());
+    /// Counts a failed attempt. Says whether another one is to be made; if not, the session has
+    /// ended.
+    fn connect_failed(&mut self, id: ConnectionId, kind: FaultKind, now: Instant) -> bool {
+        let Some(connection) = lookup(&mut self.connections, id) else { return false };
+        let target = connection.target;
         connection.upstream = None;
         let session = connection.upstream_tls.take();
-        let next = connection.session.connect_failed(kind, now);
-        if let Some(failure) = session.and_then(|session| session.handshake_failure(kind)) {
-            self.account.server_tls_failed(target, server, failure);
+        let servers = self.roster.upstream(target);
+        if let Some(server) = connection.session.take_place() {
+            self.balancer.release(servers, target, server);
         }
-        self.account.server_failed(target, server, kind);
-        if next == AfterFailure::Retry {
+        let server = connection.session.server();
+        let may_retry = connection.session.connect_failed(kind) == AfterFailure::Retry;
+        let has_budget =
+            may_retry && (!needs_budget(kind) || servers.state.retries.withdraw(milliseconds(now)));
+        if may_retry && !has_budget {
+            connection.session.refused(CloseReason::of_connect(kind));
+        }
+        if let Some(server) = server {
+            if let Some(failure) = session.and_then(|session| session.handshake_failure(kind)) {
+                self.account.server_tls_failed(target, server, failure);
+            }
+            self.account.server_failed(target, server, kind);
+            if kind != FaultKind::Exhausted {
+                self.observe(target, server, false, now);
+            }
+        }
+        if has_budget {
             self.account.retried(target);
         }
-        next
+        has_budget
     }
 
     pub(super) fn retry_connect(&mut self, id: ConnectionId, kind: FaultKind, now: Instant) {
         match self.connect_failed(id, kind, now) {
-            AfterFailure::Retry => self.begin_connect(id, now),
-            AfterFailure::GiveUp => self.settle(id, now),
+            true => self.begin_connect(id, Some(kind), now),
+            false => self.settle(id, now),
         }
     }
 
@@ -154,8 +265,10 @@ impl<K: Kernel> Worker<K> {
             Handshake::Failed(_) => self.retry_connect(id, FaultKind::Tls, now),
             Handshake::Done => {
                 if let Some(session) = &connection.upstream_tls {
-                    let (target, server) = (connection.target, connection.session.server());
-                    self.account.server_tls_established(target, server, &session.agreement());
+                    let target = connection.target;
+                    if let Some(server) = connection.session.server() {
+                        self.account.server_tls_established(target, server, &session.agreement());
+                    }
                     // What the server has sent behind its handshake may be in the session already.
                     let relay = connection.session.relay_mut();
                     relay.lane_mut(Direction::Downstream).on_readable(false);
@@ -226,5 +339,14 @@ impl<K: Kernel> Worker<K> {
             let _gone = self.kernel.keep_alive(socket, keepalive).is_err();
             connection.keeps_alive = true;
         }
+    }
+}
+
+/// The key by which a client belongs to a server.
+pub(super) fn hash_of_ip(client: Option<IpAddr>) -> u64 {
+    match client {
+        Some(IpAddr::V4(ip)) => random::hash(&ip.octets()),
+        Some(IpAddr::V6(ip)) => random::hash(&ip.octets()),
+        None => 0,
     }
 }

@@ -13,6 +13,7 @@ use crate::io::http::connection::HttpConnection;
 use crate::io::introduction::Introduction;
 use crate::io::kernel::Kernel;
 use crate::io::run_queue::Weight;
+use crate::limits::{Admission, Refusal};
 use crate::relay::Readiness;
 use crate::session::Session;
 use crate::tls::session::Session as TlsSession;
@@ -109,6 +110,19 @@ impl<K: Kernel> Slot<K> {
         }
     }
 
+    /// Whether this is the connection of that generation, and waits for a server to have room.
+    pub fn waits_as(&self, generation: Generation) -> bool {
+        let is_queued = match self {
+            Slot::Tcp(connection) => connection.session.attempts().is_queued(),
+            Slot::Http(connection) => {
+                let exchange = connection.exchange.as_ref();
+                exchange.is_some_and(|exchange| exchange.progress.is_queued())
+            }
+            Slot::Greeting(_) | Slot::Changing => false,
+        };
+        is_queued && self.generation() == Some(generation)
+    }
+
     /// What the connection was found to carry when it last ran.
     pub fn weight(&self) -> Weight {
         match self {
@@ -135,6 +149,10 @@ pub struct Accepted<S> {
     pub is_unix: bool,
     /// When.
     pub accepted_at: Instant,
+    /// What it has of the limits.
+    pub admission: Admission,
+    /// It is only let in to be told why it is sent away.
+    pub refusal: Option<Refusal>,
     /// Its TLS session, if one ends here. The handshake is over.
     pub session: Option<Box<TlsSession>>,
     /// What else was learnt of it.
@@ -156,6 +174,8 @@ pub struct Connection<K: Kernel> {
     pub client: K::Socket,
     /// The client's IP address, if it has one.
     pub client_address: Option<SocketAddr>,
+    /// What it has of the limits.
+    pub admission: Admission,
     /// The TLS session in front of the client's socket.
     pub client_tls: Option<Box<TlsSession>>,
     /// What was learnt of the client before.
@@ -189,7 +209,9 @@ impl<K: Kernel> Connection<K> {
         target: UpstreamId,
         session: Session,
     ) -> Connection<K> {
-        let Accepted { generation, listener, client, client_address, introduction, .. } = accepted;
+        let Accepted {
+            generation, listener, client, client_address, admission, introduction, ..
+        } = accepted;
         let client_tls = accepted.session;
         Connection {
             generation,
@@ -198,6 +220,7 @@ impl<K: Kernel> Connection<K> {
             session,
             client,
             client_address,
+            admission,
             client_tls,
             introduction,
             upstream: None,

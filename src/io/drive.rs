@@ -11,6 +11,7 @@ use crate::id::Token;
 use crate::io::channel::{Channel, ShutDown};
 use crate::io::conduit::{Conduit, Supplies};
 use crate::io::kernel::{Kernel, PipeState};
+use crate::limits::throttle::Throttle;
 use crate::relay::Relay;
 use crate::relay::lane::{Drained, Filled, Step};
 
@@ -36,6 +37,8 @@ pub struct Ends<'a, K: Kernel> {
     pub pipe_size: u32,
     /// Bytes after which a direction lets others have their turn.
     pub turn_bytes_max: usize,
+    /// How much may be read at all.
+    pub throttle: Throttle<'a>,
 }
 
 impl<'a, K: Kernel> Ends<'a, K> {
@@ -91,10 +94,18 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
             match self.relay.next(direction) {
                 Step::Fill { .. } if *budget == 0 => return true,
                 Step::Fill { path, max } => {
-                    let outcome = self.fill(direction, path, max);
-                    if let Filled::Moved { bytes, .. } = outcome {
-                        *budget = budget.saturating_sub(bytes);
-                    }
+                    let throttle = self.ends.throttle;
+                    let allowance = match throttle.reserve(direction, max) {
+                        Ok(allowance) => allowance,
+                        Err(until) => {
+                            self.relay.lane_mut(direction).pause(until);
+                            continue;
+                        }
+                    };
+                    let outcome = self.fill(direction, path, allowance.bytes);
+                    let bytes = outcome.bytes();
+                    throttle.settle(direction, allowance, bytes);
+                    *budget = budget.saturating_sub(bytes);
                     // The lane has noted a demotion; it is counted with its other fallbacks.
                     let _demoted = self.relay.filled(direction, outcome);
                 }
@@ -115,7 +126,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                         Some(ShutDown::Done) | None => self.relay.shut_down(direction),
                     }
                 }
-                Step::Wait { readable: false, .. } => {
+                Step::Wait { readable: false, .. } | Step::Pause { .. } => {
                     self.set_hearing(direction);
                     return false;
                 }
@@ -161,7 +172,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
 
     fn can_go_on(&self) -> bool {
         Direction::ALL.into_iter().any(|direction| match self.relay.lane(direction).next() {
-            Step::Wait { .. } | Step::Boundary => false,
+            Step::Wait { .. } | Step::Pause { .. } | Step::Boundary => false,
             Step::Done => self.ends.conduits[direction.index()].held() > 0,
             Step::Fill { .. } | Step::Drain | Step::ShutdownWrite => true,
         })
@@ -223,7 +234,7 @@ impl<'b, K: Kernel> Drive<'_, 'b, K> {
                 filled => Ok(filled),
             },
             Ok(bytes) => {
-                let short = bytes < pipe.capacity() as usize;
+                let short = bytes < max.min(pipe.capacity() as usize);
                 Ok(Filled::Moved { bytes, path: Path::Splice, short })
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Filled::WouldBlock),

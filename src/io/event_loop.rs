@@ -4,6 +4,7 @@
 //! plane says that there is a new snapshot to look at.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -13,21 +14,24 @@ use mio::event::Event;
 use mio::{Events, Poll};
 
 use crate::id::Token;
+use crate::io::adopt::Offer;
 use crate::io::linux::Linux;
 use crate::io::worker::{Wake, Worker};
 use crate::relay::Readiness;
-use crate::snapshot::{Snapshot, Stage, WorkerReport};
+use crate::snapshot::{Snapshot, WorkerReport};
+use crate::sys::listening::ListeningSocket;
 
 /// Events taken from the kernel at once. More wait in the kernel; nothing is lost.
 pub const EVENTS_PER_POLL_MAX: usize = 1024;
 
-/// Runs a worker until it is drained.
+/// Runs the worker with this index until it is drained.
 ///
 /// # Errors
 /// The kernel refuses to be polled, which no load can cause.
 pub fn run(
     mut poll: Poll,
     mut worker: Worker<Linux>,
+    index: usize,
     snapshot: &Arc<ArcSwap<Snapshot>>,
     report: &WorkerReport,
 ) -> io::Result<()> {
@@ -45,9 +49,12 @@ pub fn run(
             match Token::unpack(event.token().0 as u64) {
                 Token::Waker => {
                     report.heartbeat.fetch_add(1, Ordering::Relaxed);
-                    if let Stage::Draining { until } = snapshot.load().stage {
-                        worker.drain(until, now);
+                    let snapshot = snapshot.load();
+                    if snapshot.generation != worker.snapshot_generation() {
+                        let sockets = snapshot.sockets.get(index).map_or(&[][..], Vec::as_slice);
+                        worker.adopt(&snapshot, offers(sockets), now);
                     }
+                    worker.enter(snapshot.stage, now);
                 }
                 token => worker.on_event(token, readiness(event)),
             }
@@ -56,6 +63,17 @@ pub fn run(
     }
     worker.finish_reporting();
     Ok(())
+}
+
+/// Sockets, as a worker takes them.
+pub fn offers(sockets: &[ListeningSocket]) -> Vec<Offer<Arc<OwnedFd>>> {
+    let offer = |it: &ListeningSocket| Offer {
+        id: it.id,
+        socket: Arc::clone(&it.socket),
+        listener: it.listener,
+        is_unix: it.asked.is_unix(),
+    };
+    sockets.iter().map(offer).collect()
 }
 
 fn timeout(wake: Wake, now: Instant) -> Option<Duration> {

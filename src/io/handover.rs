@@ -51,6 +51,8 @@ struct Mailbox<S> {
     connections: AtomicUsize,
     /// There may be arrivals.
     is_marked: AtomicBool,
+    /// A client of the worker waits for a server to have room.
+    awaits_room: AtomicBool,
     arrivals: Mutex<Arrivals<S>>,
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
@@ -75,6 +77,7 @@ impl<S> Mailbox<S> {
         Mailbox {
             connections: AtomicUsize::new(0),
             is_marked: AtomicBool::new(false),
+            awaits_room: AtomicBool::new(false),
             arrivals: Mutex::new(Arrivals::Open(Vec::new())),
             wake: OnceLock::new(),
         }
@@ -175,6 +178,26 @@ impl<S> Member<S> {
         match std::mem::replace(&mut *self.mailbox().arrivals(), Arrivals::Closed) {
             Arrivals::Open(arrivals) => arrivals,
             Arrivals::Closed => Vec::new(),
+        }
+    }
+
+    /// Says whether a client of this worker waits for a server to have room.
+    pub fn set_waiting(&self, awaits_room: bool) {
+        let shared = &self.mailbox().awaits_room;
+        if shared.load(Ordering::Relaxed) != awaits_room {
+            shared.store(awaits_room, Ordering::SeqCst);
+        }
+    }
+
+    /// A server has room again: wakes the other workers that have clients who wait for that.
+    pub fn wake_waiting(&self) {
+        for (index, other) in self.crew.mailboxes.iter().enumerate() {
+            if index != self.index
+                && other.awaits_room.load(Ordering::SeqCst)
+                && let Some(wake) = other.wake.get()
+            {
+                wake();
+            }
         }
     }
 

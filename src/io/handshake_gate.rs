@@ -29,6 +29,11 @@ impl HandshakeGate {
         HandshakeGate { in_flight: 0, max, waiting: VecDeque::new(), gone: 0 }
     }
 
+    /// Another bound. Those beyond it that are in flight go on.
+    pub fn limit(&mut self, max: usize) {
+        self.max = max;
+    }
+
     /// Takes a place, if there is one and nobody waits for it.
     #[must_use]
     pub fn enter(&mut self) -> bool {

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
@@ -58,14 +59,14 @@ impl PipeState for Pipe {
 
 impl Kernel for Linux {
     type Socket = OwnedFd;
-    type Listener = OwnedFd;
+    type Listener = Arc<OwnedFd>;
     type Pipe = Pipe;
 
-    fn watch_listener(&mut self, listener: &OwnedFd, token: Token) -> io::Result<()> {
+    fn watch_listener(&mut self, listener: &Arc<OwnedFd>, token: Token) -> io::Result<()> {
         self.register(listener, token, Interest::READABLE)
     }
 
-    fn unwatch_listener(&mut self, listener: &OwnedFd) -> io::Result<()> {
+    fn unwatch_listener(&mut self, listener: &Arc<OwnedFd>) -> io::Result<()> {
         self.registry.deregister(&mut SourceFd(&listener.as_raw_fd()))
     }
 
@@ -79,7 +80,7 @@ impl Kernel for Linux {
         self.registry.reregister(&mut SourceFd(&socket.as_raw_fd()), token, interest)
     }
 
-    fn accept(&mut self, listener: &OwnedFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+    fn accept(&mut self, listener: &Arc<OwnedFd>) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
         socket::accept(listener.as_fd())
     }
 

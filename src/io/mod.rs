@@ -11,6 +11,9 @@
 //! All but `event_loop` and `linux` is generic over [`kernel::Kernel`] and runs in simulation.
 
 pub mod accept;
+pub mod admission;
+pub mod adopt;
+pub mod balancer;
 pub mod channel;
 pub mod conduit;
 mod connect;
@@ -24,9 +27,12 @@ pub mod http;
 pub mod introduction;
 pub mod kernel;
 pub mod linux;
+pub mod listener_settings;
 pub mod pipe_pool;
+mod queue;
 pub mod record_buffers;
 pub mod run_queue;
+mod stage;
 pub mod timer;
 pub mod upstream_pool;
 pub mod worker;

@@ -51,6 +51,14 @@ impl<K: Kernel> PipePool<K> {
         PipePool { classes: Vec::new(), memory_max, usage: PipeUse::default(), refused: None }
     }
 
+    /// Another bound, in bytes. Pipes beyond it that have a flow go on, and are closed after it.
+    pub fn limit_memory(&mut self, memory_max: u64) {
+        self.memory_max = memory_max;
+        if self.usage.memory_bytes > memory_max {
+            self.clear();
+        }
+    }
+
     fn class(&mut self, size: u32) -> &mut Class<K::Pipe> {
         // One or two sizes are configured; a search is cheaper than a map.
         let index = match self.classes.iter().position(|class| class.size == size) {
@@ -100,10 +108,11 @@ impl<K: Kernel> PipePool<K> {
         reason
     }
 
-    /// Takes back a pipe that was taken as one of `size` bytes. Only an empty one is kept.
+    /// Takes back a pipe that was taken as one of `size` bytes. Only an empty one is kept, and none beyond the bound.
     pub fn put_back(&mut self, size: u32, pipe: K::Pipe) {
         self.usage.busy -= 1;
-        if pipe.held() == 0 {
+        // A reload may have lowered the bound.
+        if pipe.held() == 0 && self.usage.memory_bytes <= self.memory_max {
             self.usage.idle += 1;
             self.class(size).idle.push(pipe);
         } else {

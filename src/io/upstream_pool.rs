@@ -14,16 +14,17 @@
 //! tried again on another one, where that is safe.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
 
 use crate::account::Account;
-use crate::config::Upstream;
 use crate::id::{ConnectionId, Generation, ServerId, UpstreamConnectionId, UpstreamId};
 use crate::io::channel::Channel;
 use crate::io::kernel::Kernel;
 use crate::relay::Readiness;
+use crate::roster::{Roster, UpstreamRoster};
 use crate::tls::session::Session;
 
 /// One connection to a server.
@@ -46,6 +47,8 @@ pub struct UpstreamConnection<K: Kernel> {
     pub is_connected: bool,
     /// It has served a request before the one that it serves now.
     pub is_reused: bool,
+    /// [`UpstreamPool::renew`] was called so often before for its upstream.
+    renewals: u32,
     state: State,
 }
 
@@ -70,6 +73,8 @@ pub struct UpstreamPool<K: Kernel> {
     /// By upstream, then by server: those that wait, the most recently used last.
     idle: Vec<Vec<VecDeque<UpstreamConnectionId>>>,
     idle_count: usize,
+    /// By upstream: how often its connections were made anew.
+    renewals: Vec<u32>,
     /// When to look for those that have waited too long.
     sweep_at: Option<Instant>,
     /// The worker drains: nothing is kept any more.
@@ -77,16 +82,60 @@ pub struct UpstreamPool<K: Kernel> {
 }
 
 impl<K: Kernel> UpstreamPool<K> {
-    /// A pool without connections for the servers of `upstreams`.
-    pub fn new(upstreams: &[Upstream]) -> UpstreamPool<K> {
-        let idle = |upstream: &Upstream| upstream.servers.iter().map(|_| VecDeque::new()).collect();
+    /// A pool without connections for the servers of a roster.
+    pub fn new(roster: &Roster) -> UpstreamPool<K> {
+        let idle = |upstream: &Arc<UpstreamRoster>| {
+            upstream.servers().iter().map(|_| VecDeque::new()).collect()
+        };
         UpstreamPool {
             connections: Slab::new(),
             generation: Generation::default(),
-            idle: upstreams.iter().map(idle).collect(),
+            idle: roster.upstreams().iter().map(idle).collect(),
             idle_count: 0,
+            renewals: vec![0; roster.upstreams().len()],
             sweep_at: None,
             is_closed: false,
+        }
+    }
+
+    /// Servers have come and gone: `after` follows `before`. What waits for those that are gone is
+    /// closed.
+    pub fn adopt(&mut self, before: &Roster, after: &Roster, account: &mut Account) {
+        self.renewals.resize(after.upstreams().len(), 0);
+        self.idle.resize_with(after.upstreams().len(), Vec::new);
+        for (place, upstream) in after.upstreams().iter().enumerate() {
+            let was = before.upstreams().get(place);
+            if was.is_some_and(|was| Arc::ptr_eq(was, upstream)) {
+                continue;
+            }
+            let servers = upstream.servers();
+            self.idle[place].resize_with(servers.len(), VecDeque::new);
+            for (index, server) in servers.iter().enumerate() {
+                let is_same = was.and_then(|was| was.servers().get(index)).is_some_and(|was| {
+                    was.settings.address == server.settings.address
+                        && was.settings.name == server.settings.name
+                });
+                if server.standing.is_retired() || !is_same {
+                    self.close_idle(place, index, account);
+                }
+            }
+        }
+    }
+
+    /// The connections to an upstream's servers are made otherwise from now on: none of those that
+    /// exist serves another request.
+    pub fn renew(&mut self, upstream: UpstreamId, account: &mut Account) {
+        let Some(renewals) = self.renewals.get_mut(upstream.index()) else { return };
+        *renewals = renewals.wrapping_add(1);
+        for server in 0..self.idle[upstream.index()].len() {
+            self.close_idle(upstream.index(), server, account);
+        }
+    }
+
+    fn close_idle(&mut self, upstream: usize, server: usize, account: &mut Account) {
+        for id in std::mem::take(&mut self.idle[upstream][server]) {
+            self.idle_count -= 1;
+            self.remove(id, account);
         }
     }
 
@@ -109,6 +158,7 @@ impl<K: Kernel> UpstreamPool<K> {
             keeps_alive: false,
             is_connected: false,
             is_reused: false,
+            renewals: self.renewals[upstream.index()],
             state: State::Serving { owner },
         });
         let index = u32::try_from(index).unwrap_or(u32::MAX);
@@ -187,7 +237,9 @@ impl<K: Kernel> UpstreamPool<K> {
         now: Instant,
         account: &mut Account,
     ) {
-        if self.is_closed || idle_max == 0 {
+        let is_outdated =
+            self.connection(id).is_some_and(|it| it.renewals != self.renewals[it.upstream.index()]);
+        if self.is_closed || idle_max == 0 || is_outdated {
             self.remove(id, account);
             return;
         }

@@ -9,9 +9,9 @@
 //!        connect or drive a connection, or http ──▶ settle ──▶ finish (account)
 //! ```
 //!
-//! A worker shares nothing with the others but the connection limit and a mailbox for connections
-//! that the others hand over. It does not wait: that is
-//! left to the event loop, and to the simulation, which plays one.
+//! A worker shares nothing with the others but the connection limit, what is used up of other
+//! limits, and a mailbox for connections that the others hand over. It does not wait: that is left
+//! to the event loop, and to the simulation, which plays one.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,12 +21,12 @@ use slab::Slab;
 
 use crate::access_log::AccessLogSink;
 use crate::account::{Account, Closed, FLUSH_INTERVAL};
-use crate::balance::round_robin::RoundRobin;
 use crate::capacity::Plan;
 use crate::config::Config;
 use crate::error::{CloseReason, Direction, FaultKind, Side};
-use crate::id::{ConnectionId, Generation, ListenerId, Token};
+use crate::id::{ConnectionId, Generation, Token};
 use crate::io::accept::{Acceptor, ConnectionLimit, Pause};
+use crate::io::balancer::Balancer;
 use crate::io::channel::Channel;
 use crate::io::conduit::Supplies;
 use crate::io::connection::{Connection, Slot};
@@ -37,10 +37,13 @@ use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
 use crate::io::introduction;
 use crate::io::kernel::Kernel;
+use crate::io::listener_settings::ListenerSettings;
 use crate::io::run_queue::{GREETINGS_PER_TURN_MAX, RunQueue, Weight};
 use crate::io::timer::Timers;
 use crate::io::upstream_pool::UpstreamPool;
+use crate::limits::Limits;
 use crate::relay::Readiness;
+use crate::roster::Roster;
 use crate::session::{Expiry, Phase, Session};
 use crate::snapshot::WorkerReport;
 use crate::tls::store::TlsStore;
@@ -57,8 +60,12 @@ pub struct Setup {
     pub config: Arc<Config>,
     /// What the process may use.
     pub plan: Arc<Plan>,
+    /// The servers.
+    pub roster: Arc<Roster>,
     /// The bound that all workers share.
     pub limit: Arc<ConnectionLimit>,
+    /// What is used up of the limits of listeners and clients, which all workers share.
+    pub limits: Arc<Limits>,
     /// Where finished connections are logged.
     pub access_log: AccessLogSink,
     /// What the control plane reads.
@@ -86,12 +93,21 @@ pub struct Worker<K: Kernel> {
     pub(super) kernel: K,
     pub(super) config: Arc<Config>,
     pub(super) plan: Arc<Plan>,
+    pub(super) roster: Arc<Roster>,
+    /// The settings of each listener, as this worker's own.
+    pub(super) listeners: Vec<Arc<ListenerSettings>>,
+    /// Of the snapshot that it goes by.
+    pub(super) snapshot_generation: u64,
     pub(super) limit: Arc<ConnectionLimit>,
+    pub(super) limits: Arc<Limits>,
+    /// Open connections that are only told why they are sent away.
+    pub(super) turned_away: usize,
     pub(super) member: Member<K::Socket>,
     pub(super) report: Arc<WorkerReport>,
     pub(super) account: Account,
     pub(super) supplies: Supplies<K>,
-    pub(super) acceptors: Vec<Acceptor<K::Listener>>,
+    /// By the place in [`Token::Listener`].
+    pub(super) acceptors: Vec<Option<Acceptor<K::Listener>>>,
     /// Which acceptor was first in the last turn.
     pub(super) accept_first: usize,
     pub(super) pause: Option<Pause>,
@@ -103,10 +119,16 @@ pub struct Worker<K: Kernel> {
     pub(super) generation: Generation,
     pub(super) run_queue: RunQueue,
     pub(super) timers: Timers,
-    pub(super) turns: Vec<RoundRobin>,
+    pub(super) balancer: Balancer,
     pub(super) flush_at: Option<Instant>,
     pub(super) trim_at: Option<Instant>,
     pub(super) drain_until: Option<Instant>,
+    /// A predecessor accepts still.
+    pub(super) is_standby: bool,
+    /// The drain is one for a successor, which accepts already.
+    pub(super) is_handed_over: bool,
+    /// When the time of something that was removed from the configuration is over.
+    pub(super) retire_at: Option<Instant>,
     pub(super) turn_bytes_max: usize,
     /// What heavy connections may still move in this turn.
     pub(super) turn_bytes_left: usize,
@@ -115,32 +137,50 @@ pub struct Worker<K: Kernel> {
 impl<K: Kernel> Worker<K> {
     /// A worker without listeners and connections.
     pub fn new(setup: Setup, kernel: K) -> Worker<K> {
-        let Setup { index, config, plan, limit, access_log, report, tls, turn_bytes_max } = setup;
-        let turn = RoundRobin::new(u32::try_from(index).unwrap_or(0));
+        let Setup {
+            index: _,
+            config,
+            plan,
+            roster,
+            limit,
+            limits,
+            access_log,
+            report,
+            tls,
+            turn_bytes_max,
+        } = setup;
         Worker {
             kernel,
-            account: Account::new(Arc::clone(&config), access_log),
+            account: Account::new(Arc::clone(&config), Arc::clone(&roster), access_log),
             supplies: Supplies::new(plan.pipe_memory_per_worker, plan.buffer_memory_per_worker),
             acceptors: Vec::new(),
             accept_first: 0,
             pause: None,
             connections: Slab::new(),
-            upstreams: UpstreamPool::new(&config.upstreams),
-            desk: Desk::new(&config),
+            upstreams: UpstreamPool::new(&roster),
+            desk: Desk::new(config.upstreams.len()),
             tls,
             handshakes: HandshakeGate::new(config.process.handshakes_max.get()),
             generation: Generation::default(),
             run_queue: RunQueue::default(),
             timers: Timers::default(),
-            turns: vec![turn; config.upstreams.len()],
+            balancer: Balancer::default(),
             flush_at: None,
             trim_at: None,
             drain_until: None,
+            is_standby: false,
+            is_handed_over: false,
+            retire_at: None,
             turn_bytes_max,
             turn_bytes_left: 0,
+            listeners: ListenerSettings::all(&config, &plan, &[]),
+            snapshot_generation: 0,
             config,
             plan,
+            roster,
             limit,
+            limits,
+            turned_away: 0,
             member: Member::alone(),
             report,
         }
@@ -151,28 +191,12 @@ impl<K: Kernel> Worker<K> {
         self.member = member;
     }
 
-    /// Begins to accept from a listening socket.
-    ///
-    /// # Errors
-    /// The kernel cannot watch it.
-    pub fn add_listener(
-        &mut self,
-        socket: K::Listener,
-        listener: ListenerId,
-        is_unix: bool,
-    ) -> std::io::Result<()> {
-        let place = u32::try_from(self.acceptors.len()).unwrap_or(u32::MAX);
-        self.kernel.watch_listener(&socket, Token::Listener(place))?;
-        self.acceptors.push(Acceptor { socket, listener, is_unix, ready: true });
-        Ok(())
-    }
-
     /// Takes note of an event. One about a connection that is gone is recognised and dropped.
     pub fn on_event(&mut self, token: Token, readiness: Readiness) {
         match token {
             Token::Waker => {}
             Token::Listener(place) => {
-                if let Some(acceptor) = self.acceptors.get_mut(place as usize) {
+                if let Some(Some(acceptor)) = self.acceptors.get_mut(place as usize) {
                     acceptor.ready = true;
                 }
             }
@@ -197,6 +221,9 @@ impl<K: Kernel> Worker<K> {
         if self.drain_until.is_some_and(|until| now >= until) {
             self.cut_all(now);
         }
+        if self.retire_at.is_some_and(|at| now >= at) {
+            self.cut_retired(now);
+        }
         self.supplies.records.begin_turn(now);
         for arrival in self.member.take() {
             self.open(arrival, now);
@@ -220,35 +247,26 @@ impl<K: Kernel> Worker<K> {
             self.expire(id, now);
         }
         self.upstreams.sweep(now, &mut self.account);
+        self.serve_queues(now);
         self.keep_house(now);
     }
 
     /// When [`Worker::turn`] should be called next if no event comes before.
     pub fn next_wake(&self) -> Wake {
-        let can_accept = self.acceptors.iter().any(|acceptor| acceptor.ready);
+        let can_accept = self.acceptors.iter().flatten().any(|acceptor| acceptor.ready);
+        let can_accept = can_accept && !self.is_standby;
         if (can_accept && self.pause.is_none()) || !self.run_queue.is_empty() {
             return Wake::Now;
         }
         let resume = self.pause.filter(|_| can_accept).map(|pause| pause.until);
         let sweep_at = self.upstreams.next_sweep();
-        [self.timers.next(), resume, self.flush_at, self.trim_at, sweep_at, self.drain_until]
+        let ends = [self.drain_until, self.retire_at];
+        [self.timers.next(), resume, self.flush_at, self.trim_at, sweep_at]
             .into_iter()
+            .chain(ends)
             .flatten()
             .min()
             .map_or(Wake::Never, Wake::At)
-    }
-
-    /// Stops accepting, for good; what is in a backlog already is taken first. Connections go on
-    /// until `until`.
-    pub fn drain(&mut self, until: Instant, now: Instant) {
-        let is_new = self.drain_until.is_none();
-        if is_new {
-            self.stop_accepting(now);
-        }
-        self.drain_until = Some(until);
-        if is_new {
-            self.drain_http(now);
-        }
     }
 
     /// Whether the worker was told to drain and nothing is left.
@@ -320,6 +338,7 @@ impl<K: Kernel> Worker<K> {
         let Some(connection) = self.connection(id) else { return };
         connection.queued = false;
         match connection.session.phase() {
+            Phase::Queued { .. } => self.settle(id, now),
             Phase::Connecting { .. } => self.check_connect(id, now),
             Phase::Relaying => self.drive(id, now),
             Phase::Resetting { .. } | Phase::Ended(_) => self.settle(id, now),
@@ -330,7 +349,10 @@ impl<K: Kernel> Worker<K> {
         let Some(connection) = lookup(&mut self.connections, id) else { return };
         let Some(upstream) = &connection.upstream else { return };
         let listener = connection.listener;
+        let limits = &self.config.listeners[listener.index()].limits;
+        let throttle = self.limits.throttle(listener, limits, &connection.admission, now);
         let relay = connection.session.relay_mut();
+        let pauses = relay.pauses();
         let before = Direction::ALL.map(|direction| *relay.lane(direction).totals());
         let fallbacks = relay.fallbacks();
         let mut ends = Ends {
@@ -344,8 +366,9 @@ impl<K: Kernel> Worker<K> {
             }),
             tokens: Side::ALL.map(|side| Token::Socket(id, side)),
             conduits: &mut connection.conduits,
-            pipe_size: self.plan.listeners[listener.index()].relay.pipe_size,
+            pipe_size: self.listeners[listener.index()].plan.relay.pipe_size,
             turn_bytes_max: self.turn_bytes_max,
+            throttle,
         };
         let more = drive(&mut self.kernel, &mut self.supplies, &mut ends, relay);
 
@@ -359,6 +382,7 @@ impl<K: Kernel> Worker<K> {
                 self.account.delivered(listener, direction, delivered);
             }
         }
+        self.account.paused_since(listener, pauses, relay.pauses());
         let met = relay.fallbacks().without(fallbacks);
         self.account.fell_back(listener, met.iter());
         connection.weight = Weight::of(bytes_moved);
@@ -381,6 +405,7 @@ impl<K: Kernel> Worker<K> {
         let Some(connection) = self.connection(id) else { return };
         connection.armed = None;
         match connection.session.expire(now) {
+            Expiry::QueueTimedOut => self.leave_queue(id, CloseReason::QueueTimeout, now),
             Expiry::ConnectTimedOut => self.retry_connect(id, FaultKind::TimedOut, now),
             Expiry::CheckSurvivorQueue(side) => {
                 let unsent = self.unsent(id, side);
@@ -407,7 +432,7 @@ impl<K: Kernel> Worker<K> {
         }
     }
 
-    fn with_session(&mut self, id: ConnectionId, act: impl FnOnce(&mut Session)) {
+    pub(super) fn with_session(&mut self, id: ConnectionId, act: impl FnOnce(&mut Session)) {
         if let Some(connection) = self.connection(id) {
             act(&mut connection.session);
         }
@@ -444,9 +469,10 @@ impl<K: Kernel> Worker<K> {
         let Connection {
             listener,
             target,
-            session,
+            mut session,
             client,
             client_address,
+            admission,
             client_tls,
             introduction,
             upstream,
@@ -457,6 +483,7 @@ impl<K: Kernel> Worker<K> {
         if let Some(exchange) = &mut upgraded_by {
             exchange.end = reason;
         }
+        self.release(target, &mut session);
         for conduit in conduits {
             self.supplies.release(conduit);
         }
@@ -476,16 +503,7 @@ impl<K: Kernel> Worker<K> {
             reason,
         };
         self.account.closed(closed, now);
-        self.on_place_free(now);
-    }
-
-    /// A connection has ended: another may be accepted.
-    pub(super) fn on_place_free(&mut self, now: Instant) {
-        self.limit.give_back();
-        self.member.on_closed();
-        if let Some(pause) = &mut self.pause {
-            pause.until = now;
-        }
+        self.on_place_free(listener, admission, now);
     }
 
     pub(super) fn connection_ids(&self) -> Vec<ConnectionId> {
@@ -500,15 +518,20 @@ impl<K: Kernel> Worker<K> {
         let ids = self.connection_ids();
         self.report.drain_cut.fetch_add(ids.len() as u64, Ordering::Relaxed);
         for id in ids {
-            match self.slot(id) {
-                Some(Slot::Tcp(connection)) => {
-                    connection.session.cut();
-                    self.settle(id, now);
-                }
-                Some(Slot::Http(_)) => self.cut_http(id, CloseReason::DrainTimeout, now),
-                Some(Slot::Greeting(_)) => self.cut_greeting(id, now),
-                Some(Slot::Changing) | None => {}
+            self.cut(id, now);
+        }
+    }
+
+    /// Cuts a connection whose time to end by itself is over.
+    pub(super) fn cut(&mut self, id: ConnectionId, now: Instant) {
+        match self.slot(id) {
+            Some(Slot::Tcp(connection)) => {
+                connection.session.cut();
+                self.settle(id, now);
             }
+            Some(Slot::Http(_)) => self.cut_http(id, CloseReason::DrainTimeout, now),
+            Some(Slot::Greeting(_)) => self.cut_greeting(id, now),
+            Some(Slot::Changing) | None => {}
         }
     }
 
@@ -537,13 +560,14 @@ impl<K: Kernel> Worker<K> {
     }
 
     /// Writes the gauges that the control plane reads.
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         let write = |gauge: &std::sync::atomic::AtomicU64, value| {
             gauge.store(value, Ordering::Relaxed);
         };
         let report = &self.report;
         let pipes = self.supplies.pipes.usage();
         write(&report.connections, self.connections.len() as u64);
+        write(&report.connections_retired, self.retired_connections());
         write(&report.pipes_busy, pipes.busy);
         write(&report.pipes_idle, pipes.idle);
         write(&report.pipe_memory_bytes, pipes.memory_bytes);

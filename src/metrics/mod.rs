@@ -8,11 +8,14 @@
 //!
 //! Gauges of the process (pipes, held bytes) are not written by workers: the control plane sums
 //! the [`WorkerReport`](crate::snapshot::WorkerReport)s when it is scraped.
+//!
+//! Length: every metric stands in this one list, so that none is said twice.
 
 pub mod code;
 mod histogram;
 mod http;
 mod recorder;
+mod servers;
 mod tls;
 
 use metrics::{Counter, Gauge, Histogram, Label};
@@ -20,9 +23,11 @@ use metrics::{Counter, Gauge, Histogram, Label};
 pub use histogram::bucket_of;
 pub use http::{HttpMetrics, Message, RequestMetrics};
 pub use recorder::{Exposition, Recorder, install};
+pub use servers::{HealthCheckMetrics, NameMetrics, ServerStandingMetrics, WaitingMetrics};
 pub use tls::{HandshakeMetrics, TLS_VERSIONS, TlsMetrics};
 
-use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Path};
+use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, LimitReason, Path};
+use crate::limits::TableMiss;
 
 /// A metric with all its series.
 #[derive(Debug, Clone, Copy)]
@@ -124,6 +129,14 @@ families! {
         "Time from accepting a client connection to the end of its TLS handshake.";
     ACCEPT_PAUSED = "spliceway_accept_paused_total", Kind::Counter, ["listener", "reason"],
         "Times that accepting paused, by reason.";
+    LIMIT_REFUSALS = "spliceway_limit_refusals_total", Kind::Counter, ["listener", "reason"],
+        "Connections and requests that were refused at a limit, by the limit.";
+    BANDWIDTH_PAUSES = "spliceway_bandwidth_pauses_total", Kind::Counter,
+        ["listener", "direction"],
+        "Times that a direction of a connection waited for its bandwidth.";
+    LIMITED_CLIENT_MISSES = "spliceway_limited_client_misses_total", Kind::Counter,
+        ["listener", "outcome"],
+        "Clients for whom another one was forgotten too early, or who were not tracked.";
     UPSTREAM_CONNECT_DURATION = "spliceway_upstream_connect_duration_seconds",
         Kind::Histogram(CONNECT_BUCKETS), ["upstream", "server"],
         "Time that successful connects to a server took.";
@@ -147,11 +160,43 @@ families! {
         "TLS handshakes with a server that came to nothing, by reason.";
     UPSTREAM_RETRIES = "spliceway_upstream_retries_total", Kind::Counter, ["upstream"],
         "Connects and requests that were tried again on another connection.";
+    UPSTREAM_UP = "spliceway_upstream_up", Kind::Gauge, ["upstream", "server"],
+        "1 while a server gets traffic, 0 while it is down, ejected or out of service.";
+    UPSTREAM_ACTIVE = "spliceway_upstream_active", Kind::Gauge, ["upstream", "server"],
+        "Connections of TCP and requests that a server was picked for and that are not over.";
+    UPSTREAM_QUEUED = "spliceway_upstream_queued", Kind::Gauge, ["upstream"],
+        "Clients and requests that wait for a server to have room.";
+    UPSTREAM_EJECTIONS = "spliceway_upstream_ejections_total", Kind::Counter,
+        ["upstream", "server"],
+        "Times that a server was ejected for its errors.";
+    UPSTREAM_HEALTH_CHECKS = "spliceway_upstream_health_checks_total", Kind::Counter,
+        ["upstream", "server", "result"],
+        "Health checks of a server, by whether they passed.";
+    NAME_RESOLUTIONS = "spliceway_name_resolutions_total", Kind::Counter,
+        ["upstream", "name", "result"],
+        "Times that the addresses of a name were asked for, by whether there was an answer.";
+    NAME_SERVERS = "spliceway_name_servers", Kind::Gauge, ["upstream", "name"],
+        "Servers that a name stands for now.";
     CERTIFICATE_NOT_AFTER = "spliceway_certificate_not_after_timestamp_seconds", Kind::Gauge,
         ["side", "name", "chain"],
         "When a certificate ends, in seconds since 1970, by who shows it and by its file.";
     CERTIFICATE_RELOADS = "spliceway_certificate_reloads_total", Kind::Counter, ["result"],
         "Times that files of certificates had changed, by whether all could be used.";
+    CONFIG_GENERATION = "spliceway_config_generation", Kind::Gauge, [],
+        "Which configuration is in force: 0 that of the start, and 1 more with each change.";
+    CONFIG_GENERATIONS_DRAINING = "spliceway_config_generations_draining", Kind::Gauge, [],
+        "Configurations before that one of which connections drain still.";
+    CONFIG_LAST_RELOAD_SUCCESS = "spliceway_config_last_reload_success", Kind::Gauge, [],
+        "1 if the last reload went well, or there was none; 0 if what was before is in force still.";
+    CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP =
+        "spliceway_config_last_reload_success_timestamp_seconds", Kind::Gauge, [],
+        "When a configuration was last put in force, at the start or by a reload.";
+    CONFIG_RELOADS = "spliceway_config_reloads_total", Kind::Counter, ["result"],
+        "Reloads, by whether they went well.";
+    CONNECTIONS_RETIRED = "spliceway_connections_retired", Kind::Gauge, [],
+        "Client connections whose listener, upstream or server a reload has removed.";
+    UPGRADES = "spliceway_upgrades_total", Kind::Counter, ["result"],
+        "Upgrades: success is counted by the process that took over, failure by the one that goes on.";
     ACCESS_LOG_DROPPED = "spliceway_access_log_dropped_total", Kind::Counter, [],
         "Access log lines lost because the log could not be written, or not fast enough.";
     WORKERS = "spliceway_workers", Kind::Gauge, [],
@@ -247,6 +292,12 @@ pub struct ListenerMetrics {
     pub duration: Histogram,
     /// [`ACCEPT_PAUSED`], indexed by [`AcceptPause::index`].
     pub accept_paused: [Counter; AcceptPause::ALL.len()],
+    /// [`LIMIT_REFUSALS`], indexed by [`LimitReason::index`].
+    pub limit_refusals: [Counter; LimitReason::ALL.len()],
+    /// [`BANDWIDTH_PAUSES`], indexed by [`Direction::index`].
+    pub bandwidth_pauses: [Counter; 2],
+    /// [`LIMITED_CLIENT_MISSES`], indexed by [`TableMiss::index`].
+    pub client_misses: [Counter; TableMiss::ALL.len()],
 }
 
 impl ListenerMetrics {
@@ -266,6 +317,12 @@ impl ListenerMetrics {
             duration: CONNECTION_DURATION.histogram(&[listener]),
             accept_paused: AcceptPause::ALL
                 .map(|reason| ACCEPT_PAUSED.counter(&[listener, reason.label()])),
+            limit_refusals: LimitReason::ALL
+                .map(|reason| LIMIT_REFUSALS.counter(&[listener, reason.label()])),
+            bandwidth_pauses: Direction::ALL
+                .map(|direction| BANDWIDTH_PAUSES.counter(&[listener, direction.label()])),
+            client_misses: TableMiss::ALL
+                .map(|miss| LIMITED_CLIENT_MISSES.counter(&[listener, miss.label()])),
         }
     }
 }
@@ -346,6 +403,46 @@ impl CertificateMetrics {
     }
 }
 
+/// Of the configuration.
+#[derive(Debug)]
+pub struct ConfigMetrics {
+    /// [`CONFIG_GENERATION`]
+    pub generation: Gauge,
+    /// [`CONFIG_GENERATIONS_DRAINING`]
+    pub generations_draining: Gauge,
+    /// [`CONFIG_LAST_RELOAD_SUCCESS`]
+    pub last_reload_success: Gauge,
+    /// [`CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP`]
+    pub last_reload_success_timestamp: Gauge,
+    /// [`CONFIG_RELOADS`] that went well.
+    pub succeeded: Counter,
+    /// [`CONFIG_RELOADS`] that did not.
+    pub failed: Counter,
+    /// [`CONNECTIONS_RETIRED`]
+    pub connections_retired: Gauge,
+}
+
+impl ConfigMetrics {
+    /// Handles for the process.
+    pub fn new() -> ConfigMetrics {
+        ConfigMetrics {
+            generation: CONFIG_GENERATION.gauge(&[]),
+            generations_draining: CONFIG_GENERATIONS_DRAINING.gauge(&[]),
+            last_reload_success: CONFIG_LAST_RELOAD_SUCCESS.gauge(&[]),
+            last_reload_success_timestamp: CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP.gauge(&[]),
+            succeeded: CONFIG_RELOADS.counter(&["success"]),
+            failed: CONFIG_RELOADS.counter(&["failure"]),
+            connections_retired: CONNECTIONS_RETIRED.gauge(&[]),
+        }
+    }
+}
+
+impl Default for ConfigMetrics {
+    fn default() -> ConfigMetrics {
+        ConfigMetrics::new()
+    }
+}
+
 /// Of all certificates together.
 #[derive(Debug, Clone)]
 pub struct CertificateReloads {
@@ -384,6 +481,10 @@ pub struct ProcessMetrics {
     pub pipe_memory_bytes: Gauge,
     /// [`BUFFER_HELD_BYTES`]
     pub buffer_held_bytes: Gauge,
+    /// [`UPGRADES`] with `result="success"`: this process has taken over from another.
+    pub upgrades_succeeded: Counter,
+    /// [`UPGRADES`] with `result="failure"`: a new process was started in vain.
+    pub upgrades_failed: Counter,
     /// [`ACCESS_LOG_DROPPED`]
     pub access_log_dropped: Counter,
     /// [`WORKERS`]
@@ -402,6 +503,8 @@ impl ProcessMetrics {
             pipe_held_bytes: PIPE_HELD_BYTES.gauge(&[]),
             pipe_memory_bytes: PIPE_MEMORY_BYTES.gauge(&[]),
             buffer_held_bytes: BUFFER_HELD_BYTES.gauge(&[]),
+            upgrades_succeeded: UPGRADES.counter(&["success"]),
+            upgrades_failed: UPGRADES.counter(&["failure"]),
             access_log_dropped: ACCESS_LOG_DROPPED.counter(&[]),
             workers: WORKERS.gauge(&[]),
             draining: DRAINING.gauge(&[]),
@@ -432,8 +535,13 @@ mod tests {
                 .absolute(0);
             ServerMetrics::new("app", "127.0.0.1:9001");
             UpstreamMetrics::new("app");
+            ServerStandingMetrics::new("app", "127.0.0.1:9001");
+            HealthCheckMetrics::new("app", "127.0.0.1:9001");
+            WaitingMetrics::new("app");
+            NameMetrics::new("app", "app.test:80");
             CertificateMetrics::new("listener", "web", "web.pem");
             CertificateReloads::new();
+            ConfigMetrics::new();
             ProcessMetrics::new("1.2.3");
         });
         recorder.exposition().render()
@@ -493,6 +601,9 @@ mod tests {
         check(&RELAY_FALLBACKS, FallbackReason::ALL.len());
         check(&CONNECTIONS_CLOSED, CloseReason::ALL.len());
         check(&ACCEPT_PAUSED, AcceptPause::ALL.len());
+        check(&LIMIT_REFUSALS, LimitReason::ALL.len());
+        check(&BANDWIDTH_PAUSES, 2);
+        check(&LIMITED_CLIENT_MISSES, TableMiss::ALL.len());
         check(&UPSTREAM_ERRORS, FAULT_KINDS.len());
         check(&PIPES, 2);
         check(&UPSTREAM_REQUESTS, 2);

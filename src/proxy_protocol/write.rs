@@ -69,6 +69,18 @@ pub fn header(
     }
 }
 
+/// Appends the header of a connection that stands for no client but for the proxy itself, as for
+/// health checks: `UNKNOWN` or `LOCAL` (sections 2.1 and 2.2 of the protocol).
+pub fn local(version: ProxyVersion, out: &mut Vec<u8>) {
+    match version {
+        ProxyVersion::V1 => out.extend_from_slice(b"PROXY UNKNOWN\r\n"),
+        ProxyVersion::V2 => {
+            out.extend_from_slice(v2::PROTOCOL_PREFIX);
+            out.extend_from_slice(&[v2::Version::Two | v2::Command::Local, 0, 0, 0]);
+        }
+    }
+}
+
 /// Both in IPv4's form where both have one; otherwise both in IPv6's, since a header has one
 /// family.
 fn of_one_family((source, destination): (SocketAddr, SocketAddr)) -> (SocketAddr, SocketAddr) {

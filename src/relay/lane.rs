@@ -7,6 +7,7 @@
 //!   │   Drain ───────────▶ send / splice out of it ───────▶ drained() ─┤
 //!   │   ShutdownWrite ───▶ shutdown(sink, SHUT_WR) ───────▶ shut_down()┤
 //!   │   Wait ────────────▶ nothing until on_readable() or on_writable()│
+//!   │   Pause ───────────▶ nothing until resume(), when its time has come
 //!   │   Boundary ────────▶ the owner's turn: begin(), inject(), peeked()
 //!   │   Done                                                           │
 //!   └──────────────────────────────────────────────────────────────────┘
@@ -32,10 +33,17 @@
 //!   length proves nothing: on the way in slots fill, not bytes, and on the way out a signal, a
 //!   debugger or a frozen control group ends it early without a word.
 
+mod step;
+
+use std::time::Instant;
+
 use crate::config::RelayMode;
 use crate::error::{FallbackReason, FaultKind, Path};
 use crate::relay::choice::{Choice, Fallbacks};
 use crate::relay::coalesce::Coalescing;
+
+use step::WAIT_FOR_SINK;
+pub use step::{Drained, Filled, Step};
 
 /// So many wake-ups in a row that moved nothing demote a flow from splice to copying.
 pub const BARREN_WAKES_MAX: u8 = 64;
@@ -57,68 +65,6 @@ pub enum Extent {
 impl Extent {
     /// Nothing is to be read: the stream is in its owner's hands.
     pub const NONE: Extent = Extent::Message { left: 0 };
-}
-
-/// What a lane wants to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Read from the source into the empty conduit.
-    Fill {
-        /// If possible by this path.
-        path: Path,
-        /// At most so many bytes.
-        max: usize,
-    },
-    /// Write what the conduit holds to the sink.
-    Drain,
-    /// Tell the sink that nothing more will come.
-    ShutdownWrite,
-    /// Nothing, until the source is readable or the sink writable.
-    Wait {
-        /// An edge of the source would help.
-        readable: bool,
-        /// An edge of the sink would help.
-        writable: bool,
-    },
-    /// Nothing: the extent is used up, or the source has ended, and nothing is held. What follows
-    /// is the owner's to say.
-    Boundary,
-    /// Nothing ever again.
-    Done,
-}
-
-/// Bytes are held, and the sink is full.
-const WAIT_FOR_SINK: Step = Step::Wait { readable: false, writable: true };
-
-/// What came of [`Step::Fill`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filled {
-    /// So many bytes (at least one) are in the conduit now.
-    Moved {
-        /// How many.
-        bytes: usize,
-        /// Which kind of conduit took them.
-        path: Path,
-        /// Less came than there was room for. Of a copy that proves that the source is dry.
-        short: bool,
-    },
-    /// The source has nothing at the moment.
-    WouldBlock,
-    /// The source will never have anything again.
-    Eof,
-    /// The source is broken.
-    Failed(FaultKind),
-}
-
-/// What came of [`Step::Drain`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Drained {
-    /// So many bytes were taken by the sink.
-    Moved(usize),
-    /// The sink takes nothing at the moment.
-    WouldBlock,
-    /// The sink is broken.
-    Failed(FaultKind),
 }
 
 /// ```text
@@ -177,6 +123,9 @@ pub struct Lane {
     /// A short read proves nothing for this source: something stands behind what was read (a
     /// FIN, an urgent mark, a passed descriptor) for which no further edge may come.
     read_until_would_block: bool,
+    /// Urgent data was announced. A lane that copies has nothing to fear from it, before its mode
+    /// changes.
+    has_urgent: bool,
     /// The source broke in a way that only a write to it has seen. What it still has is read, but
     /// its end is not an orderly one.
     doomed: Option<FaultKind>,
@@ -188,6 +137,8 @@ pub struct Lane {
     heard_in_vain: bool,
     /// The source's events are held back.
     is_deaf: bool,
+    /// Nothing may be read before.
+    paused_until: Option<Instant>,
     totals: Totals,
 }
 
@@ -206,11 +157,13 @@ impl Lane {
             choice: Choice::new(mode),
             coalescing: Coalescing::new(low_water),
             read_until_would_block: false,
+            has_urgent: false,
             doomed: None,
             announces_end: false,
             barren_wakes: 0,
             heard_in_vain: false,
             is_deaf: false,
+            paused_until: None,
             totals: Totals::default(),
         }
     }
@@ -223,9 +176,10 @@ impl Lane {
             (1.., _, Sink::Open { writable: false }) => WAIT_FOR_SINK,
             (0, _, _) if self.extent == Extent::NONE => Step::Boundary,
             (0, Source::Failed(_), _) => Step::Done,
-            (0, Source::Open { readable: true }, _) => {
-                Step::Fill { path: self.choice.path(), max: self.read_bytes_max() }
-            }
+            (0, Source::Open { readable: true }, _) => match self.paused_until {
+                Some(until) => Step::Pause { until },
+                None => Step::Fill { path: self.choice.path(), max: self.read_bytes_max() },
+            },
             (0, Source::Open { readable: false }, _) => {
                 Step::Wait { readable: true, writable: false }
             }
@@ -267,6 +221,14 @@ impl Lane {
         }
     }
 
+    /// Another mode holds from the next read on, unless a reason to copy was met that lasts.
+    pub fn change_mode(&mut self, mode: RelayMode) {
+        self.choice.renew(mode);
+        if self.has_urgent && self.choice.may_splice() {
+            self.fall_back(FallbackReason::Urgent);
+        }
+    }
+
     /// How far the lane reads.
     pub fn extent(&self) -> Extent {
         self.extent
@@ -294,7 +256,7 @@ impl Lane {
     /// stands behind the bytes, for which no further edge will come.
     pub fn on_readable(&mut self, behind: bool) {
         self.read_until_would_block |= behind;
-        self.heard_in_vain = self.next() == WAIT_FOR_SINK;
+        self.heard_in_vain = matches!(self.next(), WAIT_FOR_SINK | Step::Pause { .. });
         if let Source::Open { readable } = &mut self.source {
             *readable = true;
         }
@@ -306,16 +268,32 @@ impl Lane {
     /// A fast sender behind a slow receiver reports every segment, although nothing can be done
     /// before the sink takes more: with both on one machine that was three wake-ups of four. So
     /// the first such event makes the lane deaf to its source until it waits for it again, for
-    /// two system calls in all; and while the sink is what holds it up, it never does.
+    /// two system calls in all; and while the sink is what holds it up, it never does. The same
+    /// holds for a lane that pauses.
     pub fn take_hearing_change(&mut self) -> Option<bool> {
         let hears = match self.next() {
-            WAIT_FOR_SINK if self.heard_in_vain && !self.is_deaf => false,
+            WAIT_FOR_SINK | Step::Pause { .. } if self.heard_in_vain && !self.is_deaf => false,
             Step::Wait { readable: true, .. } | Step::Boundary if self.is_deaf => true,
             _ => return None,
         };
         self.heard_in_vain = false;
         self.is_deaf = !hears;
         Some(hears)
+    }
+
+    /// Nothing may be read before `until`. To be told instead of what came of a [`Step::Fill`].
+    pub fn pause(&mut self, until: Instant) {
+        self.paused_until = Some(until);
+    }
+
+    /// Until when nothing may be read.
+    pub fn paused_until(&self) -> Option<Instant> {
+        self.paused_until
+    }
+
+    /// Ends a pause whose time has come. Says whether it has.
+    pub fn resume(&mut self, now: Instant) -> bool {
+        self.paused_until.take_if(|until| *until <= now).is_some()
     }
 
     /// The sink may have become writable.
@@ -347,6 +325,7 @@ impl Lane {
     /// brings it in its place.
     pub fn on_urgent(&mut self) {
         self.on_readable(true);
+        self.has_urgent = true;
         if self.choice.may_splice() {
             self.fall_back(FallbackReason::Urgent);
         }
@@ -355,9 +334,11 @@ impl Lane {
     /// The source is another socket now, and may be readable already.
     pub fn attach_source(&mut self, readable: bool) {
         self.read_until_would_block = false;
+        self.has_urgent = false;
         self.doomed = None;
         self.coalescing.on_other_source();
         (self.is_deaf, self.heard_in_vain) = (false, false);
+        self.paused_until = None;
         self.source = Source::Open { readable };
     }
 
@@ -380,6 +361,7 @@ impl Lane {
     pub fn awaits_tail(&self) -> bool {
         self.coalescing.is_in_force()
             && self.held == 0
+            && self.paused_until.is_none()
             && matches!(self.source, Source::Open { .. })
             && matches!(self.sink, Sink::Open { .. })
     }
@@ -527,6 +509,11 @@ impl Lane {
     /// Whether a read might bring something.
     pub fn source_is_readable(&self) -> bool {
         self.source == Source::Open { readable: true }
+    }
+
+    /// Whether one may be tried now: the same, but for a pause.
+    pub fn may_read(&self) -> bool {
+        self.source_is_readable() && self.paused_until.is_none()
     }
 
     /// Whether a write might be taken.

@@ -19,6 +19,8 @@ pub mod policy;
 pub mod silence;
 pub mod survivor;
 
+use std::time::Instant;
+
 use crate::config::RelayMode;
 use crate::error::{Direction, FallbackReason, FaultKind, Side};
 use crate::relay::choice::Fallbacks;
@@ -235,6 +237,22 @@ impl Relay {
             (None, false, true) => Progress::HalfClosed,
             (None, false, false) => Progress::Open,
         }
+    }
+
+    /// Until when each lane pauses, by [`Direction::index`].
+    pub fn pauses(&self) -> [Option<Instant>; 2] {
+        self.lanes.each_ref().map(Lane::paused_until)
+    }
+
+    /// When the first lane that pauses may read again.
+    pub fn paused_until(&self) -> Option<Instant> {
+        self.pauses().into_iter().flatten().min()
+    }
+
+    /// Ends the pauses whose time has come. Says whether there was one.
+    pub fn resume(&mut self, now: Instant) -> bool {
+        let ended = self.lanes.each_mut().map(|lane| lane.resume(now));
+        ended[0] || ended[1]
     }
 
     /// Whether a lane's source keeps bytes back; see [`Lane::awaits_tail`].

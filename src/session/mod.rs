@@ -1,9 +1,9 @@
 //! One client connection from accept to close, without any I/O.
 //!
 //! ```text
-//!                 refused, timed out …: next server
-//!                      ┌───┐
-//!                      ▼   │
+//!      all full     refused, timed out …: next server
+//!     ┌─▶ Queued ─┐    ┌───┐
+//!     │           ▼    ▼   │
 //!   accepted ──▶ Connecting ──connected──▶ Relaying ──both ended──────────▶ Ended(completed)
 //!                    │                       │   │
 //!                    │                       │   └─one side broke──▶ Resetting ──▶ Ended(…_reset …)
@@ -32,6 +32,11 @@ use crate::relay::{Progress, Readiness, Relay};
 /// Where a session is; the diagram stands above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// Every server has as many connections as it may have.
+    Queued {
+        /// When nobody waits any longer.
+        until: Instant,
+    },
     /// An attempt to connect to a server is under way.
     Connecting {
         /// When it counts as failed.
@@ -62,6 +67,8 @@ pub enum Expiry {
     Run,
     /// Treat the attempt to connect as failed with [`FaultKind::TimedOut`].
     ConnectTimedOut,
+    /// Leave the queue: no server had room in time.
+    QueueTimedOut,
     /// Look at the send queue of this side and tell [`Session::survivor_queue`].
     CheckSurvivorQueue(Side),
     /// Look at the send queues of both sides and tell [`Session::send_queues`].
@@ -88,13 +95,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session for a client that was accepted at `accepted_at` and is connected from `now` on,
-    /// first to server `first` of an upstream with `servers` servers.
+    /// A session for a client that was accepted at `accepted_at` and is about to be connected, to
+    /// whichever server [`Session::assigned`] names.
     pub fn new(
         relay: Relay,
         timeouts: Timeouts,
-        servers: u32,
-        first: ServerId,
+        connect: Attempts,
         accepted_at: Instant,
         now: Instant,
     ) -> Session {
@@ -107,7 +113,7 @@ impl Session {
             tail: TailWatch::default(),
             is_open: true,
             look: QueueLook::default(),
-            connect: Attempts::new(servers, first, now),
+            connect,
         }
     }
 
@@ -133,6 +139,11 @@ impl Session {
         }
     }
 
+    /// Other timeouts hold from now on; an attempt to connect keeps the one it began with.
+    pub fn change_timeouts(&mut self, timeouts: Timeouts) {
+        self.timeouts = timeouts;
+    }
+
     /// Where the session is.
     pub fn phase(&self) -> Phase {
         self.phase
@@ -148,9 +159,26 @@ impl Session {
         &mut self.relay
     }
 
-    /// The server that is being connected to, or that was.
-    pub fn server(&self) -> ServerId {
+    /// The server that is being connected to, or that was; `None` before the first.
+    pub fn server(&self) -> Option<ServerId> {
         self.connect.server()
+    }
+
+    /// The attempts to connect.
+    pub fn attempts(&self) -> &Attempts {
+        &self.connect
+    }
+
+    /// The server that counts this session, which is to be told that it is over. Answers once for
+    /// each attempt.
+    pub fn take_place(&mut self) -> Option<ServerId> {
+        self.connect.take_place()
+    }
+
+    /// Whether the session waited in a queue, which is to be told that it does no more. Answers
+    /// once.
+    pub fn take_queued(&mut self) -> bool {
+        self.connect.take_queued()
     }
 
     /// Attempts to connect beyond the first.
@@ -173,7 +201,9 @@ impl Session {
     pub fn on_ready(&mut self, side: Side, readiness: Readiness) {
         self.relay.on_ready(side, readiness);
         match self.phase {
-            Phase::Connecting { .. } if side == Side::Client && readiness.broken => {
+            Phase::Queued { .. } | Phase::Connecting { .. }
+                if side == Side::Client && readiness.broken =>
+            {
                 self.phase = Phase::Ended(CloseReason::ClientReset);
             }
             Phase::Resetting { survivor, reason, .. } if side == survivor && readiness.broken => {
@@ -181,6 +211,24 @@ impl Session {
             }
             _ => {}
         }
+    }
+
+    /// An attempt to connect begins, to this server.
+    pub fn assigned(&mut self, server: ServerId, now: Instant) {
+        self.connect.begin(server, now);
+        self.phase = Phase::Connecting { until: now + self.timeouts.connect };
+    }
+
+    /// Every server has as many connections as it may have: the session waits until one has room,
+    /// but not for longer than until then.
+    pub fn queued(&mut self, until: Instant) {
+        self.connect.queue();
+        self.phase = Phase::Queued { until };
+    }
+
+    /// No server can be had.
+    pub fn refused(&mut self, reason: CloseReason) {
+        self.phase = Phase::Ended(reason);
     }
 
     /// The attempt to connect succeeded.
@@ -191,23 +239,23 @@ impl Session {
         self.phase = Phase::Relaying;
     }
 
-    /// The attempt to connect failed. The next server in turn is tried, each once at most.
-    pub fn connect_failed(&mut self, kind: FaultKind, now: Instant) -> AfterFailure {
+    /// The attempt to connect failed. After the last one the session has ended.
+    pub fn connect_failed(&mut self, kind: FaultKind) -> AfterFailure {
         debug_assert!(matches!(self.phase, Phase::Connecting { .. }));
-        let next = self.connect.failed(now);
-        self.phase = match next {
-            AfterFailure::Retry => Phase::Connecting { until: now + self.timeouts.connect },
-            AfterFailure::GiveUp => Phase::Ended(CloseReason::of_connect(kind)),
-        };
+        let next = self.connect.failed();
+        if next == AfterFailure::GiveUp {
+            self.phase = Phase::Ended(CloseReason::of_connect(kind));
+        }
         next
     }
 
-    /// The lanes were run; `moved` says whether any byte did.
+    /// The lanes were run; `moved` says whether any byte did. Nobody is silent whom this proxy
+    /// does not hear, because there is no bandwidth left for him.
     pub fn on_turn(&mut self, moved: bool, now: Instant) {
         debug_assert_eq!(self.phase, Phase::Relaying);
         // The end of one direction begins a time of its own: it may come after a long silence.
         let is_open = self.relay.progress() == Progress::Open;
-        if moved || is_open != self.is_open {
+        if moved || is_open != self.is_open || self.relay.paused_until().is_some() {
             self.is_open = is_open;
             self.active_at = now;
             self.look.clear();
@@ -248,10 +296,10 @@ impl Session {
     /// When [`Session::expire`] should be called next. Never for a session that has ended.
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Connecting { until } => Some(until),
+            Phase::Queued { until } | Phase::Connecting { until } => Some(until),
             Phase::Relaying => {
-                let silent = self.silent_at();
-                Some(self.tail.deadline().map_or(silent, |tail| tail.min(silent)))
+                let early = [self.tail.deadline(), self.relay.paused_until()];
+                early.into_iter().flatten().chain([self.silent_at()]).min()
             }
             Phase::Resetting { watch, .. } => Some(watch.deadline()),
             Phase::Ended(_) => None,
@@ -284,7 +332,9 @@ impl Session {
             return Expiry::NotYet;
         }
         match self.phase {
+            Phase::Queued { .. } => Expiry::QueueTimedOut,
             Phase::Connecting { .. } => Expiry::ConnectTimedOut,
+            Phase::Relaying if self.relay.resume(now) => Expiry::Run,
             Phase::Relaying if now < self.silent_at() && self.tail.take_due(now) => {
                 self.relay.on_tail();
                 Expiry::Run

@@ -17,8 +17,11 @@ const TIMEOUTS: Timeouts = Timeouts {
 const BROKEN: Readiness =
     Readiness { readable: true, writable: true, behind: true, urgent: false, broken: true };
 
-fn session(servers: u32, now: Instant) -> Session {
-    Session::new(Relay::new(RelayMode::Copy, None), TIMEOUTS, servers, ServerId(0), now, now)
+fn session(retries: u32, now: Instant) -> Session {
+    let relay = Relay::new(RelayMode::Copy, None);
+    let mut session = Session::new(relay, TIMEOUTS, Attempts::new(retries, now), now, now);
+    session.assigned(ServerId(0), now);
+    session
 }
 
 fn relaying(now: Instant) -> Session {
@@ -28,37 +31,42 @@ fn relaying(now: Instant) -> Session {
 }
 
 #[test]
-fn each_server_is_tried_once_and_three_at_most() {
-    let check = |servers: u32, expected: &[u32]| {
-        let now = Instant::now();
-        let mut session = Session::new(
-            Relay::new(RelayMode::Copy, None),
-            TIMEOUTS,
-            servers,
-            ServerId(servers - 1),
-            now,
-            now,
-        );
-        let mut tried = vec![session.server().0];
-        while session.connect_failed(FaultKind::Refused, now) == AfterFailure::Retry {
-            tried.push(session.server().0);
-        }
-        assert_eq!(tried, expected);
-        assert_eq!(session.phase(), Phase::Ended(CloseReason::ConnectRefused));
-    };
-    check(1, &[0]);
-    check(2, &[1, 0]);
-    check(5, &[4, 0, 1]);
+fn the_last_attempt_ends_it() {
+    let now = Instant::now();
+    let mut session = session(1, now);
+    assert_eq!(session.take_place(), Some(ServerId(0)));
+    assert_eq!(session.connect_failed(FaultKind::Refused), AfterFailure::Retry);
+    session.assigned(ServerId(1), now);
+    assert_eq!(session.take_place(), Some(ServerId(1)));
+    assert_eq!(session.connect_failed(FaultKind::Refused), AfterFailure::GiveUp);
+    assert_eq!(session.phase(), Phase::Ended(CloseReason::ConnectRefused));
+    assert_eq!(session.take_place(), None);
+}
+
+#[test]
+fn a_session_may_wait_for_a_server() {
+    let now = Instant::now();
+    let mut session = session(1, now);
+    session.take_place();
+    assert_eq!(session.connect_failed(FaultKind::Refused), AfterFailure::Retry);
+    let until = now + 2 * TIMEOUTS.connect;
+    session.queued(until);
+    assert_eq!((session.deadline(), session.expire(until)), (Some(until), Expiry::QueueTimedOut));
+    session.on_ready(Side::Client, BROKEN);
+    assert_eq!(session.phase(), Phase::Ended(CloseReason::ClientReset));
+    assert!(session.take_queued() && !session.take_queued());
 }
 
 #[test]
 fn each_attempt_has_the_whole_connect_timeout() {
     let start = Instant::now();
-    let mut session = session(2, start);
+    let mut session = session(1, start);
+    session.take_place();
     let first = start + TIMEOUTS.connect;
     assert_eq!(session.expire(first - MILLISECOND), Expiry::NotYet);
     assert_eq!(session.expire(first), Expiry::ConnectTimedOut);
-    assert_eq!(session.connect_failed(FaultKind::TimedOut, first), AfterFailure::Retry);
+    assert_eq!(session.connect_failed(FaultKind::TimedOut), AfterFailure::Retry);
+    session.assigned(ServerId(1), first);
     assert_eq!(session.deadline(), Some(first + TIMEOUTS.connect));
     session.connected(first + MILLISECOND);
     assert_eq!(session.connect_took(), Some(MILLISECOND));
@@ -216,7 +224,8 @@ fn bytes_held_for_a_broken_sink_do_not_keep_the_session() {
 /// A session whose downstream lane has a low-water mark in force.
 fn coalescing(now: Instant) -> Session {
     let relay = Relay::new(RelayMode::Splice, Some(1000));
-    let mut session = Session::new(relay, TIMEOUTS, 1, ServerId(0), now, now);
+    let mut session = Session::new(relay, TIMEOUTS, Attempts::new(0, now), now, now);
+    session.assigned(ServerId(0), now);
     session.connected(now);
     let down = Direction::Downstream;
     session.on_ready(Side::Upstream, Readiness { readable: true, ..Readiness::default() });

@@ -1,27 +1,39 @@
-//! Sockets that a service manager hands over (`LISTEN_FDS`, sd_listen_fds(3)).
+//! Descriptors that a service manager hands over, or a predecessor in its manner (`LISTEN_FDS`,
+//! sd_listen_fds(3)).
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Takes the listening sockets that the service manager passed to this process, made
-/// non-blocking. A second call returns none, since the first one owns them.
+/// A descriptor that this process was started with.
+#[derive(Debug)]
+pub struct Handed {
+    /// What `LISTEN_FDNAMES` calls it; `unknown` where nothing does.
+    pub name: String,
+    /// The descriptor, which is non-blocking and closed on exec.
+    pub descriptor: OwnedFd,
+}
+
+/// Takes what was passed to this process. A second call returns nothing, since the first one owns
+/// it all.
 ///
 /// # Errors
 /// The variables are malformed, or name descriptors that are not open.
-pub fn take_sockets() -> io::Result<Vec<OwnedFd>> {
+pub fn take() -> io::Result<Vec<Handed>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::Relaxed) {
         return Ok(Vec::new());
     }
-    let descriptors = sd_notify::listen_fds()?;
-    let sockets: Vec<OwnedFd> = descriptors
-        // SAFETY: the service manager opened these for us and `listen_fds` has made sure that
-        // they are open; TAKEN lets nobody own them twice.
-        .map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) })
+    let handed: Vec<Handed> = sd_notify::listen_fds_with_names()?
+        .map(|(descriptor, name)| Handed {
+            name,
+            // SAFETY: whoever started this process opened these for it, and `listen_fds` has made
+            // sure that they are open; TAKEN lets nobody own them twice.
+            descriptor: unsafe { OwnedFd::from_raw_fd(descriptor) },
+        })
         .collect();
-    for socket in &sockets {
-        socket2::SockRef::from(socket).set_nonblocking(true)?;
+    for handed in &handed {
+        socket2::SockRef::from(&handed.descriptor).set_nonblocking(true)?;
     }
-    Ok(sockets)
+    Ok(handed)
 }

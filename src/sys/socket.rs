@@ -1,10 +1,14 @@
 //! Sockets: listening, connecting, accepting, and the options that a relay needs.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::stat::{Mode, fchmod};
 use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::address::Address;
@@ -77,19 +81,63 @@ pub fn listen(address: &Address, options: ListenOptions) -> io::Result<OwnedFd> 
             set_listener_options(socket.as_fd(), options)?;
             socket.bind(&name)?;
         }
-        Address::Unix(path) => {
-            if let Err(error) = socket.bind(&name) {
-                if error.kind() != io::ErrorKind::AddrInUse || is_listening(&name) {
-                    return Err(error);
-                }
-                std::fs::remove_file(path)?;
-                socket.bind(&name)?;
-            }
-        }
+        Address::Unix(path) => bind_unix(&socket, &name, path)?,
         Address::Abstract(_) => socket.bind(&name)?,
     }
-    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    set_backlog(socket.as_fd(), options.backlog)?;
     Ok(socket.into())
+}
+
+/// Listens, or goes on to listen with another backlog.
+///
+/// # Errors
+/// The system's own.
+pub fn set_backlog(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
+    SockRef::from(&socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+}
+
+/// Binds a unix socket with the permissions `mode` and listens; the umask plays no part. One whose
+/// file nobody listens on any more takes its place.
+///
+/// # Errors
+/// The system's own, `EADDRINUSE` above all.
+pub fn listen_with_mode(path: &Path, backlog: u32, mode: u32) -> io::Result<OwnedFd> {
+    let name = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    // The file gets the permissions of the socket, less the umask: never more than asked for.
+    fchmod(&socket, Mode::from_bits_truncate(mode))?;
+    bind_unix(&socket, &name, path)?;
+    set_mode(path, mode)?;
+    set_backlog(socket.as_fd(), backlog)?;
+    Ok(socket.into())
+}
+
+/// Gives the file of a socket its permissions.
+///
+/// # Errors
+/// The system's own.
+pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    std::fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// Binds, in the place of a file that is left over.
+fn bind_unix(socket: &Socket, name: &SockAddr, path: &Path) -> io::Result<()> {
+    match socket.bind(name) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && !is_listening(name) => {
+            std::fs::remove_file(path)?;
+            socket.bind(name)
+        }
+        bound => bound,
+    }
+}
+
+/// Whether a socket is of a group of which each takes a part of the connections
+/// (`SO_REUSEPORT`, socket(7)).
+///
+/// # Errors
+/// The system's own.
+pub fn is_of_group(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    SockRef::from(&socket).reuse_port()
 }
 
 /// Gives a socket that a service manager has bound what [`listen`] gives its own.
@@ -107,6 +155,23 @@ pub fn adopt(socket: &OwnedFd, options: ListenOptions) -> io::Result<()> {
         set_listener_options(socket.as_fd(), options)?;
     }
     Ok(())
+}
+
+/// Other options for a socket that listens already. Connections that are accepted from now on have
+/// them.
+///
+/// # Errors
+/// The system's own.
+pub fn change(socket: &OwnedFd, options: ListenOptions) -> io::Result<()> {
+    let listening = SockRef::from(socket);
+    if listening.domain()? != Domain::UNIX {
+        if options.keepalive.is_none() {
+            listening.set_keepalive(false)?;
+        }
+        set_listener_options(socket.as_fd(), options)?;
+    }
+    // Again, with another backlog: nothing that waits in it is lost (listen(2)).
+    listening.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))
 }
 
 /// Whether anybody listens on a unix socket: a file that is left over refuses.
@@ -377,6 +442,19 @@ mod tests {
         (&accepted).write_all(b"x").unwrap();
         let mut byte = [0];
         assert_eq!(crate::sys::transfer::recv(client.as_fd(), &mut byte).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_socket_gets_its_mode_whatever_the_umask() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        for mode in [0o600, 0o666, 0o660] {
+            let _socket = listen_with_mode(&path, 16, mode).unwrap();
+            let metadata = std::fs::metadata(&path).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o777, mode);
+            let taken = listen_with_mode(&path, 16, mode).unwrap_err();
+            assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub fn inspect(config: &Config, keeper: &Keeper, system: &RootCertStore, now: i6
     for certificate in keeper.certificates() {
         inspect_certificate(certificate, system, now, &mut inspection);
     }
-    for listener in &config.listeners {
+    for (_, listener) in config.active_listeners() {
         if let Some(tls) = &listener.tls {
             inspection.warnings.extend(uncovered(listener, tls, keeper));
         }
@@ -47,7 +47,8 @@ pub fn inspect(config: &Config, keeper: &Keeper, system: &RootCertStore, now: i6
 /// Each upstream whose servers need not prove who they are.
 pub fn unverified(config: &Config) -> Vec<Finding> {
     let skips = |tls: &crate::config::tls::UpstreamTls| tls.verification == Verification::Skipped;
-    let upstreams = config.upstreams.iter().filter(|it| it.tls.as_ref().is_some_and(skips));
+    let active = config.active_upstreams().map(|(_, upstream)| upstream);
+    let upstreams = active.filter(|it| it.tls.as_ref().is_some_and(skips));
     let finding = |name: &str| Finding {
         key: format!("upstreams.{name}.tls.danger_skip_verification"),
         file: PathBuf::new(),

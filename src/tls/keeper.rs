@@ -29,6 +29,26 @@ pub struct Keeper {
     upstreams: Vec<UpstreamKept>,
 }
 
+/// What a keeper becomes for a configuration that follows the one it was made for: made without
+/// touching what is in force, so that it can be thrown away.
+#[derive(Debug)]
+pub struct Following {
+    store: TlsStore,
+    listeners: Vec<Kept<ListenerKept>>,
+    upstreams: Vec<Kept<UpstreamKept>>,
+}
+
+/// Where a part of a keeper comes from.
+#[derive(Debug)]
+enum Kept<T> {
+    /// It is the one at this index of the keeper before, and now at this place.
+    Still {
+        index: usize,
+        is_retired: bool,
+    },
+    New(T),
+}
+
 /// What came of reading the files again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Refreshed {
@@ -56,6 +76,8 @@ pub struct InUse<'k> {
 #[derive(Debug)]
 struct ListenerKept {
     place: usize,
+    /// The listener is no part of the configuration any more: its files are not looked after.
+    is_retired: bool,
     name: String,
     settings: ListenerTls,
     certificates: Vec<CertificateKept>,
@@ -66,6 +88,8 @@ struct ListenerKept {
 #[derive(Debug)]
 struct UpstreamKept {
     place: usize,
+    /// As above.
+    is_retired: bool,
     name: String,
     settings: UpstreamTls,
     certificate: Option<CertificateKept>,
@@ -113,28 +137,82 @@ impl Keeper {
             store.listeners.push(built.map(ArcSwap::new));
             listeners.extend(kept);
         }
-        let needs_system = |upstream: &Upstream| {
-            let tls = upstream.tls.as_ref();
-            tls.is_some_and(|tls| tls.verification == Verification::System)
-        };
-        let system = match config.upstreams.iter().any(needs_system) {
-            true => system_roots(),
-            false => Ok(Arc::new(RootCertStore::empty())),
-        };
+        let system = roots_for(&config.upstreams);
         for (place, upstream) in config.upstreams.iter().enumerate() {
             let kept = UpstreamKept::load(place, upstream, &system, &mut findings);
-            let built = kept.as_ref().and_then(|kept| kept.build(&mut findings));
-            let slot = kept.as_ref().zip(built).map(|(kept, config)| UpstreamSlot {
-                settings: kept.settings.clone(),
-                config: ArcSwap::new(config),
-            });
-            store.upstreams.push(slot);
+            store.upstreams.push(kept.as_ref().and_then(|kept| kept.slot(&mut findings)));
             upstreams.extend(kept);
         }
         match findings.is_empty() {
             true => Ok(Keeper { store: Arc::new(store), listeners, upstreams }),
             false => Err(findings),
         }
+    }
+
+    /// What this keeper becomes for `config`, which follows the one it was made for. Whatever has
+    /// the same settings as before is kept with its sessions, and not read again; other listeners
+    /// keep the keys of their tickets, unless certificates of clients are judged there.
+    ///
+    /// # Errors
+    /// All that cannot be used, at least one thing.
+    pub fn following(&self, config: &Config) -> Result<Following, Vec<Finding>> {
+        let mut findings = Vec::new();
+        let mut following =
+            Following { store: TlsStore::empty(), listeners: Vec::new(), upstreams: Vec::new() };
+        for (place, listener) in config.listeners.iter().enumerate() {
+            let index = self.listeners.iter().position(|kept| kept.is(place, &listener.name));
+            let was = index.map(|index| &self.listeners[index]);
+            let is_same = was.is_some_and(|was| Some(&was.settings) == listener.tls.as_ref());
+            if let Some(index) = index.filter(|_| is_same) {
+                following.store.listeners.push(self.store.listener_again(place));
+                let is_retired = listener.standing.is_retired();
+                following.listeners.push(Kept::Still { index, is_retired });
+                continue;
+            }
+            let mut kept = ListenerKept::load(place, listener, &mut findings);
+            if let (Some(kept), Some(was)) = (&mut kept, was) {
+                kept.keep_tickets_of(was);
+            }
+            let built = kept.as_ref().and_then(|kept| kept.build(&mut findings));
+            following.store.listeners.push(built.map(ArcSwap::new));
+            following.listeners.extend(kept.map(Kept::New));
+        }
+        let system = roots_for(&config.upstreams);
+        for (place, upstream) in config.upstreams.iter().enumerate() {
+            let index = self.upstreams.iter().position(|kept| kept.is(place, &upstream.name));
+            let was = index.map(|index| &self.upstreams[index]);
+            let is_same = was.is_some_and(|was| Some(&was.settings) == upstream.tls.as_ref());
+            if let Some(index) = index.filter(|_| is_same) {
+                following.store.upstreams.push(self.store.upstream_again(place));
+                let is_retired = upstream.standing.is_retired();
+                following.upstreams.push(Kept::Still { index, is_retired });
+                continue;
+            }
+            let kept = UpstreamKept::load(place, upstream, &system, &mut findings);
+            let slot = kept.as_ref().and_then(|kept| kept.slot(&mut findings));
+            following.store.upstreams.push(slot);
+            following.upstreams.extend(kept.map(Kept::New));
+        }
+        if findings.is_empty() { Ok(following) } else { Err(findings) }
+    }
+
+    /// Becomes what [`Keeper::following`] has made.
+    pub fn take_over(&mut self, following: Following) {
+        self.store = Arc::new(following.store);
+        let mut before: Vec<_> = self.listeners.drain(..).map(Some).collect();
+        self.listeners.extend(following.listeners.into_iter().filter_map(|kept| match kept {
+            Kept::New(kept) => Some(kept),
+            Kept::Still { index, is_retired } => {
+                before[index].take().map(|kept| ListenerKept { is_retired, ..kept })
+            }
+        }));
+        let mut before: Vec<_> = self.upstreams.drain(..).map(Some).collect();
+        self.upstreams.extend(following.upstreams.into_iter().filter_map(|kept| match kept {
+            Kept::New(kept) => Some(kept),
+            Kept::Still { index, is_retired } => {
+                before[index].take().map(|kept| UpstreamKept { is_retired, ..kept })
+            }
+        }));
     }
 
     /// What workers make sessions with.
@@ -150,7 +228,7 @@ impl Keeper {
     /// Reads everything again, and lets workers have what is new.
     pub fn refresh(&mut self) -> Refreshed {
         let mut refreshed = Refreshed::default();
-        for kept in &mut self.listeners {
+        for kept in self.listeners.iter_mut().filter(|kept| !kept.is_retired) {
             if kept.refresh(&mut refreshed.broken)
                 && let Some(config) = kept.build(&mut refreshed.broken)
                 && let Some(Some(slot)) = self.store.listeners.get(kept.place)
@@ -159,7 +237,7 @@ impl Keeper {
                 refreshed.replaced.push(format!("listeners.{}.tls", kept.name));
             }
         }
-        for kept in &mut self.upstreams {
+        for kept in self.upstreams.iter_mut().filter(|kept| !kept.is_retired) {
             if kept.refresh(&mut refreshed.broken)
                 && let Some(config) = kept.build(&mut refreshed.broken)
                 && let Some(Some(slot)) = self.store.upstreams.get(kept.place)
@@ -173,27 +251,27 @@ impl Keeper {
 
     /// All certificates in use, in the order of the configuration.
     pub fn certificates(&self) -> impl Iterator<Item = InUse<'_>> {
-        let listeners = self
-            .listeners
-            .iter()
-            .flat_map(|kept| kept.certificates.iter().map(|it| it.in_use("listener", &kept.name)));
-        let upstreams = self
-            .upstreams
-            .iter()
-            .flat_map(|kept| kept.certificate.iter().map(|it| it.in_use("upstream", &kept.name)));
+        let listeners =
+            self.listeners.iter().filter(|kept| !kept.is_retired).flat_map(|kept| {
+                kept.certificates.iter().map(|it| it.in_use("listener", &kept.name))
+            });
+        let upstreams =
+            self.upstreams.iter().filter(|kept| !kept.is_retired).flat_map(|kept| {
+                kept.certificate.iter().map(|it| it.in_use("upstream", &kept.name))
+            });
         listeners.chain(upstreams)
     }
 
     /// The folders with all files: files are replaced by renaming, so it is these that change.
     pub fn folders(&self) -> BTreeSet<PathBuf> {
         let mut paths: Vec<&Path> = Vec::new();
-        for kept in &self.listeners {
+        for kept in self.listeners.iter().filter(|kept| !kept.is_retired) {
             paths.extend(kept.certificates.iter().flat_map(CertificateKept::paths));
             if let Some(authorities) = &kept.authorities {
                 paths.extend(paths_of(&authorities.files));
             }
         }
-        for kept in &self.upstreams {
+        for kept in self.upstreams.iter().filter(|kept| !kept.is_retired) {
             paths.extend(kept.certificate.iter().flat_map(CertificateKept::paths));
             if let RootsKept::File { path, .. } = &kept.roots {
                 paths.push(path);
@@ -233,12 +311,26 @@ impl ListenerKept {
             .map_err(|words| findings.push(about_table(&table, words)));
         Some(ListenerKept {
             place,
+            is_retired: false,
             name: listener.name.clone(),
             certificates: certificates.into_iter().collect::<Option<_>>()?,
             authorities: authorities?,
             tickets: tickets.ok()?,
             settings,
         })
+    }
+
+    /// Whether it is of the listener of this name, at this place.
+    fn is(&self, place: usize, name: &str) -> bool {
+        self.place == place && self.name == name
+    }
+
+    /// Sessions that clients have may be resumed, unless others are judged than were before.
+    fn keep_tickets_of(&mut self, was: &ListenerKept) {
+        let judges = self.authorities.is_some() || was.authorities.is_some();
+        if !judges {
+            self.tickets = Arc::clone(&was.tickets);
+        }
     }
 
     fn build(&self, findings: &mut Vec<Finding>) -> Option<Arc<ServerConfig>> {
@@ -304,6 +396,7 @@ impl UpstreamKept {
         let roots = roots.map_err(|finding| findings.push(finding)).ok();
         Some(UpstreamKept {
             place,
+            is_retired: false,
             name: upstream.name.clone(),
             certificate: match certificate {
                 Some(certificate) => Some(certificate?),
@@ -312,6 +405,16 @@ impl UpstreamKept {
             roots: roots?,
             settings,
         })
+    }
+
+    /// Whether it is of the upstream of this name, at this place.
+    fn is(&self, place: usize, name: &str) -> bool {
+        self.place == place && self.name == name
+    }
+
+    fn slot(&self, findings: &mut Vec<Finding>) -> Option<UpstreamSlot> {
+        let config = self.build(findings)?;
+        Some(UpstreamSlot { settings: self.settings.clone(), config: ArcSwap::new(config) })
     }
 
     fn build(&self, findings: &mut Vec<Finding>) -> Option<Arc<rustls::ClientConfig>> {
@@ -425,6 +528,18 @@ fn place_of(key: &str, files: &CertificateFiles, index: usize) -> (String, PathB
     match index {
         0 => (format!("{key}.chain"), files.chain.clone()),
         _ => (format!("{key}.key"), files.key.clone()),
+    }
+}
+
+/// The roots of the system, if any upstream needs them.
+fn roots_for(upstreams: &[Upstream]) -> Result<Arc<RootCertStore>, String> {
+    let needs_system = |upstream: &Upstream| {
+        let tls = upstream.tls.as_ref();
+        tls.is_some_and(|tls| tls.verification == Verification::System)
+    };
+    match upstreams.iter().any(needs_system) {
+        true => system_roots(),
+        false => Ok(Arc::new(RootCertStore::empty())),
     }
 }
 

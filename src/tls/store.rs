@@ -31,6 +31,19 @@ impl TlsStore {
         TlsStore { listeners: Vec::new(), upstreams: Vec::new() }
     }
 
+    /// The settings of a listener for another store, in which it has the same place.
+    pub(super) fn listener_again(&self, place: usize) -> Option<ArcSwap<ServerConfig>> {
+        let slot = self.listeners.get(place)?.as_ref()?;
+        Some(ArcSwap::new(slot.load_full()))
+    }
+
+    /// The same for an upstream.
+    pub(super) fn upstream_again(&self, place: usize) -> Option<UpstreamSlot> {
+        let slot = self.upstreams.get(place)?.as_ref()?;
+        let config = ArcSwap::new(slot.config.load_full());
+        Some(UpstreamSlot { settings: slot.settings.clone(), config })
+    }
+
     /// For the next client of a listener; `None` where the listener has no TLS.
     pub fn server(&self, listener: ListenerId) -> Option<Arc<ServerConfig>> {
         self.listeners.get(listener.index())?.as_ref().map(ArcSwap::load_full)

@@ -1,11 +1,11 @@
 //! The HTTP benchmark: its kinds, its messages, its report, its targets, its picture.
 
-use crate::http::kind::{BODY_BYTES, Framing, Kind, connections_for};
-use crate::http::load::message::{Message, Part};
+use crate::http::kind::{BODY_BYTES, Kind};
 use crate::http::load::websocket;
-use crate::http::load::wire::{Exchange, Reuse, Units};
 use crate::http::{picture, tables, targets};
-use crate::rig::kind::{Figures, Kind as _, Sender};
+use crate::rig::kind::{Figures, Kind as _, Sender, connections_for};
+use crate::rig::load::http::message::{Message, Part};
+use crate::rig::load::http::wire::{Exchange, Framing, Reuse, Units};
 use crate::rig::machine::Machine;
 use crate::rig::markdown;
 use crate::rig::names::{AUTO, BARE_COPY, HAPROXY_COPY, HAPROXY_SPLICE, NGINX, NO_PROXY};

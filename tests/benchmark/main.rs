@@ -10,7 +10,10 @@ mod http;
 mod relay;
 #[path = "../../benches/rig/mod.rs"]
 mod rig;
+#[path = "../../benches/tls/mod.rs"]
+mod tls;
 
 mod http_tests;
 mod relay_tests;
 mod rig_tests;
+mod tls_tests;

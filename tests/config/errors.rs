@@ -54,31 +54,57 @@ fn unknown_keys() {
     );
     check(
         "upstreams.app",
-        "health = { http = \"/\" }",
+        "mirror = \"api\"",
         &[
-            "a.toml:@: upstreams.app.health: unknown key; expected one of servers, balance, source, \
+            "a.toml:@: upstreams.app.mirror: unknown key; expected one of servers, balance, hash_key, \
+          hash_balance_factor, sticky, slow_start, fail, queue, retries, health, ejection, source, \
           proxy_protocol, pool, tls",
         ],
     );
     check(
         "upstreams.app",
-        "servers = [{ address = \"127.0.0.1:1\", weight = 2 }]",
-        &["a.toml:@: upstreams.app.servers[0].weight: unknown key; expected one of address"],
+        "servers = [{ address = \"127.0.0.1:1\", wieght = 2 }]",
+        &["a.toml:@: upstreams.app.servers[0].wieght: unknown key; did you mean \"weight\"?"],
+    );
+    check(
+        "upstreams.app",
+        "servers = [{ address = \"127.0.0.1:1\", zone = 2 }]",
+        &["a.toml:@: upstreams.app.servers[0].zone: unknown key; expected one of address, name, \
+           weight, backup, connections_max"],
+    );
+    check(
+        "upstreams.app",
+        "servers = [{ address = \"127.0.0.1:1\", name = \"a b\", weight = 0 }]",
+        &[
+            "a.toml:@: upstreams.app.servers[0].name: found \"a b\"; expected 1 to 63 letters, \
+             digits, \"-\", \"_\", \".\" and \":\"",
+            "a.toml:@: upstreams.app.servers[0].weight: found the number 0; expected a whole number \
+             from 1 to 1000",
+        ],
+    );
+    check(
+        "upstreams.app",
+        "servers = [\"127.0.0.1:1\", { address = \"127.0.0.1:2\", name = \"127.0.0.1:1\" }]",
+        &["a.toml:@: upstreams.app.servers[1].address: there is a server \"127.0.0.1:1\" already \
+             (upstreams.app.servers[0]); expected each server once, with a weight where it is to \
+             get more; or a name for each of them"],
     );
     check(
         "listeners.web",
         "\"a.b\" = 1",
         &[
             "a.toml:@: listeners.web.\"a.b\": unknown key; expected one of bind, protocol, backlog, \
-         relay, keepalive, timeouts, proxy_protocol, tls, routes, http, forwarded, host_header, \
+         relay, keepalive, timeouts, proxy_protocol, limits, tls, routes, http, forwarded, host_header, \
          request_headers, response_headers, sni, upstream",
         ],
     );
     let text = format!("\"relay.mode\" = \"copy\"\n{VALID}");
     assert_eq!(
         Case::file("a.toml", &text).errors(),
-        ["a.toml:1: \"relay.mode\": unknown key; expected one of process, admin, access_log, \
-          relay, timeouts, http, forwarded, keepalive, listeners, upstreams"]
+        [
+            "a.toml:1: \"relay.mode\": unknown key; expected one of process, admin, control, access_log, \
+          relay, timeouts, http, forwarded, keepalive, dns, listeners, upstreams"
+        ]
     );
 }
 
@@ -442,8 +468,8 @@ fn variables_and_flags_of_unknown_keys() {
     );
     check(
         "SPLICEWAY__",
-        "SPLICEWAY__: \"\": unknown key; expected one of process, admin, access_log, relay, \
-         timeouts, http, forwarded, keepalive, listeners, upstreams",
+        "SPLICEWAY__: \"\": unknown key; expected one of process, admin, control, access_log, relay, \
+         timeouts, http, forwarded, keepalive, dns, listeners, upstreams",
     );
     let deep = format!("SPLICEWAY__{}", "A__".repeat(40_000));
     check(&deep, &format!("{deep}: the key has too many parts"));

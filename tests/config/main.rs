@@ -3,9 +3,12 @@
 // Helpers of tests may panic as tests do; clippy.toml lets only the tests themselves.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
+mod balancing;
 mod errors;
+mod follow;
 mod http;
 mod layers;
+mod limits;
 mod properties;
 mod shipped;
 mod tls;

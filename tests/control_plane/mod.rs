@@ -1,6 +1,7 @@
 //! A control plane over workers that carry no traffic: threads that answer their waker, report
 //! what a test wants, and end when they are told to drain and have no connections left.
 
+use std::hash::RandomState;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
@@ -12,13 +13,19 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use spliceway::access_log::AccessLogSink;
 use spliceway::capacity::{ListenerPlan, Machine, Plan, RelayPlan};
+use spliceway::config::balancing::Balancing;
+use spliceway::config::names::Dns;
+use spliceway::config::succession::Standing;
 use spliceway::config::{
-    AccessLog, Balance, Config, Listener, LogFormat, LogTarget, Pool, Process, Protocol, Relay,
-    RelayMemory, RelayMode, Timeouts, Upstream, Workers,
+    AccessLog, Config, Control, ControlSocket, Listener, LogFormat, LogTarget, Pool, Process,
+    Protocol, Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
-use spliceway::control::{self, ControlError, ControlPlane, WorkerHandle};
+use spliceway::control::{self, ConfigSource, ControlError, ControlPlane, Lineage, WorkerHandle};
 use spliceway::id::UpstreamId;
+use spliceway::limits::{Limits, ListenerLimits};
+use spliceway::listen::Bound;
 use spliceway::metrics::{ListenerMetrics, Recorder};
+use spliceway::roster::Roster;
 use spliceway::snapshot::{Snapshot, Stage, WorkerReport};
 use spliceway::tls::keeper::Keeper;
 
@@ -53,19 +60,27 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
             workers: Workers::Count(NonZeroUsize::new(2).unwrap()),
             connections_max: None,
             handshakes_max: NonZeroUsize::new(512).unwrap(),
+            limited_clients_max: NonZeroUsize::new(1024).unwrap(),
             drain_grace,
             drain_timeout,
+            upgrade_timeout: DEADLINE,
+            upgrade_drain_timeout: DEADLINE,
+            watch_config: false,
         },
+        control: Control { socket: ControlSocket::Off, mode: 0o600 },
         admin: None,
         access_log: AccessLog { target, format: LogFormat::Json },
+        dns: Dns::default(),
         memory: RelayMemory { pipe_memory_max: 1 << 28, buffer_memory_max: 1 << 28 },
         listeners: vec![Listener {
             name: "web".to_owned(),
+            standing: Standing::Active,
             bind: vec!["127.0.0.1:0".parse().unwrap()],
             backlog: 1024,
             protocol: Protocol::Tcp(UpstreamId(0)),
             tls: None,
             proxy_protocol: None,
+            limits: ListenerLimits::default(),
             relay: Relay { mode: RelayMode::Splice, pipe_size: 256 * 1024, low_water: None },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
@@ -78,9 +93,13 @@ pub fn config(target: LogTarget, drain_grace: Duration, drain_timeout: Duration)
         }],
         upstreams: vec![Upstream {
             name: "app".to_owned(),
-            balance: Balance::RoundRobin,
+            standing: Standing::Active,
+            balancing: Balancing::default(),
+            names: Vec::new(),
             source: None,
-            servers: vec!["127.0.0.1:9001".parse().unwrap(), "unix:/run/app".parse().unwrap()],
+            servers: ["127.0.0.1:9001", "unix:/run/app"]
+                .map(|address| ServerSettings::new(address.parse().unwrap()))
+                .to_vec(),
             pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
             tls: None,
             proxy_protocol: None,
@@ -98,10 +117,21 @@ pub fn serving() -> Plane {
 /// Starts the plane and does not wait for it.
 pub fn start(config: Config) -> Plane {
     let config = Arc::new(config);
+    let keeper = Keeper::load(&config).unwrap();
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot {
-        config: Arc::clone(&config),
+        generation: 0,
+        plan: Arc::new(plan()),
+        roster: Arc::new(Roster::new(&config)),
+        limits: Arc::new(Limits::new([], 0, RandomState::new(), Instant::now())),
+        tls: keeper.store(),
+        sockets: Arc::default(),
+        access_log: AccessLogSink::open(&config.access_log.target).unwrap(),
         stage: Stage::Serving,
+        config,
     }));
+    let mut bound = Bound::default();
+    bound.addresses.push(("web".to_owned(), vec!["127.0.0.1:4711".to_owned()]));
+    let source = ConfigSource { files: Vec::new(), read: Box::new(|| Err(Vec::new())) };
     let (handles, workers): (Vec<_>, Vec<_>) = (0..2).map(|_| fake_worker(&snapshot)).unzip();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let admin = listener.local_addr().unwrap();
@@ -109,21 +139,19 @@ pub fn start(config: Config) -> Plane {
     let thread = std::thread::spawn(move || {
         let recorder = Recorder::new();
         let exposition = recorder.exposition();
-        let access_log = AccessLogSink::open(&config.access_log.target).unwrap();
         metrics::with_local_recorder(&recorder, || {
-            let tls = Keeper::load(&config).unwrap();
             ListenerMetrics::new("web").relay_bytes[1][0].increment(12345);
             control::run(ControlPlane {
-                config,
+                source,
                 machine: machine(),
-                plan: plan(),
                 snapshot: published,
                 workers: handles,
-                bound: vec![("web".to_owned(), vec!["127.0.0.1:4711".to_owned()])],
+                bound,
                 admin: Some(listener),
+                control: None,
+                lineage: Lineage::default(),
                 exposition,
-                access_log,
-                tls,
+                tls: keeper,
             })
         })
     });
@@ -182,8 +210,10 @@ fn fake_worker(snapshot: &Arc<ArcSwap<Snapshot>>) -> (WorkerHandle, FakeWorker) 
         loop {
             let draining = match snapshot.load().stage {
                 _ if stays.load(Ordering::Relaxed) => None,
-                Stage::Serving => None,
-                Stage::Draining { until } => Some(until.saturating_duration_since(Instant::now())),
+                Stage::Standby | Stage::Serving => None,
+                Stage::HandedOver { until } | Stage::Draining { until } => {
+                    Some(until.saturating_duration_since(Instant::now()))
+                }
             };
             let connections = WorkerReport::read(&reported.connections);
             match draining {

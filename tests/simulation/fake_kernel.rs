@@ -189,8 +189,9 @@ impl Kernel for FakeKernel {
             return fail(if world.rng.bool() { errno::EMFILE } else { errno::ECONNABORTED });
         }
         let Some(id) = world.backlog.pop_front() else { return fail(errno::EAGAIN) };
+        let address = world.address_of(id);
         drop(world);
-        Ok((FakeSocket { id, world: Rc::clone(&self.world) }, None))
+        Ok((FakeSocket { id, world: Rc::clone(&self.world) }, address))
     }
 
     fn connect(

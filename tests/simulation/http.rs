@@ -35,13 +35,16 @@ use spliceway::http::forwarded::{ForwardedPolicy, TrustedPeers};
 use spliceway::http::host::HostPolicy;
 use spliceway::http::limits::{ChunkLimits, HeadLimits};
 use spliceway::http::prefix::PathEdit;
-use spliceway::id::{ListenerId, UpstreamId};
+use spliceway::id::{ListenerId, SocketId, UpstreamId};
 use spliceway::io::accept::ConnectionLimit;
+use spliceway::io::adopt::Offer;
 use spliceway::io::conduit::Conduit;
 use spliceway::io::http::connection::{HttpConnection, Unread};
 use spliceway::io::kernel::PipeState;
 use spliceway::io::worker::{Setup, Wake, Worker};
+use spliceway::limits::ListenerLimits;
 use spliceway::relay::lane::Step;
+use spliceway::roster::Roster;
 use spliceway::route::{Pattern, Router};
 use spliceway::snapshot::WorkerReport;
 use spliceway::tls::store::TlsStore;
@@ -49,6 +52,8 @@ use spliceway::tls::store::TlsStore;
 use crate::fake_kernel::{FakeKernel, FakeListener};
 use crate::http_peers::{Client, Outcome};
 use crate::http_plan::{Break, Flaw, Framing, Manners, Plan};
+use crate::limited::Bounds;
+use crate::reload::Reloads;
 use crate::world::{Faults, Sabotage, Shared, Socket, World};
 use crate::{LOW_WATER, MODES, for_seeds};
 
@@ -62,7 +67,7 @@ const TURN_BYTES_MAX: [usize; 4] = [20_000, 500, 4_000, 150_000];
 const IDLE_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// For peers that go on: nothing comes as late as this.
-const PATIENT: Duration = Duration::from_secs(3600);
+pub const PATIENT: Duration = Duration::from_secs(3600);
 /// For peers that fall silent.
 const IMPATIENT: Duration = Duration::from_secs(2);
 /// After so long nobody who is silent is waited for: attempts to connect, an answer that tells of
@@ -127,15 +132,18 @@ fn machine_plan(mode: RelayMode) -> MachinePlan {
 }
 
 /// For each client, what it got, and whether its connection ended in order.
-type Seen = Vec<(u64, Vec<Outcome>, bool)>;
+pub type Seen = Vec<(u64, Vec<Outcome>, bool)>;
 
-struct Simulation {
+pub struct Simulation {
     world: Shared,
     worker: Worker<FakeKernel>,
+    roster: Arc<Roster>,
     now: Instant,
     manners: Manners,
+    bounds: Bounds,
     /// Faults may have hit anybody: less can be demanded.
     is_loose: bool,
+    reloads: Option<Reloads>,
 }
 
 impl Simulation {
@@ -146,7 +154,8 @@ impl Simulation {
         manners: Manners,
         sabotage: Sabotage,
     ) -> Simulation {
-        Simulation::with_timeout(seed, mode, faults, manners, sabotage, PATIENT)
+        let limits = ListenerLimits::default();
+        Simulation::limited(seed, mode, faults, manners, sabotage, PATIENT, limits)
     }
 
     fn with_timeout(
@@ -157,25 +166,54 @@ impl Simulation {
         sabotage: Sabotage,
         timeout: Duration,
     ) -> Simulation {
+        let limits = ListenerLimits::default();
+        Simulation::limited(seed, mode, faults, manners, sabotage, timeout, limits)
+    }
+
+    pub fn limited(
+        seed: u64,
+        mode: RelayMode,
+        faults: Faults,
+        manners: Manners,
+        sabotage: Sabotage,
+        timeout: Duration,
+        limits: ListenerLimits,
+    ) -> Simulation {
         let mut world = World::new(seed, faults, sabotage);
         world.registry.manners = manners;
         world.registry.seed = seed;
         world.speaks_http = true;
+        let mut config = config(mode, timeout);
+        let bounds = Bounds::new(limits, &mut config, &mut world);
         let world = Rc::new(RefCell::new(world));
+        let config = Arc::new(config);
+        let roster = Arc::new(Roster::new(&config));
         let setup = Setup {
             index: 0,
-            config: Arc::new(config(mode, timeout)),
+            roster: Arc::clone(&roster),
+            config,
             plan: Arc::new(machine_plan(mode)),
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
+            limits: Arc::clone(&bounds.used),
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),
             report: Arc::new(WorkerReport::default()),
             tls: Arc::new(TlsStore::empty()),
             turn_bytes_max: TURN_BYTES_MAX[seed as usize % TURN_BYTES_MAX.len()],
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
-        worker.add_listener(FakeListener, ListenerId(0), false).unwrap();
+        let (id, listener) = (SocketId(0), ListenerId(0));
+        let offer = Offer { id, socket: FakeListener, listener, is_unix: false };
+        worker.add_socket(offer).unwrap();
         let is_loose = faults.reset > 0 || faults.connect_refused > 0 || faults.connect_never > 0;
-        Simulation { world, worker, now: Instant::now(), manners, is_loose }
+        let now = bounds.began;
+        Simulation { world, worker, roster, now, manners, bounds, is_loose, reloads: None }
+    }
+
+    fn with_reloads(mut self, mode: RelayMode) -> Simulation {
+        let (roster, limits) = (Arc::clone(&self.roster), Arc::clone(&self.bounds.used));
+        let with_mode = |mode| (config(mode, PATIENT), machine_plan(mode));
+        self.reloads = Some(Reloads::new(&config(mode, PATIENT), roster, limits, with_mode));
+        self
     }
 
     fn pump(&mut self) {
@@ -186,6 +224,7 @@ impl Simulation {
             }
             self.worker.turn(self.now);
             self.check_books();
+            self.bounds.check(&self.world.borrow(), self.now);
             if !self.world.borrow().has_edges() && self.worker.next_wake() != Wake::Now {
                 return self.check_that_nothing_stalls();
             }
@@ -281,10 +320,16 @@ impl Simulation {
                 }
                 let wants = match lane.next() {
                     Step::Wait { readable, .. } => readable,
-                    Step::Boundary => wants_at_boundary(connection, direction),
+                    Step::Boundary => {
+                        lane.paused_until().is_none() && wants_at_boundary(connection, direction)
+                    }
+                    Step::Pause { .. } => false,
                     Step::Done => false,
                     step => panic!("a lane sleeps before {step:?}"),
                 };
+                if let Some(until) = lane.paused_until() {
+                    crate::limited::check_pause(until, self.now, self.worker.next_wake());
+                }
                 let is_worth = source.is_some_and(Socket::is_worth_reading);
                 assert!(
                     !wants || !(is_worth || lane.source_has_ended()),
@@ -294,7 +339,7 @@ impl Simulation {
         }
     }
 
-    fn run(mut self) -> Seen {
+    pub fn run(mut self) -> Seen {
         for step in 0..STEPS_WITH_FAULTS {
             if step % 15 == 0 && step / 15 < CLIENTS {
                 self.world.borrow_mut().client_connects();
@@ -302,6 +347,10 @@ impl Simulation {
             self.world.borrow_mut().step();
             self.pump();
             self.advance();
+            if let Some(reloads) = &mut self.reloads {
+                reloads.step(step, &mut self.worker, self.now);
+                self.check_books();
+            }
         }
         self.world.borrow_mut().behave();
         for _ in 0..STEPS_TO_END_MAX {
@@ -451,7 +500,7 @@ fn run_all_modes(seed: u64, faults: Faults, manners: Manners) {
     }
 }
 
-const SHORT: Faults = Faults {
+pub const SHORT: Faults = Faults {
     short_splice: 200,
     short_write: 200,
     interrupted_splice: 200,
@@ -470,6 +519,16 @@ fn http_with_short_writes_and_spurious_events() {
     let manners = Manners { clients_half_close: true, ..Manners::default() };
     for_seeds("http_with_short_writes_and_spurious_events", 0..200, |seed| {
         run_all_modes(seed, SHORT, manners);
+    });
+}
+
+#[test]
+fn http_reloads_in_mid_flight() {
+    let manners = Manners { clients_half_close: true, ..Manners::default() };
+    for_seeds("http_reloads_in_mid_flight", 0..200, |seed| {
+        for mode in MODES {
+            Simulation::new(seed, mode, SHORT, manners, Sabotage::None).with_reloads(mode).run();
+        }
     });
 }
 

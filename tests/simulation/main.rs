@@ -30,11 +30,13 @@ mod http;
 mod http_peers;
 mod http_plan;
 mod http_wire;
+mod limited;
+mod reload;
 mod tls;
 mod world;
 
 use std::cell::RefCell;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,22 +44,30 @@ use std::time::{Duration, Instant};
 use spliceway::access_log::AccessLogSink;
 use spliceway::address::Address;
 use spliceway::capacity::{ListenerPlan, Plan, RelayPlan};
+use spliceway::config::balancing::{Balancing, Queue};
+use spliceway::config::names::Dns;
+use spliceway::config::succession::Standing;
 use spliceway::config::{
-    AccessLog, Balance, Config, Keepalive, Listener, LogFormat, LogTarget, Pool, Process, Protocol,
-    Relay, RelayMemory, RelayMode, Timeouts, Upstream, Workers,
+    AccessLog, Config, Control, ControlSocket, Keepalive, Listener, LogFormat, LogTarget, Pool,
+    Process, Protocol, Relay, RelayMemory, RelayMode, ServerSettings, Timeouts, Upstream, Workers,
 };
 use spliceway::error::{CloseReason, Direction, FaultKind, Side};
-use spliceway::id::{ListenerId, UpstreamId};
+use spliceway::id::{ListenerId, SocketId, UpstreamId};
 use spliceway::io::accept::ConnectionLimit;
+use spliceway::io::adopt::Offer;
 use spliceway::io::conduit::Conduit;
 use spliceway::io::kernel::PipeState;
 use spliceway::io::worker::{Setup, Wake, Worker};
+use spliceway::limits::ListenerLimits;
 use spliceway::relay::coalesce::PATIENCE;
+use spliceway::roster::Roster;
 use spliceway::session::Phase;
 use spliceway::snapshot::WorkerReport;
 use spliceway::tls::store::TlsStore;
 
 use fake_kernel::{FakeKernel, FakeListener};
+use limited::Bounds;
+use reload::Reloads;
 use world::{Faults, Sabotage, Shared, Socket, World};
 
 const CLIENTS: usize = 12;
@@ -76,19 +86,27 @@ fn config(mode: RelayMode) -> Config {
             workers: Workers::Auto,
             connections_max: None,
             handshakes_max: NonZeroUsize::new(512).unwrap(),
+            limited_clients_max: NonZeroUsize::new(64).unwrap(),
             drain_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            upgrade_timeout: Duration::from_secs(30),
+            upgrade_drain_timeout: Duration::from_secs(30),
+            watch_config: false,
         },
         admin: None,
+        control: Control { socket: ControlSocket::Off, mode: 0o600 },
         access_log: AccessLog { target: LogTarget::Off, format: LogFormat::Json },
+        dns: Dns::default(),
         memory: RelayMemory { pipe_memory_max: 1 << 20, buffer_memory_max: 1 << 18 },
         listeners: vec![Listener {
             name: "sim".into(),
+            standing: Standing::Active,
             bind: vec![server(1)],
             backlog: 16,
             protocol: Protocol::Tcp(UpstreamId(0)),
             tls: None,
             proxy_protocol: None,
+            limits: ListenerLimits::default(),
             relay: Relay { mode, pipe_size: 1 << 18, low_water: Some(LOW_WATER) },
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
@@ -105,9 +123,11 @@ fn config(mode: RelayMode) -> Config {
         }],
         upstreams: vec![Upstream {
             name: "up".into(),
-            balance: Balance::RoundRobin,
+            standing: Standing::Active,
+            balancing: Balancing::default(),
+            names: Vec::new(),
             source: None,
-            servers: vec![server(2), server(3)],
+            servers: [server(2), server(3)].map(ServerSettings::new).to_vec(),
             pool: Pool { idle_max: 64, idle_timeout: Duration::from_secs(4) },
             tls: None,
             proxy_protocol: None,
@@ -137,25 +157,61 @@ type Seen = Vec<(u64, usize, usize, bool, bool)>;
 struct Simulation {
     world: Shared,
     worker: Worker<FakeKernel>,
+    roster: Arc<Roster>,
     now: Instant,
+    bounds: Bounds,
+    reloads: Option<Reloads>,
 }
 
 impl Simulation {
     fn new(seed: u64, mode: RelayMode, faults: Faults, sabotage: Sabotage) -> Simulation {
-        let world = Rc::new(RefCell::new(World::new(seed, faults, sabotage)));
+        Simulation::limited(seed, mode, faults, sabotage, ListenerLimits::default())
+    }
+
+    fn limited(
+        seed: u64,
+        mode: RelayMode,
+        faults: Faults,
+        sabotage: Sabotage,
+        limits: ListenerLimits,
+    ) -> Simulation {
+        let mut world = World::new(seed, faults, sabotage);
+        let mut config = config(mode);
+        if seed.is_multiple_of(2) {
+            // Clients wait for each other.
+            let upstream = &mut config.upstreams[0];
+            upstream.servers.iter_mut().for_each(|it| it.connections_max = NonZeroU32::new(1));
+            upstream.balancing.queue = Queue { max: 100, timeout: Duration::from_secs(36_000) };
+        }
+        let bounds = Bounds::new(limits, &mut config, &mut world);
+        let world = Rc::new(RefCell::new(world));
+        let config = Arc::new(config);
+        let roster = Arc::new(Roster::new(&config));
         let setup = Setup {
             index: 0,
-            config: Arc::new(config(mode)),
+            roster: Arc::clone(&roster),
+            config,
             plan: Arc::new(plan(mode)),
             limit: Arc::new(ConnectionLimit::new(CLIENTS / 2)),
+            limits: Arc::clone(&bounds.used),
             access_log: AccessLogSink::open(&LogTarget::Off).unwrap(),
             report: Arc::new(WorkerReport::default()),
             tls: Arc::new(TlsStore::empty()),
             turn_bytes_max: 20_000,
         };
         let mut worker = Worker::new(setup, FakeKernel { world: Rc::clone(&world) });
-        worker.add_listener(FakeListener, ListenerId(0), false).unwrap();
-        Simulation { world, worker, now: Instant::now() }
+        let (id, listener) = (SocketId(0), ListenerId(0));
+        let offer = Offer { id, socket: FakeListener, listener, is_unix: false };
+        worker.add_socket(offer).unwrap();
+        let now = bounds.began;
+        Simulation { world, worker, roster, now, bounds, reloads: None }
+    }
+
+    fn with_reloads(mut self, mode: RelayMode) -> Simulation {
+        let (roster, limits) = (Arc::clone(&self.roster), Arc::clone(&self.bounds.used));
+        let with_mode = |mode| (config(mode), plan(mode));
+        self.reloads = Some(Reloads::new(&config(mode), roster, limits, with_mode));
+        self
     }
 
     /// Gives the worker its turns until it would sleep, and checks after each.
@@ -167,6 +223,7 @@ impl Simulation {
             }
             self.worker.turn(self.now);
             self.check_books();
+            self.bounds.check(&self.world.borrow(), self.now);
             if !self.world.borrow().has_edges() && self.worker.next_wake() != Wake::Now {
                 return self.check_that_nothing_stalls();
             }
@@ -179,8 +236,30 @@ impl Simulation {
         self.now += Duration::from_millis(pause);
     }
 
+    /// Servers count exactly those who have them, and nobody has one who waits.
+    fn check_places(&self) {
+        let roster = self.reloads.as_ref().map_or(&self.roster, Reloads::roster);
+        let servers = roster.upstream(UpstreamId(0));
+        let mut active = vec![0; servers.servers().len()];
+        let mut waiting = 0;
+        for connection in self.worker.connections() {
+            let session = &connection.session;
+            waiting += u32::from(session.attempts().is_queued());
+            if let (Some(server), false) = (session.server(), session.attempts().is_queued()) {
+                active[server.index()] += 1;
+            }
+        }
+        for (server, active) in servers.servers().iter().zip(active) {
+            assert_eq!(server.state.active(), active);
+            let max = server.settings.connections_max;
+            assert!(max.is_none_or(|max| active <= max.get()), "connections_max is a bound");
+        }
+        assert_eq!(servers.state.waiting.count(), waiting);
+    }
+
     /// Invariants 1 and 2, and the sums of what is held.
     fn check_books(&self) {
+        self.check_places();
         let world = self.world.borrow();
         let (mut piped, mut stuck, mut pipes) = (0, 0, 0);
         for connection in self.worker.connections() {
@@ -243,6 +322,8 @@ impl Simulation {
                 let is_free = sink.outgoing.len() * 3 <= sink.send_buffer * 2;
                 if lane.held() > 0 {
                     assert!(!is_free, "a lane sleeps although its sink is writable");
+                } else if let Some(until) = lane.paused_until() {
+                    limited::check_pause(until, self.now, self.worker.next_wake());
                 } else if lane.awaits_tail() {
                     let tail = Wake::At(self.now + PATIENCE);
                     let is_armed = matches!(
@@ -268,6 +349,10 @@ impl Simulation {
             self.world.borrow_mut().step();
             self.pump();
             self.advance();
+            if let Some(reloads) = &mut self.reloads {
+                reloads.step(step, &mut self.worker, self.now);
+                self.check_books();
+            }
         }
         self.world.borrow_mut().behave();
         for _ in 0..STEPS_TO_END_MAX {
@@ -377,6 +462,24 @@ fn short_writes_and_spurious_events() {
         ..Faults::default()
     };
     for_seeds("short_writes_and_spurious_events", 0..200, |seed| run_all_modes(seed, faults));
+}
+
+/// Connections to servers that are gone by the next reload go on, and so do those to the listener,
+/// whichever mode they are in.
+#[test]
+fn reloads_in_mid_flight() {
+    let faults = Faults {
+        short_splice: 200,
+        short_write: 200,
+        spurious_event: 100,
+        connect_refused: 100,
+        ..Faults::default()
+    };
+    for_seeds("reloads_in_mid_flight", 0..200, |seed| {
+        for mode in MODES {
+            Simulation::new(seed, mode, faults, Sabotage::None).with_reloads(mode).run();
+        }
+    });
 }
 
 #[test]

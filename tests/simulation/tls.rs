@@ -20,6 +20,7 @@ use spliceway::id::{ConnectionId, Generation, Token};
 use spliceway::io::channel::{Channel, Handshake};
 use spliceway::io::conduit::{Conduit, Supplies};
 use spliceway::io::drive::{Ends, drive};
+use spliceway::limits::throttle::Throttle;
 use spliceway::relay::{Progress, Relay};
 use spliceway::tls::session::Session;
 
@@ -209,6 +210,7 @@ impl Pump {
             conduits: &mut self.conduits,
             pipe_size: 1 << 16,
             turn_bytes_max: 30_000,
+            throttle: Throttle::NONE,
         };
         while drive(&mut self.kernel, &mut self.supplies, &mut ends, &mut self.relay) {}
         for direction in Direction::ALL {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use fastrand::Rng;
@@ -406,6 +407,8 @@ pub struct World {
     pub calls: usize,
     next_id: u32,
     pub speaks_http: bool,
+    /// Clients have addresses of the internet: so many different ones, or none.
+    pub addresses: u8,
     pub registry: Registry,
 }
 
@@ -433,8 +436,34 @@ impl World {
             calls: 0,
             next_id: 0,
             speaks_http: false,
+            addresses: 0,
             registry: Registry::default(),
         }
+    }
+
+    /// The address of the client with this socket.
+    pub fn address_of(&self, id: u32) -> Option<SocketAddr> {
+        let last = id.checked_rem(self.addresses.into())?;
+        Some(SocketAddr::from(([192, 0, 2, last as u8], 5000)))
+    }
+
+    /// What the proxy has read from clients and from servers: all of them, or those of a client's
+    /// address. Whose a server of HTTP is changes with each request, so it is nobody's.
+    pub fn taken(&self, of: Option<SocketAddr>) -> [u64; 2] {
+        let (mut clients, mut servers) = (0, 0);
+        for client in self.clients.values() {
+            if of.is_none() || self.address_of(*client) == of {
+                clients += self.sockets[client].taken as u64;
+                let server = self.pairs.get(client).map(|server| self.sockets[server].taken);
+                servers += server.unwrap_or(0) as u64;
+            }
+        }
+        if of.is_none() && self.speaks_http {
+            let is_server = |socket: &&Socket| matches!(socket.http, Some(Peer::Server(_)));
+            let of_servers = self.sockets.values().filter(is_server);
+            servers = of_servers.map(|socket| socket.taken as u64).sum();
+        }
+        [clients, servers]
     }
 
     pub fn chance(&mut self, of_1000: u32) -> bool {

@@ -86,6 +86,41 @@ fn tickets_outlive_certificates_but_not_the_judgement_of_clients() {
     assert!(!resumes());
 }
 
+/// A reload of the configuration: what stays the same is not even read again, tickets outlive other
+/// settings, and a file that cannot be used leaves everything as it was.
+#[test]
+fn a_keeper_follows_another_configuration() {
+    let (case, root) = (Case::new(), Authority::root("Root"));
+    let first = root.issue(&Wanted::names(&["a.example"]));
+    first.write(case.folder(), "a", "");
+    let listener = "certificates = [{ chain = \"a.pem\", key = \"a.key\" }]";
+    let config = case.config(listener, "");
+    let mut keeper = Keeper::load(&config).unwrap();
+    let client = Arc::new(client(&[&TLS13], &[ECDSA]));
+    let meets = |keeper: &Keeper| {
+        let server = keeper.store().server(ListenerId(0)).unwrap();
+        meet(&server, &client, "a.example").unwrap()
+    };
+    assert!(!meets(&keeper).is_resumed && meets(&keeper).is_resumed);
+
+    let next = root.issue(&Wanted::names(&["a.example"]));
+    next.write(case.folder(), "a", "");
+    let following = keeper.following(&config).unwrap();
+    keeper.take_over(following);
+    assert!(meets(&keeper).is_resumed, "nothing was read");
+
+    let stricter = format!("{listener}\nmin_version = \"1.3\"");
+    let following = keeper.following(&case.config(&stricter, "")).unwrap();
+    keeper.take_over(following);
+    assert!(meets(&keeper).is_resumed, "its tickets are good");
+    assert_eq!(keeper.refresh(), Refreshed::default(), "all was read when it was made");
+
+    case.write("a.key", "nothing of use");
+    let findings = keeper.following(&config).unwrap_err();
+    assert_eq!(findings[0].key, "listeners.web.tls.certificates[0].key");
+    assert!(meets(&keeper).is_resumed);
+}
+
 #[test]
 fn all_that_is_wrong_at_the_start_is_said_with_its_key() {
     let case = Case::new();

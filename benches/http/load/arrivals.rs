@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::clients;
-use super::endpoint::{Endpoint, Received, Scratch};
-use super::ends::{self, Clients};
-use super::origin::Origin;
-use super::wire::Exchange;
 use crate::rig::load::events::{Event, Events};
+use crate::rig::load::http::clients;
+use crate::rig::load::http::endpoint::{Endpoint, Received, Scratch};
+use crate::rig::load::http::ends::{self, Clients};
+use crate::rig::load::http::origin::Origin;
+use crate::rig::load::http::transport::Proxy;
+use crate::rig::load::http::wire::Exchange;
 use crate::rig::load::{Gauge, Latencies, Load};
 
 /// How long a client waits for all of its response.
@@ -59,7 +60,7 @@ pub fn start(
     let outcomes = Arc::clone(outcomes);
     load.spawn(move |gauge| {
         let crowd = Crowd {
-            proxy,
+            proxy: proxy.into(),
             exchange: &exchange,
             gauge,
             outcomes: &outcomes,
@@ -77,7 +78,7 @@ pub fn start(
 }
 
 struct Crowd<'a> {
-    proxy: SocketAddr,
+    proxy: Proxy,
     exchange: &'a Exchange,
     gauge: &'a Gauge,
     outcomes: &'a Outcomes,
@@ -135,7 +136,7 @@ impl Crowd<'_> {
         let came_at = Instant::now();
         let entry = self.clients.vacant_entry();
         let key = entry.key();
-        match clients::open(self.proxy, self.exchange, events, key) {
+        match clients::open(&self.proxy, self.exchange, events, key) {
             Ok(endpoint) => {
                 entry.insert(Client { endpoint, came_at });
                 self.waiting.push_back((came_at, key));

@@ -1,6 +1,8 @@
 //! Load and origins: threads of this process, on the CPUs that the proxy does not have.
 
+pub mod bulk;
 pub mod events;
+pub mod http;
 pub mod round_trips;
 
 use std::io;
@@ -97,6 +99,11 @@ impl Load {
         self.gauge.units.load(Ordering::Relaxed)
     }
 
+    /// Whether one of its threads works no longer, which is an error before the load is stopped.
+    pub fn has_ended(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
     /// Latencies count from now.
     pub fn open_window(&self) {
         self.gauge.window_open.store(true, Ordering::Relaxed);
@@ -152,6 +159,24 @@ pub fn connect(proxy: SocketAddr) -> io::Result<TcpStream> {
         .map_err(|error| describe("the client connected", &error))?;
     prepare(&stream)?;
     Ok(stream)
+}
+
+/// A connection that does not block, and may still be under way.
+///
+/// # Errors
+/// As connect(2).
+pub fn begin_to_connect(proxy: SocketAddr) -> io::Result<TcpStream> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(proxy),
+        socket2::Type::STREAM.nonblocking(),
+        None,
+    )?;
+    match socket.connect(&proxy.into()) {
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+        outcome => outcome?,
+    }
+    socket.set_tcp_nodelay(true)?;
+    Ok(TcpStream::from(socket))
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {

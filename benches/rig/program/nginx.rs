@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -46,6 +47,30 @@ pub fn command(settings: &Settings, at: &Path) -> io::Result<Command> {
     let mut command = Command::new(program);
     command.arg("-e").arg("stderr").arg("-p").arg(at).arg("-c").arg(path);
     Ok(command)
+}
+
+/// A reverse proxy for as many clients at once, each of which takes two of its connections.
+/// `server` is what begins its block: where it listens, and how.
+///
+/// Its defaults serve a connection to the origin for one request, a client for a thousand, and
+/// write large bodies to the disk. Buffers hold what fits into a socket's, so that no body takes
+/// more turns than it has to.
+pub fn http_proxy(workers: usize, clients_max: usize, server: &str, to: SocketAddr) -> Settings {
+    let block = format!(
+        "http {{ access_log off; server_tokens off;\n\
+         keepalive_requests 1000000000; client_max_body_size 0;\n\
+         upstream origin {{ server {to}; keepalive 256; keepalive_requests 1000000000; }}\n\
+         server {{ {server}\n\
+         proxy_http_version 1.1; proxy_set_header Connection \"\";\n\
+         proxy_buffer_size 16k; proxy_buffers 8 64k; proxy_busy_buffers_size 256k;\n\
+         proxy_max_temp_file_size 0; proxy_request_buffering off;\n\
+         client_body_buffer_size 64k;\n\
+         location / {{ proxy_pass http://origin; }}\n\
+         location /websocket {{ proxy_pass http://origin;\n\
+         proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }}\n\
+         }} }}"
+    );
+    Settings { workers, connections: 2 * clients_max, modules: String::new(), block }
 }
 
 /// `/usr/sbin` is not on everybody's PATH.

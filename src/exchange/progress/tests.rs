@@ -12,12 +12,15 @@ const TIMEOUTS: HttpTimeouts = HttpTimeouts {
 };
 const CONNECT: Duration = Duration::from_secs(5);
 
-fn forwarded(servers: u32, now: Instant) -> Progress {
-    Progress::forwarded(TIMEOUTS, CONNECT, Attempts::new(servers, ServerId(0), now), now)
+fn forwarded(now: Instant) -> Progress {
+    let tries = TryTimeouts { connect: CONNECT, response: None };
+    let mut progress = Progress::forwarded(TIMEOUTS, tries, Attempts::new(2, now), now);
+    progress.assigned(ServerId(0), now);
+    progress
 }
 
 fn sending(is_reused: bool, now: Instant) -> Progress {
-    let mut progress = forwarded(2, now);
+    let mut progress = forwarded(now);
     progress.connected(is_reused, now);
     progress
 }
@@ -25,7 +28,7 @@ fn sending(is_reused: bool, now: Instant) -> Progress {
 #[test]
 fn each_phase_has_its_deadline() {
     let start = Instant::now();
-    let mut progress = forwarded(1, start);
+    let mut progress = forwarded(start);
     assert_eq!(progress.deadline(), Some(start + CONNECT));
     assert_eq!(progress.expire(start + CONNECT), Overdue::Connect);
 
@@ -83,15 +86,16 @@ fn a_request_is_sent_again_only_where_that_is_safe() {
     let check = |expected, is_idempotent, is_reused, act: fn(&mut Progress)| {
         let mut progress = sending(is_reused, now);
         act(&mut progress);
-        assert_eq!(progress.lost(is_idempotent, now), expected);
-        assert_eq!(progress.is_waiting(), expected == AfterLoss::Retry);
+        progress.take_place();
+        assert_eq!(progress.lost(is_idempotent), expected);
     };
     let sent = |progress: &mut Progress| progress.sent(100, Instant::now());
-    check(AfterLoss::Retry, true, true, sent);
-    check(AfterLoss::Retry, true, false, sent);
+    let again = AfterLoss::Retry { is_unseen: false };
+    check(again, true, true, sent);
+    check(again, true, false, sent);
     check(AfterLoss::Answer, false, true, sent);
     check(AfterLoss::Answer, false, false, |_| ());
-    check(AfterLoss::Retry, false, true, |_| ());
+    check(AfterLoss::Retry { is_unseen: true }, false, true, |_| ());
     check(AfterLoss::Answer, true, true, Progress::sent_body);
     check(AfterLoss::Answer, true, true, Progress::saw_response);
     check(AfterLoss::Cut, true, true, |progress| progress.responding(Instant::now()));
@@ -102,8 +106,12 @@ fn retries_end() {
     let now = Instant::now();
     let mut progress = sending(true, now);
     let mut retries = 0;
-    while progress.lost(true, now) == AfterLoss::Retry {
+    loop {
+        let server = progress.take_place();
+        assert_eq!(server, Some(ServerId(0)));
+        let AfterLoss::Retry { .. } = progress.lost(true) else { break };
         retries += 1;
+        progress.assigned(ServerId(0), now);
         progress.connected(false, now);
     }
     assert_eq!(retries, 2, "three attempts");
@@ -119,4 +127,34 @@ fn a_request_that_nobody_takes_waits_for_its_response_all_the_same() {
     progress.sent_all(now);
     progress.abandon(now);
     assert!(progress.has_sent_all(), "what is sent stays sent");
+}
+
+#[test]
+fn a_queue_has_an_end() {
+    let now = Instant::now();
+    let mut progress = forwarded(now);
+    progress.take_place();
+    progress.queued(now + SECOND);
+    assert!(progress.is_queued() && !progress.is_waiting());
+    assert_eq!(progress.deadline(), Some(now + SECOND));
+    assert_eq!(progress.expire(now + SECOND), Overdue::Queue);
+    progress.assigned(ServerId(1), now + SECOND);
+    assert_eq!(progress.deadline(), Some(now + SECOND + CONNECT));
+}
+
+#[test]
+fn a_try_has_less_time_than_the_last_one() {
+    let now = Instant::now();
+    let tries = TryTimeouts { connect: CONNECT, response: Some(SECOND) };
+    let mut progress = Progress::forwarded(TIMEOUTS, tries, Attempts::new(1, now), now);
+    let mut try_once = |server, expected| {
+        progress.assigned(ServerId(server), now);
+        progress.connected(false, now);
+        progress.sent_all(now);
+        assert_eq!(progress.deadline(), Some(now + expected));
+        progress.take_place();
+        progress.lost(true)
+    };
+    assert_eq!(try_once(0, SECOND), AfterLoss::Retry { is_unseen: false });
+    assert_eq!(try_once(1, TIMEOUTS.response_head), AfterLoss::Answer);
 }

@@ -237,7 +237,7 @@ fn answered(request: &[&str], head: &[&str], edits: &HeaderEdits, via: bool) -> 
     let request = samples::request(request);
     let head = samples::response(head, &request);
     let delivery = Delivery::new(&head, &request, true);
-    let rewrite = ResponseRewrite { edits, via, delivery, date: DATE };
+    let rewrite = ResponseRewrite { edits, via, delivery, cookie: b"", date: DATE };
     let request_id = RequestId::new(1);
     let out = written(|out| response(&head, &request, &rewrite, &context(&request_id), out));
     (out, delivery.keeps_alive)

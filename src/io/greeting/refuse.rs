@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::account::Refused;
-use crate::error::CloseReason;
+use crate::error::{CloseReason, LimitReason};
 use crate::id::ConnectionId;
 use crate::io::connection::Slot;
 use crate::io::introduction;
@@ -33,6 +33,8 @@ pub(super) enum Refusal {
     ProxyHeader(HeaderProblem),
     /// The handshake.
     Tls(TlsFailure),
+    /// A limit of its listener.
+    Limit(LimitReason),
     /// No route is for what it asks for.
     UnknownName,
     /// The process ends.
@@ -51,6 +53,7 @@ impl Refusal {
                 HeaderProblem::Untrusted => CloseReason::ProxyUntrusted,
             },
             Refusal::Tls(_) => CloseReason::TlsHandshake,
+            Refusal::Limit(reason) => reason.close_reason(),
             Refusal::UnknownName => CloseReason::UnknownName,
             Refusal::Drain => CloseReason::DrainTimeout,
         }
@@ -59,7 +62,9 @@ impl Refusal {
     fn failure(self) -> Option<TlsFailure> {
         match self {
             Refusal::Tls(failure) => Some(failure),
-            Refusal::ProxyHeader(_) | Refusal::UnknownName | Refusal::Drain => None,
+            Refusal::ProxyHeader(_) | Refusal::Limit(_) | Refusal::UnknownName | Refusal::Drain => {
+                None
+            }
         }
     }
 
@@ -68,7 +73,7 @@ impl Refusal {
         match self {
             Refusal::Tls(TlsFailure::PlainHttp) => PLAIN_HTTP_ANSWER,
             Refusal::UnknownName => UNKNOWN_NAME_ALERT,
-            Refusal::ProxyHeader(_) | Refusal::Tls(_) | Refusal::Drain => &[],
+            Refusal::ProxyHeader(_) | Refusal::Limit(_) | Refusal::Tls(_) | Refusal::Drain => &[],
         }
     }
 }
@@ -83,18 +88,6 @@ impl<K: Kernel> Worker<K> {
         self.timers.disarm(id, &mut greeting.armed);
         self.leave_handshakes(&greeting.stage);
         let accepted = greeting.accepted;
-        let words = refusal.last_words();
-        if !words.is_empty() {
-            // Whoever does not even take this does not get it.
-            let _sent = self.kernel.send(&accepted.client, words).is_ok();
-        }
-        // With unread bytes the close would be a reset, which could overtake what was sent.
-        for _ in 0..DISCARDED_READS_MAX {
-            let read = self.kernel.recv(&accepted.client, &mut self.supplies.scratch);
-            if read.is_ok_and(|bytes| bytes == 0) {
-                break;
-            }
-        }
         let total = now.saturating_duration_since(accepted.accepted_at);
         let refused = Refused {
             listener: accepted.listener,
@@ -106,8 +99,27 @@ impl<K: Kernel> Worker<K> {
             reason: refusal.close_reason(),
         };
         self.account.refused(&refused, total);
-        self.on_place_free(now);
+        match refusal {
+            Refusal::Limit(_) => self.kernel.reset(accepted.client),
+            _ => self.part_from(&accepted.client, refusal.last_words()),
+        }
+        self.on_place_free(accepted.listener, accepted.admission, now);
         self.call_waiting(now);
+    }
+
+    /// Says what is left to say, so that the client can hear it.
+    fn part_from(&mut self, client: &K::Socket, words: &[u8]) {
+        if !words.is_empty() {
+            // Whoever does not even take this does not get it.
+            let _sent = self.kernel.send(client, words).is_ok();
+        }
+        // With unread bytes the close would be a reset, which could overtake what was sent.
+        for _ in 0..DISCARDED_READS_MAX {
+            let read = self.kernel.recv(client, &mut self.supplies.scratch);
+            if read.is_ok_and(|bytes| bytes == 0) {
+                break;
+            }
+        }
     }
 }
 

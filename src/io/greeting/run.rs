@@ -9,6 +9,7 @@ use crate::config::tls::SniRoute;
 use crate::config::{Listener, Protocol};
 use crate::error::Side;
 use crate::id::ConnectionId;
+use crate::io::admission::{Gate, TURNED_AWAY_MAX};
 use crate::io::channel::{Channel, Handshake};
 use crate::io::connection::{Accepted, Slot};
 use crate::io::greeting::look::{self, Look};
@@ -64,7 +65,7 @@ impl<K: Kernel> Worker<K> {
         greeting.queued = false;
         let listener = &config.listeners[greeting.accepted.listener.index()];
         loop {
-            match self.step(id, listener) {
+            match self.step(id, listener, now) {
                 Ok(Next::Go(Stage::Waiting)) => return self.queue_for_handshake(id, now),
                 Ok(Next::Go(stage)) => {
                     let Some(greeting) = lookup(&mut self.connections, id) else { return };
@@ -78,7 +79,12 @@ impl<K: Kernel> Worker<K> {
         }
     }
 
-    fn step(&mut self, id: ConnectionId, listener: &Listener) -> Result<Next, Refusal> {
+    fn step(
+        &mut self,
+        id: ConnectionId,
+        listener: &Listener,
+        now: Instant,
+    ) -> Result<Next, Refusal> {
         let Some(greeting) = lookup(&mut self.connections, id) else { return Ok(Next::Wait) };
         let Greeting { accepted, stage, readiness, target, .. } = greeting;
         let has_ended = readiness.behind;
@@ -93,6 +99,14 @@ impl<K: Kernel> Worker<K> {
                     }
                     Look::Found(header) => {
                         look::introduce(accepted, header);
+                        let gate = Gate {
+                            limits: &self.limits,
+                            account: &mut self.account,
+                            listener,
+                            may_answer: self.turned_away < TURNED_AWAY_MAX,
+                            now,
+                        };
+                        gate.admit(accepted).map_err(Refusal::Limit)?;
                         Ok(Stage::after_proxy_header(listener).map_or(Next::Admit, Next::Go))
                     }
                 }

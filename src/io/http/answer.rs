@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use crate::config::{Redirect, Respond};
-use crate::error::{CloseReason, Direction, FaultKind};
+use crate::error::{CloseReason, Direction, FaultKind, LimitReason};
 use crate::exchange::Exchange;
 use crate::exchange::body::Body;
 use crate::exchange::phase::Phase;
@@ -13,12 +13,23 @@ use crate::http::method::Method;
 use crate::http::reject::Rejection;
 use crate::io::http::run::Turn;
 use crate::io::kernel::Kernel;
+use crate::limits::Refusal;
 use crate::relay::survivor::QueueWatch;
 
 impl<K: Kernel> Turn<'_, K> {
     /// Answers with a status and an explanation.
     pub(super) fn answer_status(&mut self, exchange: &mut Exchange, status: u16) {
         self.answer(exchange, status, Content::Explanation);
+    }
+
+    /// Answers that a limit is reached, and when to come back.
+    pub(super) fn answer_refusal(&mut self, exchange: &mut Exchange, refusal: Refusal) {
+        let status = refusal.reason.status();
+        let content = match refusal.reason {
+            LimitReason::Denied => Content::Explanation,
+            _ => Content::TryAgain { after: refusal.retry_after.unwrap_or_default() },
+        };
+        self.answer(exchange, status, content);
     }
 
     /// Answers where to go instead.
@@ -91,7 +102,7 @@ impl<K: Kernel> Turn<'_, K> {
         let direction = Direction::Downstream;
         self.connection.relay.lane_mut(direction).fail_sink(FaultKind::Other);
         self.discard(direction);
-        let listener = &self.config.listeners[self.connection.listener.index()];
+        let listener = &self.settings.listener;
         let watch = QueueWatch::new(listener.timeouts.half_closed, self.now);
         self.connection.phase = Phase::Cutting { reason, watch };
     }
@@ -113,6 +124,13 @@ impl<K: Kernel> Turn<'_, K> {
         let server = Self::server(exchange).filter(|_| self.connection.upstream.is_some());
         if let (true, Some((upstream, server))) = (is_servers, server) {
             self.account.server_failed(upstream, server, FaultKind::TimedOut);
+            self.observe(exchange, false);
+        }
+        if timeout == Timeout::ResponseHead
+            && exchange.progress.has_try_timeout()
+            && self.send_again(exchange, FaultKind::TimedOut)
+        {
+            return;
         }
         self.fail(exchange, status, reason);
     }

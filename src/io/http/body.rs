@@ -44,7 +44,7 @@ impl<K: Kernel> Turn<'_, K> {
                 let extent = Extent::Message { left };
                 return self.move_unseen(exchange, direction, extent, RelayMode::Splice);
             }
-            if !lane.source_is_readable() || self.budget == 0 {
+            if !lane.may_read() || self.budget == 0 {
                 return;
             }
             let max = policy::body_read_bytes(were_moved, left);
@@ -59,7 +59,7 @@ impl<K: Kernel> Turn<'_, K> {
         let body = &exchange.bodies[direction.index()];
         policy::moves_unseen(self.relay_mode(exchange), body.unseen(), body.is_chunked())
             && self.connection.unread[direction.index()].is_empty()
-            && self.connection.relay.lane(direction).source_is_readable()
+            && self.connection.relay.lane(direction).may_read()
     }
 
     /// Leaves the next part of a body to its lane.

@@ -1,6 +1,7 @@
 //! The end of an exchange: what becomes of both connections.
 
 use crate::account::Exchanged;
+use crate::config::succession::Standing;
 use crate::error::{CloseReason, Direction, Side};
 use crate::exchange::Exchange;
 use crate::exchange::body::Body;
@@ -26,6 +27,7 @@ impl<K: Kernel> Turn<'_, K> {
         }
         self.count(&mut exchange);
         self.release_server(&mut exchange);
+        self.release_place(&mut exchange);
         self.log(&exchange);
         if self.connection.phase == Phase::Exchanging {
             self.go_on(&exchange);
@@ -61,7 +63,11 @@ impl<K: Kernel> Turn<'_, K> {
             return self.drop_server(exchange);
         };
         self.connection.upstream = None;
-        let idle_max = self.plan.pool_idle_max[upstream.index()];
+        let server = Self::server(exchange).map(|(up, it)| self.roster.server(up, it).standing);
+        let idle_max = match server.is_some_and(Standing::is_retired) {
+            true => 0,
+            false => self.plan.pool_idle_max[upstream.index()],
+        };
         let idle_timeout = self.config.upstreams[upstream.index()].pool.idle_timeout;
         self.upstreams.release(id, idle_max, idle_timeout, self.now, self.account);
     }
@@ -86,7 +92,9 @@ impl<K: Kernel> Turn<'_, K> {
         let Some(http) = self.http() else { return };
         let lane = self.connection.relay.lane(UP);
         let is_read = exchange.progress.has_sent_all();
-        if exchange.keeps_client && is_read && !lane.source_has_ended() && !self.is_draining {
+        // While draining, no answer promises to keep the connection; one before may have.
+        let may_keep = !self.is_draining || self.keeps_promises;
+        if exchange.keeps_client && is_read && !lane.source_has_ended() && may_keep {
             let until = self.now + http.timeouts.keep_alive;
             self.connection.phase = Phase::Idle { until, is_first: false };
             return;

@@ -1,6 +1,7 @@
 //! One client's connection that speaks HTTP, as a worker holds it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::{Http, RelayMode};
@@ -13,7 +14,9 @@ use crate::io::conduit::{Conduit, Supplies};
 use crate::io::connection::Accepted;
 use crate::io::introduction::Introduction;
 use crate::io::kernel::Kernel;
+use crate::io::listener_settings::ListenerSettings;
 use crate::io::run_queue::Weight;
+use crate::limits::{Admission, Refusal};
 use crate::relay::coalesce::TailWatch;
 use crate::relay::lane::Totals;
 use crate::relay::policy::Expectation;
@@ -27,6 +30,8 @@ pub struct HttpConnection<K: Kernel> {
     pub generation: Generation,
     /// The listener that accepted it.
     pub listener: ListenerId,
+    /// What holds for its exchange, or will for its next one.
+    pub settings: Arc<ListenerSettings>,
     /// The client's socket.
     pub client: K::Socket,
     /// The TLS session in front of it.
@@ -35,6 +40,10 @@ pub struct HttpConnection<K: Kernel> {
     pub introduction: Option<Box<Introduction>>,
     /// The client's IP address, if it has one.
     pub client_address: Option<SocketAddr>,
+    /// What it has of the limits.
+    pub admission: Admission,
+    /// It is only here to be told why it is sent away.
+    pub refusal: Option<Refusal>,
     /// The client came over a unix socket.
     pub is_unix: bool,
     /// The client's socket has failed.
@@ -75,7 +84,12 @@ pub struct HttpConnection<K: Kernel> {
 
 impl<K: Kernel> HttpConnection<K> {
     /// A connection on which nothing has come yet.
-    pub fn new(accepted: Accepted<K::Socket>, http: &Http, now: Instant) -> HttpConnection<K> {
+    pub fn new(
+        accepted: Accepted<K::Socket>,
+        settings: Arc<ListenerSettings>,
+        http: &Http,
+        now: Instant,
+    ) -> HttpConnection<K> {
         let Accepted {
             generation,
             listener,
@@ -83,6 +97,8 @@ impl<K: Kernel> HttpConnection<K> {
             client_address,
             is_unix,
             accepted_at,
+            admission,
+            refusal,
             session,
             introduction,
         } = accepted;
@@ -98,10 +114,13 @@ impl<K: Kernel> HttpConnection<K> {
         HttpConnection {
             generation,
             listener,
+            settings,
             client,
             client_tls: session,
             introduction,
             client_address,
+            admission,
+            refusal,
             is_unix,
             is_broken: false,
             accepted_at,

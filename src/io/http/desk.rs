@@ -1,15 +1,14 @@
 //! What the exchanges of a worker share, so that nothing is allocated for one in the steady
-//! state: memory that is used again, request ids, the date, the names of servers.
+//! state: memory that is used again, request ids, the date.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::{Config, HttpTimeouts};
+use crate::config::HttpTimeouts;
 use crate::exchange::Exchange;
 use crate::http::date::HttpDate;
 use crate::http::edits::HeaderEdits;
 use crate::http::request_id::RequestId;
-use crate::id::{ServerId, UpstreamId};
 use crate::relay::policy::Expectation;
 
 /// Exchanges whose memory is kept for others.
@@ -29,38 +28,42 @@ pub struct Desk {
     exchanges: Vec<Box<Exchange>>,
     /// Where heads are written.
     pub(super) head: Vec<u8>,
+    /// Where the value of a cookie is written.
+    pub(super) cookie: Vec<u8>,
     /// Where what follows a body's own bytes is written.
     pub(super) tail: Vec<u8>,
     /// For a request without a route.
     pub(super) no_edits: HeaderEdits,
-    /// By upstream, then by server: its address as text.
-    server_names: Vec<Vec<Box<str>>>,
     /// By upstream: what its responses so far tell of the size of the next.
-    pub(super) expectations: Box<[Expectation]>,
+    pub(super) expectations: Vec<Expectation>,
     random: RandomState,
     requests: u64,
     date: HttpDate,
+    unix_seconds: u64,
     date_at: Option<Instant>,
 }
 
 impl Desk {
-    /// An empty desk.
-    pub fn new(config: &Config) -> Desk {
-        let names = config.upstreams.iter().map(|upstream| {
-            upstream.servers.iter().map(|server| server.to_string().into()).collect()
-        });
+    /// An empty desk, for so many upstreams.
+    pub fn new(upstreams: usize) -> Desk {
         Desk {
             exchanges: Vec::new(),
             head: Vec::new(),
+            cookie: Vec::new(),
             tail: Vec::new(),
             no_edits: HeaderEdits::default(),
-            server_names: names.collect(),
-            expectations: vec![Expectation::default(); config.upstreams.len()].into(),
+            expectations: vec![Expectation::default(); upstreams],
             random: RandomState::new(),
             requests: 0,
             date: HttpDate::from_unix(0),
+            unix_seconds: 0,
             date_at: None,
         }
+    }
+
+    /// There are so many upstreams now.
+    pub fn adopt(&mut self, upstreams: usize) {
+        self.expectations.resize(upstreams, Expectation::default());
     }
 
     /// An exchange to begin, with a name of its own.
@@ -91,20 +94,21 @@ impl Desk {
         RequestId::new(half(0) << 64 | half(1))
     }
 
-    /// The address of a server as text.
-    pub fn server_name(&self, upstream: UpstreamId, server: ServerId) -> &str {
-        &self.server_names[upstream.index()][server.index()]
-    }
-
     /// The date, brought up to date at most twice a second.
     pub fn refresh_date(&mut self, now: Instant) {
         let is_old = |at: Instant| now.saturating_duration_since(at) >= DATE_AGE_MAX;
         if self.date_at.is_none_or(is_old) {
             let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
             // A clock that stands before 1970 is not worth a failure.
-            self.date = HttpDate::from_unix(since.unwrap_or_default().as_secs());
+            self.unix_seconds = since.unwrap_or_default().as_secs();
+            self.date = HttpDate::from_unix(self.unix_seconds);
             self.date_at = Some(now);
         }
+    }
+
+    /// The time as [`Desk::refresh_date`] left it, in seconds since 1970.
+    pub fn unix_seconds(&self) -> u64 {
+        self.unix_seconds
     }
 
     /// The date as [`Desk::refresh_date`] left it.

@@ -12,13 +12,15 @@
 //! ```
 //!
 //! What is decided stands in [`crate::exchange`] and [`crate::http`]; this carries it out, a file
-//! for each box.
+//! for each box. Before a request goes anywhere, `limit` asks whether it may.
 
+mod affinity;
 mod answer;
 mod body;
 mod close;
 pub mod connection;
 pub mod desk;
+mod limit;
 mod request_head;
 mod response_head;
 mod route;

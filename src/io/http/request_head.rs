@@ -20,8 +20,8 @@ impl<K: Kernel> Turn<'_, K> {
             self.with_unread(direction, |turn, bytes| turn.on_request_bytes(http, slot, bytes));
             return Next::Go;
         }
-        if self.connection.relay.lane(direction).source_is_readable() {
-            let mode = self.plan.listeners[self.connection.listener.index()].relay.mode;
+        if self.connection.relay.lane(direction).may_read() {
+            let mode = self.settings.plan.relay.mode;
             let max = self.connection.expectation.head_read_bytes(mode);
             self.receive_with(direction, max, |turn, bytes| {
                 turn.on_request_bytes(http, slot, bytes)
@@ -76,15 +76,22 @@ impl<K: Kernel> Turn<'_, K> {
         exchange.times.head_at = Some(self.now);
     }
 
-    /// Reads at most `max` bytes and has them used, together with those that wait already. What
-    /// is not used waits on.
+    /// Reads at most `max` bytes, and no more than there is bandwidth for, and has them used,
+    /// together with those that wait already. What is not used waits on.
     pub(super) fn receive_with(
         &mut self,
         direction: Direction,
         max: usize,
         act: impl FnOnce(&mut Self, &[u8]) -> Used,
     ) {
-        let Received::Bytes(count) = self.receive(direction, max) else { return };
+        let throttle = self.throttle();
+        let allowance = match throttle.reserve(direction, max) {
+            Ok(allowance) => allowance,
+            Err(until) => return self.pause(direction, until),
+        };
+        let received = self.receive(direction, allowance.bytes);
+        throttle.settle(direction, allowance, received.bytes());
+        let Received::Bytes(count) = received else { return };
         let index = direction.index();
         if !self.connection.unread[index].is_empty() {
             self.connection.unread[index].append(&self.supplies.scratch[..count]);

@@ -42,7 +42,7 @@ impl<K: Kernel> Turn<'_, K> {
             if lane.source_has_ended() {
                 return self.on_server_lost(exchange, FaultKind::Other);
             }
-            if !lane.source_is_readable() || self.budget == 0 {
+            if !lane.may_read() || self.budget == 0 {
                 return;
             }
             let max = self.response_read_bytes(exchange);
@@ -79,6 +79,15 @@ impl<K: Kernel> Turn<'_, K> {
         }
     }
 
+    /// A response tells of its server's health by its status.
+    pub(super) fn observe_status(&mut self, exchange: &Exchange) {
+        if let Some(upstream) = exchange.upstream {
+            let ejection = &self.config.upstreams[upstream.index()].balancing.ejection;
+            let succeeded = !ejection.status.contains(exchange.response.status());
+            self.observe(exchange, succeeded);
+        }
+    }
+
     /// An interim response goes on by itself; to a client of HTTP/1.0 it must not (RFC 9110,
     /// section 15.2).
     fn pass_interim(&mut self, exchange: &Exchange) {
@@ -105,6 +114,7 @@ impl<K: Kernel> Turn<'_, K> {
         tail.clear();
         let taken = self.take_body(exchange, DOWN, rest, &mut tail);
         if let Some((_, verbatim)) = taken {
+            self.observe_status(exchange);
             exchange.status = Some(exchange.response.status());
             exchange.times.response_at = Some(self.now);
             exchange.progress.responding(self.now);
@@ -128,23 +138,27 @@ impl<K: Kernel> Turn<'_, K> {
         let Some(http) = self.http() else { return };
         self.desk.refresh_date(self.now);
         let mut head = std::mem::take(&mut self.desk.head);
+        let mut cookie = std::mem::take(&mut self.desk.cookie);
         head.clear();
+        self.write_cookie(exchange, &mut cookie);
         let rewrite = ResponseRewrite {
             edits: self.edits(exchange, DOWN),
             via: http.forwarded.via,
             delivery,
+            cookie: &cookie,
             date: self.desk.date(),
         };
         let context = self.context(exchange);
         rewrite::response(&exchange.response, &exchange.request, &rewrite, &context, &mut head);
         let parts = [IoSlice::new(&head), IoSlice::new(body), IoSlice::new(tail)];
         self.put_before(DOWN, &parts, more);
-        self.desk.head = head;
+        (self.desk.head, self.desk.cookie) = (head, cookie);
     }
 
     /// The response cannot be understood beyond doubt.
     pub(super) fn refuse_response(&mut self, exchange: &mut Exchange, rejection: Rejection) {
         exchange.rejection = Some(rejection);
+        self.observe(exchange, false);
         let reason = CloseReason::of_fault(Side::Upstream, FaultKind::Other);
         self.fail(exchange, rejection.status, reason);
     }

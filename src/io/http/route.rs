@@ -32,6 +32,9 @@ impl<'a, K: Kernel> Turn<'a, K> {
                 self.kernel.local_address(&self.connection.client).map(|local| local.ip());
         }
         exchange.keeps_client = exchange.request.keeps_alive() && !self.is_draining;
+        if let Some(used) = self.refuse_over_limit(http, exchange, rest) {
+            return used;
+        }
         if let (BodyLength::Length(length), Some(max)) = (length, limits.request_body_max)
             && length > max
         {
@@ -69,8 +72,13 @@ impl<'a, K: Kernel> Turn<'a, K> {
         }
     }
 
-    /// Answers a request that no route is for. Returns how much of `rest` was used.
-    fn answer_miss(&mut self, exchange: &mut Exchange, status: u16, rest: &[u8]) -> usize {
+    /// Answers a request that no route is for, or no server. Returns how much of `rest` was used.
+    pub(super) fn answer_miss(
+        &mut self,
+        exchange: &mut Exchange,
+        status: u16,
+        rest: &[u8],
+    ) -> usize {
         let used = self.skip_body(exchange, rest);
         self.answer_status(exchange, status);
         used

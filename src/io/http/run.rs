@@ -1,24 +1,28 @@
 //! One turn of one HTTP connection: everything that can be done now.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::account::Account;
-use crate::balance::round_robin::RoundRobin;
 use crate::capacity::Plan;
 use crate::config::{Config, Http};
 use crate::error::{CloseReason, Direction, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::{End, Phase};
 use crate::id::{ConnectionId, Token};
+use crate::io::balancer::Balancer;
 use crate::io::channel::{Channel, Outgoing};
 use crate::io::conduit::{Conduit, Supplies};
 use crate::io::drive::{Ends, drive};
 use crate::io::http::connection::HttpConnection;
 use crate::io::http::desk::Desk;
 use crate::io::kernel::Kernel;
+use crate::io::listener_settings::ListenerSettings;
 use crate::io::upstream_pool::{UpstreamConnection, UpstreamPool};
+use crate::limits::Limits;
 use crate::relay::lane::{Drained, Filled};
+use crate::roster::Roster;
 use crate::tls::store::TlsStore;
 
 /// Exchanges of one connection after which the others have their turn: a client that pipelines
@@ -33,15 +37,23 @@ pub(in crate::io) struct Turn<'a, K: Kernel> {
     pub(in crate::io) kernel: &'a mut K,
     pub(in crate::io) supplies: &'a mut Supplies<K>,
     pub(in crate::io) upstreams: &'a mut UpstreamPool<K>,
-    pub(in crate::io) turns: &'a mut [RoundRobin],
+    pub(in crate::io) balancer: &'a mut Balancer,
     pub(in crate::io) account: &'a mut Account,
     pub(in crate::io) desk: &'a mut Desk,
     pub(in crate::io) tls: &'a TlsStore,
+    pub(in crate::io) limits: &'a Limits,
     pub(in crate::io) config: &'a Config,
+    /// What holds for the exchange under way, or for the next one.
+    pub(in crate::io) settings: &'a ListenerSettings,
+    /// What holds for exchanges that begin now.
+    pub(in crate::io) newest: &'a Arc<ListenerSettings>,
     pub(in crate::io) plan: &'a Plan,
+    pub(in crate::io) roster: &'a Roster,
     pub(in crate::io) now: Instant,
     /// No exchange begins any more on a connection that is kept.
     pub(in crate::io) is_draining: bool,
+    /// A connection that was promised to be kept serves one more request.
+    pub(in crate::io) keeps_promises: bool,
     /// Bytes that may still be read in this turn.
     pub(in crate::io) budget: usize,
     /// Something was done, so something else may be possible.
@@ -78,10 +90,25 @@ pub(super) enum Received {
     Nothing,
 }
 
+impl Received {
+    /// How many.
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Received::Bytes(bytes) => bytes,
+            Received::Nothing => 0,
+        }
+    }
+}
+
 impl<'a, K: Kernel> Turn<'a, K> {
     /// What the configuration says of the listener. A connection of HTTP belongs to one of HTTP.
     pub(super) fn http(&self) -> Option<&'a Http> {
-        self.config.listeners[self.connection.listener.index()].http()
+        self.settings.http()
+    }
+
+    /// Whether a reload has changed the settings since the exchange under way began.
+    pub(super) fn is_outdated(&self) -> bool {
+        !std::ptr::eq(self.settings, &**self.newest)
     }
 
     /// Does everything that can be done now. Returns whether to come back without an event.
@@ -91,6 +118,8 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let more = loop {
             let next = match (self.connection.phase, &mut slot) {
                 (Phase::Ended(_) | Phase::Upgraded, _) => break false,
+                // The next turn begins with what holds now.
+                (Phase::Idle { .. }, None) if self.is_outdated() => break true,
                 (Phase::Idle { .. } | Phase::Head { .. }, _) => self.read_request_head(&mut slot),
                 (Phase::Exchanging, Some(exchange)) => {
                     let next = self.exchange(exchange);
@@ -121,6 +150,9 @@ impl<'a, K: Kernel> Turn<'a, K> {
             _ => self.hear_client(),
         }
         self.push_kept_back();
+        if let (Some(exchange), Some(_)) = (&mut slot, self.connection.relay.paused_until()) {
+            exchange.progress.held_up(self.now);
+        }
         self.connection.exchange = slot;
         self.connection.count_unread(self.supplies);
         let awaits_tail = self.connection.relay.awaits_tail();
@@ -160,8 +192,10 @@ impl<'a, K: Kernel> Turn<'a, K> {
 
     /// Runs both lanes. Returns whether the turn's budget was spent.
     fn drive_lanes(&mut self) -> bool {
+        let throttle = self.throttle();
         let connection = &mut *self.connection;
         let relay = &mut connection.relay;
+        let pauses = relay.pauses();
         let (fallbacks, read, steps) = (relay.fallbacks(), relay.read(), relay.steps());
         let upstream = connection.upstream.and_then(|id| self.upstreams.connection_mut(id));
         let upstream_token = connection.upstream.map_or(Token::Waker, Token::Upstream);
@@ -175,6 +209,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
             conduits: &mut connection.conduits,
             pipe_size: connection.pipe_size,
             turn_bytes_max: self.budget,
+            throttle,
         };
         let delivered = Direction::ALL.map(|direction| relay.lane(direction).delivered());
         let more = drive(self.kernel, self.supplies, &mut ends, relay);
@@ -189,6 +224,7 @@ impl<'a, K: Kernel> Turn<'a, K> {
         self.budget = self.budget.saturating_sub(read);
         // A lane may have found the end of its source, and moved nothing.
         self.has_acted |= relay.steps() != steps;
+        self.account.paused_since(connection.listener, pauses, relay.pauses());
         let met = relay.fallbacks().without(fallbacks);
         self.account.fell_back(connection.listener, met.iter());
         more

@@ -8,12 +8,15 @@ use crate::config::{Forward, Http, RelayMode};
 use crate::error::{CloseReason, Direction, FallbackReason, FaultKind, Side};
 use crate::exchange::Exchange;
 use crate::exchange::phase::{End, Phase};
-use crate::exchange::progress::{AfterLoss, Progress, RequestProgress, status_of_connect};
+use crate::exchange::progress::{
+    AfterLoss, Progress, RequestProgress, TryTimeouts, status_of_connect,
+};
 use crate::http::client::Client;
 use crate::http::context::Context;
 use crate::http::edits::HeaderEdits;
 use crate::http::rewrite::{self, RequestRewrite};
 use crate::id::{ServerId, Token, UpstreamId};
+use crate::io::balancer::{needs_budget, refusal};
 use crate::io::channel::Handshake;
 use crate::io::connect::begin_to_connect;
 use crate::io::http::connection::{HttpConnection, Used};
@@ -22,6 +25,8 @@ use crate::io::introduction::Introduced;
 use crate::io::kernel::Kernel;
 use crate::relay::Readiness;
 use crate::relay::lane::Extent;
+use crate::roster::assign::{Assigned, Request};
+use crate::roster::state::milliseconds;
 use crate::tls::session::Session;
 
 impl<K: Kernel> Turn<'_, K> {
@@ -35,22 +40,19 @@ impl<K: Kernel> Turn<'_, K> {
         rest: &[u8],
     ) -> usize {
         let upstream = forward.upstream;
-        let servers = self.config.upstreams[upstream.index()].servers.len();
-        let servers = u32::try_from(servers).unwrap_or(u32::MAX);
-        let first = self.turns[upstream.index()].pick(servers);
-        let attempts = Attempts::new(servers, first, self.now);
-        let listener = &self.config.listeners[self.connection.listener.index()];
-        let connect_timeout = listener.timeouts.connect;
         exchange.upstream = Some(upstream);
-        exchange.progress = Progress::forwarded(http.timeouts, connect_timeout, attempts, self.now);
+        let retries = &self.config.upstreams[upstream.index()].balancing.retries;
+        let is_idempotent = exchange.request.method().is_idempotent();
+        let tries = TryTimeouts {
+            connect: self.settings.listener.timeouts.connect,
+            response: retries.try_timeout.filter(|_| is_idempotent),
+        };
+        let attempts = Attempts::new(retries.max, self.now);
+        exchange.progress = Progress::forwarded(http.timeouts, tries, attempts, self.now);
+        self.roster.upstream(upstream).state.retries.deposit(retries.budget);
+        exchange.affinity = self.affinity_of(exchange, upstream);
         self.begin_relay(exchange, forward);
-        match self.upstreams.take(upstream, first, self.id, self.now, self.account) {
-            Some(id) => {
-                self.connection.upstream = Some(id);
-                self.on_connected(exchange, true);
-            }
-            None => self.begin_connect(exchange),
-        }
+        self.find_server(exchange, None);
         match exchange.progress.is_sending() {
             true => self.send_request_head(exchange, rest),
             false => 0,
@@ -59,9 +61,7 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// Sets both lanes up for an exchange.
     fn begin_relay(&mut self, exchange: &Exchange, forward: &Forward) {
-        let plan = &self.plan.listeners[self.connection.listener.index()];
-        let route = exchange.route.and_then(|route| plan.routes.get(route.index()));
-        let plan = route.and_then(Option::as_ref).unwrap_or(&plan.relay);
+        let plan = self.settings.relay(exchange.route);
         let low_water = forward.relay.low_water;
         let marks = [low_water.filter(|_| !self.connection.is_unix), low_water];
         self.connection.relay.restart(plan.mode, marks);
@@ -81,13 +81,34 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// The mode in force for the bodies of an exchange.
     pub(super) fn relay_mode(&self, exchange: &Exchange) -> RelayMode {
-        let server_has_tls = exchange.upstream.is_some_and(|upstream| self.has_tls(upstream));
+        let server = self.connection.upstream.and_then(|id| self.upstreams.connection(id));
+        let server_has_tls = match server {
+            Some(server) => server.session.is_some(),
+            None => exchange.upstream.is_some_and(|upstream| self.has_tls(upstream)),
+        };
         if self.connection.client_tls.is_some() || server_has_tls {
             return RelayMode::Copy;
         }
-        let plan = &self.plan.listeners[self.connection.listener.index()];
-        let route = exchange.route.and_then(|route| plan.routes.get(route.index()));
-        route.and_then(Option::as_ref).unwrap_or(&plan.relay).mode
+        // A reload reaches bodies on their way, unless the route is another one by now.
+        match self.is_outdated() && self.newest.has_routes_of(self.settings) {
+            true => self.newest.relay(exchange.route).mode,
+            false => self.settings.relay(exchange.route).mode,
+        }
+    }
+
+    /// A reload has changed the mode, perhaps: what is left of bodies on their way goes by it.
+    pub(super) fn change_mode(&mut self, exchange: &Exchange, was: RelayMode) {
+        let is = self.relay_mode(exchange);
+        for direction in Direction::ALL.into_iter().filter(|_| is != was) {
+            let lane = self.connection.relay.lane_mut(direction);
+            match (lane.extent(), is) {
+                (Extent::NONE, _) => {}
+                (Extent::Stream | Extent::UntilEnd, mode) => lane.change_mode(mode),
+                (Extent::Message { .. }, RelayMode::Copy) => lane.change_mode(RelayMode::Copy),
+                // What is certain to come needs no watching of the flow.
+                (Extent::Message { .. }, _) => lane.change_mode(RelayMode::Splice),
+            }
+        }
     }
 
     /// What the route changes about the fields of a direction.
@@ -101,16 +122,110 @@ impl<K: Kernel> Turn<'_, K> {
 
     /// The server that is tried, or was reached.
     pub(super) fn server(exchange: &Exchange) -> Option<(UpstreamId, ServerId)> {
-        Some((exchange.upstream?, exchange.progress.attempts()?.server()))
+        Some((exchange.upstream?, exchange.progress.attempts()?.server()?))
     }
 
-    /// Begins to connect to the server whose turn it is, and to the next ones if that fails at
-    /// once.
-    fn begin_connect(&mut self, exchange: &mut Exchange) {
-        while let Err(kind) = self.connect_once(exchange) {
-            if self.on_connect_failed(exchange, kind) == AfterFailure::GiveUp {
-                return;
+    /// Has a server picked and finds a connection to it, or begins to connect; to others if that
+    /// fails at once. `failed` is how the attempt before has failed, if there was one.
+    fn find_server(&mut self, exchange: &mut Exchange, mut failed: Option<FaultKind>) {
+        loop {
+            match self.assign(exchange) {
+                Assigned::Server(_) => match self.reach_server(exchange, failed.is_none()) {
+                    Ok(()) => return,
+                    Err(kind) if self.on_connect_failed(exchange, kind) => failed = Some(kind),
+                    Err(_) => return,
+                },
+                Assigned::Full => return self.enter_queue(exchange),
+                Assigned::Nobody => {
+                    let status = failed.map_or(503, status_of_connect);
+                    return self.fail(exchange, status, refusal(failed));
+                }
             }
+        }
+    }
+
+    /// Has a server picked for an exchange, which it counts from now on.
+    fn assign(&mut self, exchange: &mut Exchange) -> Assigned {
+        let Some(upstream) = exchange.upstream else { return Assigned::Nobody };
+        let Some(attempts) = exchange.progress.attempts() else { return Assigned::Nobody };
+        let request = Request {
+            key: self.key_of(exchange, upstream),
+            bound_to: exchange.affinity.map(|affinity| affinity.identity),
+            tried: attempts.tried(),
+        };
+        let settings = &self.config.upstreams[upstream.index()];
+        let servers = self.roster.upstream(upstream);
+        let assigned = self.balancer.assign(settings, servers, &request, self.now);
+        if let Assigned::Server(server) = assigned {
+            exchange.progress.assigned(server, self.now);
+        }
+        assigned
+    }
+
+    /// A connection to the server that was picked: one that waits, or a new one.
+    fn reach_server(&mut self, exchange: &mut Exchange, is_first: bool) -> Result<(), FaultKind> {
+        let kept = Self::server(exchange).filter(|_| is_first).and_then(|(upstream, server)| {
+            self.upstreams.take(upstream, server, self.id, self.now, self.account)
+        });
+        let Some(id) = kept else { return self.connect_once(exchange) };
+        self.connection.upstream = Some(id);
+        self.on_connected(exchange, true);
+        Ok(())
+    }
+
+    /// Every server has as much to do as it may have: the request waits, if there is room for it.
+    fn enter_queue(&mut self, exchange: &mut Exchange) {
+        let Some(upstream) = exchange.upstream else { return };
+        let settings = &self.config.upstreams[upstream.index()];
+        let servers = self.roster.upstream(upstream);
+        if self.balancer.enter(settings, servers, upstream, self.id) {
+            exchange.progress.queued(self.now + settings.balancing.queue.timeout);
+        } else {
+            self.fail(exchange, 503, CloseReason::QueueFull);
+        }
+    }
+
+    /// Serves the request if a server has room for it. Says whether it waits no more.
+    pub(super) fn serve_queued(&mut self) -> bool {
+        let Some(mut exchange) = self.connection.exchange.take() else { return true };
+        let assigned = self.assign(&mut exchange);
+        let is_served = assigned != Assigned::Full;
+        if is_served {
+            exchange.progress.take_queued();
+            if let Some(upstream) = exchange.upstream {
+                self.balancer.served(self.roster.upstream(upstream));
+            }
+        }
+        match assigned {
+            Assigned::Full => {}
+            Assigned::Nobody => self.fail(&mut exchange, 503, refusal(None)),
+            Assigned::Server(_) => {
+                if let Err(kind) = self.reach_server(&mut exchange, true) {
+                    self.retry_connect(&mut exchange, kind);
+                }
+            }
+        }
+        self.connection.exchange = Some(exchange);
+        is_served
+    }
+
+    /// The server that an exchange had counts it no more, and no queue does.
+    pub(super) fn release_place(&mut self, exchange: &mut Exchange) {
+        let Some(upstream) = exchange.upstream else { return };
+        let servers = self.roster.upstream(upstream);
+        if let Some(server) = exchange.progress.take_place() {
+            self.balancer.release(servers, upstream, server);
+        }
+        if exchange.progress.take_queued() {
+            self.balancer.leave(servers, upstream);
+        }
+    }
+
+    /// What became of a request tells of its server's health.
+    pub(super) fn observe(&mut self, exchange: &Exchange, succeeded: bool) {
+        if let Some((upstream, server)) = Self::server(exchange) {
+            let ejection = &self.config.upstreams[upstream.index()].balancing.ejection;
+            self.roster.upstream(upstream).observe(server, ejection, succeeded, self.now);
         }
     }
 
@@ -119,11 +234,12 @@ impl<K: Kernel> Turn<'_, K> {
             return Err(FaultKind::Other);
         };
         let settings = &self.config.upstreams[upstream.index()];
-        let mut begun = begin_to_connect(self.kernel, self.supplies, settings, server);
+        let address = &self.roster.server(upstream, server).settings.address;
+        let mut begun = begin_to_connect(self.kernel, self.supplies, settings, address);
         let is_short = begun.as_ref().is_err_and(|it| FaultKind::of(it) == FaultKind::Exhausted);
         if is_short && self.upstreams.idle() > 0 {
             self.upstreams.clear(self.account);
-            begun = begin_to_connect(self.kernel, self.supplies, settings, server);
+            begun = begin_to_connect(self.kernel, self.supplies, settings, address);
         }
         let begun = begun.map_err(|error| FaultKind::of(&error))?;
         let id = self.upstreams.insert(begun.socket, upstream, server, self.id);
@@ -131,7 +247,6 @@ impl<K: Kernel> Turn<'_, K> {
         self.connection.connect_events = Readiness::default();
         self.connection.relay.attach(Side::Upstream, false);
         let Some(connection) = self.upstreams.connection_mut(id) else { return Ok(()) };
-        let address = &settings.servers[server.index()];
         connection.is_unix = address.is_unix();
         let watched = self.kernel.watch(&connection.socket, Token::Upstream(id));
         watched.map_err(|_| FaultKind::Exhausted)?;
@@ -208,14 +323,15 @@ impl<K: Kernel> Turn<'_, K> {
         }
     }
 
-    /// An attempt to connect has failed: the next server, if there is one.
+    /// An attempt to connect has failed: another server, if there is one.
     pub(super) fn retry_connect(&mut self, exchange: &mut Exchange, kind: FaultKind) {
-        if self.on_connect_failed(exchange, kind) == AfterFailure::Retry {
-            self.begin_connect(exchange);
+        if self.on_connect_failed(exchange, kind) {
+            self.find_server(exchange, Some(kind));
         }
     }
 
-    fn on_connect_failed(&mut self, exchange: &mut Exchange, kind: FaultKind) -> AfterFailure {
+    /// Says whether another attempt is to be made; if not, the client is answered.
+    fn on_connect_failed(&mut self, exchange: &mut Exchange, kind: FaultKind) -> bool {
         self.has_acted = true;
         if let Some((upstream, server)) = Self::server(exchange) {
             self.account.server_failed(upstream, server, kind);
@@ -224,14 +340,26 @@ impl<K: Kernel> Turn<'_, K> {
             if let Some(failure) = session.and_then(|session| session.handshake_failure(kind)) {
                 self.account.server_tls_failed(upstream, server, failure);
             }
+            if kind != FaultKind::Exhausted {
+                self.observe(exchange, false);
+            }
         }
         self.drop_server(exchange);
-        let next = exchange.progress.connect_failed(self.now);
-        match (next, exchange.upstream) {
-            (AfterFailure::Retry, Some(upstream)) => self.account.retried(upstream),
-            _ => self.fail(exchange, status_of_connect(kind), CloseReason::of_connect(kind)),
+        let may_retry = exchange.progress.connect_failed() == AfterFailure::Retry
+            && (!needs_budget(kind) || self.has_retry(exchange));
+        if !may_retry {
+            self.fail(exchange, status_of_connect(kind), CloseReason::of_connect(kind));
+        } else if let Some(upstream) = exchange.upstream {
+            self.account.retried(upstream);
         }
-        next
+        may_retry
+    }
+
+    /// Takes what a retry costs from the upstream's budget, if there is enough.
+    fn has_retry(&self, exchange: &Exchange) -> bool {
+        exchange.upstream.is_some_and(|upstream| {
+            self.roster.upstream(upstream).state.retries.withdraw(milliseconds(self.now))
+        })
     }
 
     /// Moves the request on.
@@ -293,7 +421,7 @@ impl<K: Kernel> Turn<'_, K> {
     /// What heads may tell of the connections around an exchange.
     pub(super) fn context<'s>(&'s self, exchange: &'s Exchange) -> Context<'s> {
         let server = Self::server(exchange);
-        let name = |(upstream, server)| self.desk.server_name(upstream, server);
+        let name = |(upstream, server)| &*self.roster.server(upstream, server).authority;
         let (peer, scheme) = (self.connection.client_address, self.connection.scheme());
         Context {
             peer,
@@ -302,7 +430,7 @@ impl<K: Kernel> Turn<'_, K> {
             scheme,
             tls: self.connection.tls_context(),
             request_id: &exchange.request_id,
-            listener: &self.config.listeners[self.connection.listener.index()].name,
+            listener: &self.settings.listener.name,
             upstream: server.map_or("", |(id, _)| &self.config.upstreams[id.index()].name),
             server: server.map_or("", name),
         }
@@ -339,23 +467,36 @@ impl<K: Kernel> Turn<'_, K> {
         if let Some((upstream, server)) = Self::server(exchange) {
             self.account.server_failed(upstream, server, kind);
         }
-        let is_idempotent = exchange.request.method().is_idempotent();
-        match exchange.progress.lost(is_idempotent, self.now) {
-            AfterLoss::Retry => {
-                self.drop_server(exchange);
-                if let Some(upstream) = exchange.upstream {
-                    self.account.retried(upstream);
-                }
-                self.begin_connect(exchange);
-            }
-            AfterLoss::Answer | AfterLoss::Cut => {
-                self.fail(exchange, 502, CloseReason::of_fault(Side::Upstream, kind));
-            }
+        // One that was kept may have been closed for its idleness, which is no fault.
+        if !exchange.progress.is_reused() {
+            self.observe(exchange, false);
         }
+        if !self.send_again(exchange, kind) {
+            self.fail(exchange, 502, CloseReason::of_fault(Side::Upstream, kind));
+        }
+    }
+
+    /// Sends a request again that its server has lost, if that is safe and within the budget. Says
+    /// whether it does; the client is answered or waits for another server then.
+    pub(super) fn send_again(&mut self, exchange: &mut Exchange, kind: FaultKind) -> bool {
+        let is_idempotent = exchange.request.method().is_idempotent();
+        let AfterLoss::Retry { is_unseen } = exchange.progress.lost(is_idempotent) else {
+            return false;
+        };
+        if !is_unseen && !self.has_retry(exchange) {
+            return false;
+        }
+        self.drop_server(exchange);
+        if let Some(upstream) = exchange.upstream {
+            self.account.retried(upstream);
+        }
+        self.find_server(exchange, Some(kind));
+        true
     }
 
     /// Closes the connection to the server. What is held for it is lost.
     pub(super) fn drop_server(&mut self, exchange: &mut Exchange) {
+        self.release_place(exchange);
         if let Some(id) = self.connection.upstream.take() {
             self.upstreams.remove(id, self.account);
         }

@@ -1,5 +1,6 @@
 //! HTTP connections among the others of a worker: opened, run, looked after, taken out.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::balance::attempts::Attempts;
@@ -11,6 +12,7 @@ use crate::io::channel::Channel;
 use crate::io::connection::{Connection, Slot};
 use crate::io::http::run::{Turn, socket_of};
 use crate::io::kernel::Kernel;
+use crate::io::listener_settings::ListenerSettings;
 use crate::io::run_queue::Weight;
 use crate::io::worker::Worker;
 use crate::relay::Readiness;
@@ -19,6 +21,9 @@ use crate::session::Session;
 impl<K: Kernel> Turn<'_, K> {
     /// Time has passed: what was waited for too long is given up. Returns whether anything was.
     fn expire(&mut self) -> bool {
+        if self.connection.relay.resume(self.now) {
+            return true;
+        }
         if self.connection.tail.take_due(self.now) {
             self.connection.relay.on_tail();
             return true;
@@ -59,6 +64,10 @@ impl<K: Kernel> Turn<'_, K> {
             }
             (Phase::Exchanging, Some(exchange)) => match exchange.progress.expire(self.now) {
                 Overdue::Nothing => false,
+                Overdue::Queue => {
+                    self.fail(exchange, 503, CloseReason::QueueTimeout);
+                    true
+                }
                 Overdue::Connect => {
                     self.retry_connect(exchange, FaultKind::TimedOut);
                     true
@@ -87,24 +96,47 @@ impl<K: Kernel> Turn<'_, K> {
 }
 
 impl<K: Kernel> Worker<K> {
-    /// A turn of an HTTP connection, unless it is gone.
-    fn http_turn(&mut self, id: ConnectionId, now: Instant) -> Option<Turn<'_, K>> {
+    /// What holds for the exchange of an HTTP connection, or for its next one.
+    fn http_settings(&mut self, id: ConnectionId) -> Option<Arc<ListenerSettings>> {
         let slot = self.connections.get_mut(id.index as usize)?;
         let connection = slot.http_mut().filter(|it| it.generation == id.generation)?;
+        let newest = &self.listeners[connection.listener.index()];
+        if connection.exchange.is_none() && !Arc::ptr_eq(newest, &connection.settings) {
+            connection.settings = Arc::clone(newest);
+        }
+        Some(Arc::clone(&connection.settings))
+    }
+
+    /// A turn of an HTTP connection, unless it is gone.
+    fn http_turn<'a>(
+        &'a mut self,
+        id: ConnectionId,
+        settings: &'a ListenerSettings,
+        now: Instant,
+    ) -> Option<Turn<'a, K>> {
+        let slot = self.connections.get_mut(id.index as usize)?;
+        let connection = slot.http_mut().filter(|it| it.generation == id.generation)?;
+        let newest = &self.listeners[connection.listener.index()];
+        let is_retired = newest.listener.standing.is_retired();
         Some(Turn {
             id,
             connection,
             kernel: &mut self.kernel,
             supplies: &mut self.supplies,
             upstreams: &mut self.upstreams,
-            turns: &mut self.turns,
+            balancer: &mut self.balancer,
             account: &mut self.account,
             desk: &mut self.desk,
             tls: &self.tls,
+            limits: &self.limits,
             config: &self.config,
+            settings,
+            newest,
             plan: &self.plan,
+            roster: &self.roster,
             now,
-            is_draining: self.drain_until.is_some(),
+            is_draining: self.drain_until.is_some() || is_retired,
+            keeps_promises: self.is_handed_over && !is_retired,
             budget: self.turn_bytes_max,
             has_acted: false,
             has_moved: false,
@@ -115,7 +147,8 @@ impl<K: Kernel> Worker<K> {
     /// Has an HTTP connection do what it can.
     pub(in crate::io) fn run_http(&mut self, id: ConnectionId, now: Instant) {
         let turn_bytes_max = self.turn_bytes_max;
-        let Some(mut turn) = self.http_turn(id, now) else { return };
+        let Some(settings) = self.http_settings(id) else { return };
+        let Some(mut turn) = self.http_turn(id, &settings, now) else { return };
         turn.connection.queued = false;
         let more = turn.run();
         let bytes = turn_bytes_max - turn.budget;
@@ -129,7 +162,8 @@ impl<K: Kernel> Worker<K> {
 
     /// The deadline of an HTTP connection has come, or one that has moved away since.
     pub(in crate::io) fn expire_http(&mut self, id: ConnectionId, now: Instant) {
-        let Some(mut turn) = self.http_turn(id, now) else { return };
+        let Some(settings) = self.http_settings(id) else { return };
+        let Some(mut turn) = self.http_turn(id, &settings, now) else { return };
         turn.connection.armed = None;
         if turn.expire() && turn.run() {
             self.enqueue(id);
@@ -137,11 +171,24 @@ impl<K: Kernel> Worker<K> {
         self.settle_http(id, now);
     }
 
+    /// Serves a request that has waited for a server to have room. Says whether it waits no more.
+    pub(in crate::io) fn serve_queued_http(&mut self, id: ConnectionId, now: Instant) -> bool {
+        let Some(settings) = self.http_settings(id) else { return true };
+        let Some(mut turn) = self.http_turn(id, &settings, now) else { return true };
+        let is_served = turn.serve_queued();
+        if is_served && turn.run() {
+            self.enqueue(id);
+        }
+        self.settle_http(id, now);
+        is_served
+    }
+
     /// The worker drains.
     pub(in crate::io) fn drain_http(&mut self, now: Instant) {
         self.upstreams.close(&mut self.account);
         for id in self.connection_ids() {
-            let Some(mut turn) = self.http_turn(id, now) else { continue };
+            let Some(settings) = self.http_settings(id) else { continue };
+            let Some(mut turn) = self.http_turn(id, &settings, now) else { continue };
             if turn.drain() {
                 self.enqueue(id);
             }
@@ -149,9 +196,30 @@ impl<K: Kernel> Worker<K> {
         }
     }
 
+    /// A reload has changed the settings of the listener from what they `were`. An exchange under
+    /// way keeps them but for the way that its bytes take.
+    pub(in crate::io) fn change_http(
+        &mut self,
+        id: ConnectionId,
+        was: &ListenerSettings,
+        now: Instant,
+    ) {
+        let Some(settings) = self.http_settings(id) else { return };
+        let Some(mut turn) = self.http_turn(id, &settings, now) else { return };
+        if let Some(exchange) = turn.connection.exchange.take() {
+            turn.change_mode(&exchange, was.relay(exchange.route).mode);
+            turn.connection.exchange = Some(exchange);
+        }
+        if turn.is_draining && turn.drain() {
+            self.enqueue(id);
+        }
+        self.settle_http(id, now);
+    }
+
     /// An HTTP connection is cut, whatever it is doing.
     pub(in crate::io) fn cut_http(&mut self, id: ConnectionId, reason: CloseReason, now: Instant) {
-        let Some(mut turn) = self.http_turn(id, now) else { return };
+        let Some(settings) = self.http_settings(id) else { return };
+        let Some(mut turn) = self.http_turn(id, &settings, now) else { return };
         turn.cut(reason);
         self.settle_http(id, now);
     }
@@ -171,6 +239,7 @@ impl<K: Kernel> Worker<K> {
             }
             phase => phase.deadline(),
         };
+        let deadline = [deadline, connection.relay.paused_until()].into_iter().flatten().min();
         if let Some(deadline) = deadline
             && connection.armed.is_none_or(|armed| deadline < armed)
         {
@@ -198,7 +267,8 @@ impl<K: Kernel> Worker<K> {
         }
         let total = now.saturating_duration_since(connection.accepted_at);
         self.account.left(connection.listener, end.reason, total);
-        self.on_place_free(now);
+        self.turned_away -= usize::from(connection.refusal.is_some());
+        self.on_place_free(connection.listener, connection.admission, now);
     }
 
     /// Makes an HTTP connection that was upgraded one of TCP, in the same place.
@@ -210,17 +280,18 @@ impl<K: Kernel> Worker<K> {
             let server = self.upstreams.connection(*upstream);
             server.is_some_and(|it| self.kernel.rewatch(&it.socket, token, true).is_ok())
         });
-        let (Some(upstream), Some(exchange)) = (
+        let (Some(upstream), Some(mut exchange)) = (
             server.and_then(|upstream| self.upstreams.detach(upstream)),
             http.exchange.take_if(|_| server.is_some()),
         ) else {
             *place = Slot::Http(http);
             return self.cut_http(id, CloseReason::UpstreamError, now);
         };
-        let settings = &self.config.listeners[http.listener.index()];
+        let settings = &http.settings.listener;
         let attempts = exchange.progress.attempts().copied();
-        let alone = || Attempts::new(upstream.server.0 + 1, upstream.server, now);
-        let attempts = attempts.unwrap_or_else(alone).standing();
+        let attempts = attempts.unwrap_or_else(|| Attempts::new(0, now)).standing();
+        // From here on it is the session that the server counts.
+        let _moved = exchange.progress.take_place();
         let (timeouts, accepted_at) = (settings.timeouts, http.accepted_at);
         *place = Slot::Tcp(Connection {
             generation: http.generation,
@@ -231,6 +302,7 @@ impl<K: Kernel> Worker<K> {
             client_tls: http.client_tls,
             introduction: http.introduction,
             client_address: http.client_address,
+            admission: http.admission,
             upstream: Some(upstream.socket),
             upstream_tls: upstream.session,
             connect_events: Readiness::default(),

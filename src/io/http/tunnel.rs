@@ -21,6 +21,7 @@ impl<K: Kernel> Turn<'_, K> {
         if !exchange.progress.has_sent_all() {
             return self.refuse_response(exchange, Rejection::of_response(RejectReason::Upgrade));
         }
+        self.observe_status(exchange);
         exchange.status = Some(exchange.response.status());
         exchange.times.response_at = Some(self.now);
         exchange.progress.responding(self.now);

@@ -240,3 +240,39 @@ fn a_lane_is_deaf_while_it_waits_for_its_sink() {
     assert_eq!(lane.take_hearing_change(), Some(true));
     assert_eq!(lane.take_hearing_change(), None);
 }
+
+#[test]
+fn a_lane_that_pauses_does_nothing_until_its_time_has_come() {
+    let now = Instant::now();
+    let until = now + std::time::Duration::from_millis(20);
+    let mut lane = readable_lane(RelayMode::Splice);
+    lane.pause(until);
+    assert_eq!(lane.next(), Step::Pause { until });
+    assert!(lane.source_is_readable() && !lane.may_read());
+    assert!(!lane.awaits_tail());
+    // A sender that goes on is heard once more, and then not before the lane waits for it.
+    assert_eq!(lane.take_hearing_change(), None);
+    lane.on_readable(false);
+    assert_eq!(lane.take_hearing_change(), Some(false));
+    assert!(!lane.resume(now));
+    assert_eq!(lane.next(), Step::Pause { until });
+    assert!(lane.resume(until));
+    assert_eq!(lane.next(), fill(Path::Splice));
+    assert_eq!(lane.take_hearing_change(), None);
+    lane.filled(Filled::WouldBlock);
+    assert_eq!(lane.next(), READABLE);
+    assert_eq!(lane.take_hearing_change(), Some(true));
+}
+
+#[test]
+fn what_is_held_goes_out_in_a_pause() {
+    let mut lane = readable_lane(RelayMode::Copy);
+    lane.filled(Filled::Moved { bytes: 10, path: Path::Copy, short: false });
+    let until = Instant::now();
+    lane.pause(until);
+    assert_eq!(lane.next(), Step::Drain);
+    lane.drained(Drained::Moved(10));
+    assert_eq!(lane.next(), Step::Pause { until });
+    lane.attach_source(true);
+    assert_eq!(lane.next(), fill(Path::Copy), "another source has not read anything yet");
+}

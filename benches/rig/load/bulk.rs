@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
@@ -13,7 +14,7 @@ use crate::rig::load::{Gauge, Latencies, Load, Priority, accept, connect, descri
 const SEND_BYTES: usize = 256 << 10;
 const RECEIVE_BYTES: usize = 1 << 20;
 
-/// Sends through `proxy` over `connections` connections at once, each end a thread of its own.
+/// Sends through `proxy` over `connections` connections at once.
 ///
 /// # Errors
 /// When a client cannot connect.
@@ -35,18 +36,28 @@ pub fn start(
             Sender::Client => (client, upstream),
         });
     }
-    let mut load = Load::new();
-    for (from, to) in ends {
-        load.spawn_at(priority, move |_| send_until_closed(&from));
-        load.spawn_at(priority, move |gauge| receive(&to, gauge));
-    }
-    Ok(load)
+    Ok(start_over(ends, &vec![0x5a; SEND_BYTES].into(), priority))
 }
 
-fn send_until_closed(socket: &TcpStream) -> io::Result<Latencies> {
-    let bytes = vec![0x5a; SEND_BYTES];
+/// Sends `bytes` again and again over connections that are open already, each as its sender and its
+/// receiver, and each of those a thread of its own.
+pub fn start_over(
+    ends: Vec<(TcpStream, TcpStream)>,
+    bytes: &Arc<[u8]>,
+    priority: Priority,
+) -> Load {
+    let mut load = Load::new();
+    for (from, to) in ends {
+        let bytes = Arc::clone(bytes);
+        load.spawn_at(priority, move |_| send_until_closed(&from, &bytes));
+        load.spawn_at(priority, move |gauge| receive(&to, gauge));
+    }
+    load
+}
+
+fn send_until_closed(socket: &TcpStream, bytes: &[u8]) -> io::Result<Latencies> {
     loop {
-        match send(socket.as_raw_fd(), &bytes, MsgFlags::MSG_NOSIGNAL) {
+        match send(socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
             Ok(_) | Err(Errno::EINTR) => {}
             // How every run ends: the receiver has closed.
             Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(Latencies::new()),

@@ -1,7 +1,7 @@
 //! Clients that send the next request when they have the response to the last.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,9 +9,10 @@ use super::endpoint::{Endpoint, Received, Scratch};
 use super::ends::{self, Clients};
 use super::message::Part;
 use super::origin::Origin;
+use super::transport::{Proxy, Transport};
 use super::wire::{Exchange, Reuse, Units};
 use crate::rig::load::events::{Event, Events};
-use crate::rig::load::{Gauge, Latencies, Load, describe};
+use crate::rig::load::{Gauge, Latencies, Load, begin_to_connect, describe};
 
 /// `connections` clients of `proxy`, and the origin behind it, spread over so many threads.
 ///
@@ -19,7 +20,7 @@ use crate::rig::load::{Gauge, Latencies, Load, describe};
 /// When there is no descriptor for another listening socket.
 pub fn start(
     origin: &TcpListener,
-    proxy: SocketAddr,
+    proxy: &Proxy,
     exchange: &Arc<Exchange>,
     connections: usize,
     threads: usize,
@@ -27,6 +28,7 @@ pub fn start(
     let mut load = Load::new();
     for _ in 0..threads {
         let (origin, exchange) = (origin.try_clone()?, Arc::clone(exchange));
+        let proxy = proxy.clone();
         load.spawn(move |gauge| {
             let origin = Origin::new(origin, &exchange, gauge);
             let clients = Patient::new(proxy, connections / threads, &exchange, gauge);
@@ -41,31 +43,21 @@ pub fn start(
 /// # Errors
 /// As connect(2) and send(2).
 pub fn open(
-    proxy: SocketAddr,
+    proxy: &Proxy,
     exchange: &Exchange,
     events: &Events,
     key: usize,
 ) -> io::Result<Endpoint> {
-    let socket = socket2::Socket::new(
-        socket2::Domain::for_address(proxy),
-        socket2::Type::STREAM.nonblocking(),
-        None,
-    )?;
-    match socket.connect(&proxy.into()) {
-        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
-        outcome => outcome?,
-    }
-    socket.set_tcp_nodelay(true)?;
-    let socket = TcpStream::from(socket);
+    let socket = begin_to_connect(proxy.address)?;
     events.add(&socket, key)?;
-    let mut endpoint = Endpoint::new(socket, Part::Response);
+    let mut endpoint = Endpoint::new(Transport::of_client(socket, proxy)?, Part::Response);
     endpoint.start(&exchange.request)?;
     Ok(endpoint)
 }
 
 /// Clients that wait for their responses, however long that takes.
 struct Patient<'a> {
-    proxy: SocketAddr,
+    proxy: Proxy,
     connections: usize,
     exchange: &'a Exchange,
     gauge: &'a Gauge,
@@ -88,7 +80,7 @@ enum Next {
 
 impl<'a> Patient<'a> {
     fn new(
-        proxy: SocketAddr,
+        proxy: Proxy,
         connections: usize,
         exchange: &'a Exchange,
         gauge: &'a Gauge,
@@ -99,7 +91,7 @@ impl<'a> Patient<'a> {
 
     fn open(&self, key: usize, events: &Events) -> io::Result<Client> {
         let sent_at = Instant::now();
-        let endpoint = open(self.proxy, self.exchange, events, key);
+        let endpoint = open(&self.proxy, self.exchange, events, key);
         let endpoint = endpoint.map_err(|error| describe("a client connected", &error))?;
         Ok(Client { endpoint, sent_at })
     }

@@ -1,11 +1,19 @@
 //! Requests and responses as they go over the wire.
 
-use crate::http::kind::Framing;
 use crate::rig::kind::Sender;
 
 /// What every request asks for. An origin that is asked for anything else has met a proxy that
 /// changes what it should not.
 pub const TARGET: &str = "/benchmark/file?of=the&origin";
+
+/// How a message says where its body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// `Content-Length`.
+    Length,
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+}
 
 /// How long a connection lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

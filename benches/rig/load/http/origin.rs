@@ -7,6 +7,7 @@ use slab::Slab;
 
 use super::endpoint::{Endpoint, Received, Scratch};
 use super::message::Part;
+use super::transport::Transport;
 use super::wire::{Exchange, Units};
 use crate::rig::load::events::{Event, Events};
 use crate::rig::load::{Gauge, describe};
@@ -83,7 +84,7 @@ impl<'a> Origin<'a> {
             socket.set_nonblocking(true)?;
             let entry = self.peers.vacant_entry();
             events.add(&socket, KEYS | entry.key())?;
-            entry.insert(Endpoint::new(socket, Part::Request));
+            entry.insert(Endpoint::new(Transport::Plain(socket), Part::Request));
         }
     }
 }

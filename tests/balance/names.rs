@@ -1,0 +1,130 @@
+//! Servers that are found by name.
+
+use std::net::Ipv4Addr;
+
+use crate::backend::Backend;
+use crate::name_server::{Answer, NameServer};
+use crate::support::eventually;
+use crate::support::proxy::{Proxy, logged};
+use crate::support::stream::{Listener, loopback};
+use crate::{ask, count};
+
+const HOST: &str = "app.test";
+
+fn proxy(names: &NameServer, servers: &str, more: &str) -> Proxy {
+    crate::Launch::configured(&format!(
+        "[process]\nworkers = 2\n[dns]\nserver = \"{}\"\nttl_min = \"100ms\"\nttl_max = \"1s\"\n\
+         timeout = \"300ms\"\n{more}\n[listeners.web]\nbind = \"127.0.0.1:0\"\nprotocol = \"http\"\n\
+         upstream = \"app\"\n[upstreams.app]\nservers = [{servers}]\n",
+        names.address()
+    ))
+    .start()
+}
+
+/// Servers on one port of different addresses of this machine.
+fn on_one_port(count: u8) -> (Vec<Backend>, u16) {
+    loop {
+        let port = match Listener::bind(&loopback()).unwrap().address() {
+            spliceway::address::Address::Ip(address) => address.port(),
+            other => panic!("{other}"),
+        };
+        let started = (1..=count).map(|host| {
+            Backend::start_at(&format!("127.0.0.{host}:{port}"), &format!("host-{host}"))
+        });
+        if let Some(backends) = started.collect::<Option<Vec<_>>>() {
+            return (backends, port);
+        }
+    }
+}
+
+fn addresses(hosts: &[u8]) -> Answer {
+    Answer::Addresses(hosts.iter().map(|host| Ipv4Addr::new(127, 0, 0, *host)).collect())
+}
+
+fn await_answerers(proxy: &Proxy, expected: &[&str]) {
+    eventually(&format!("{expected:?} answer"), || {
+        let counts = count(proxy, 3 * expected.len().max(1));
+        (counts.keys().map(String::as_str).collect::<Vec<_>>() == expected).then_some(())
+    });
+}
+
+#[test]
+fn servers_join_and_leave_with_their_addresses() {
+    let (_backends, port) = on_one_port(3);
+    let names = NameServer::start();
+    names.answer(HOST, addresses(&[1, 2]));
+    let proxy = proxy(&names, &format!("\"{HOST}:{port}\""), "");
+    await_answerers(&proxy, &["host-1", "host-2"]);
+    names.answer(HOST, addresses(&[3, 2]));
+    await_answerers(&proxy, &["host-2", "host-3"]);
+    proxy.await_metric("spliceway_name_servers", &[], |servers| servers == 2.0);
+    assert!(count(&proxy, 20).keys().all(|who| who.starts_with("host")), "nobody was refused");
+}
+
+#[test]
+fn what_was_known_last_is_used_while_nobody_answers() {
+    let (_backends, port) = on_one_port(1);
+    let names = NameServer::start();
+    names.answer(HOST, addresses(&[1]));
+    let proxy = proxy(&names, &format!("\"{HOST}:{port}\""), "");
+    await_answerers(&proxy, &["host-1"]);
+    for answer in [Answer::NoSuchName, Answer::Nothing, Answer::Failure, Answer::Silence] {
+        let failed = || {
+            let failures = [("result", "fail")];
+            proxy.metrics().sum("spliceway_name_resolutions_total", &failures)
+        };
+        let before = failed();
+        names.answer(HOST, answer.clone());
+        eventually(&format!("{answer:?} is met"), || (failed() > before).then_some(()));
+        assert_eq!(ask(&proxy), (200, "host-1".to_owned()), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_name_that_does_not_resolve_yet_is_no_reason_not_to_start() {
+    let (_backends, port) = on_one_port(1);
+    let names = NameServer::start();
+    let proxy = proxy(&names, &format!("\"{HOST}:{port}\""), "");
+    assert_eq!(ask(&proxy).0, 503);
+    assert_eq!(logged(&proxy, "reason", "no_server")["status"], 503);
+    names.answer(HOST, addresses(&[1]));
+    await_answerers(&proxy, &["host-1"]);
+}
+
+#[test]
+fn two_hundred_addresses_are_bounded() {
+    let (_backends, port) = on_one_port(2);
+    let names = NameServer::start();
+    let all: Vec<u8> = (1..=200).collect();
+    names.answer(HOST, addresses(&all));
+    let proxy = proxy(&names, &format!("\"{HOST}:{port}\""), "addresses_max = 2");
+    await_answerers(&proxy, &["host-1", "host-2"]);
+    let warned = |line: &String| line.contains("left_out=198");
+    eventually("it is warned of", || proxy.stderr_lines().iter().any(warned).then_some(()));
+}
+
+#[test]
+fn services_say_ports_weights_and_who_stands_in() {
+    let mut backends = crate::backends(3);
+    let names = NameServer::start();
+    let service = |priority, weight, backend: &Backend| {
+        (priority, weight, backend.port(), "host.test".to_owned())
+    };
+    names.answer("host.test", addresses(&[1]));
+    names.answer(
+        "_http._tcp.app.test",
+        Answer::Services(vec![
+            service(10, 3, &backends[0]),
+            service(10, 1, &backends[1]),
+            service(20, 1, &backends[2]),
+        ]),
+    );
+    let proxy = proxy(&names, "\"dns+srv:_http._tcp.app.test\"", "");
+    await_answerers(&proxy, &["a", "b"]);
+    let counts = count(&proxy, 40);
+    assert_eq!((counts["a"], counts["b"]), (30, 10));
+    backends[0].kill();
+    backends[1].kill();
+    await_answerers(&proxy, &["c"]);
+    assert!(names.questions() > 1);
+}
