@@ -157,13 +157,13 @@ fn bind_one(
     let options = ListenOptions { backlog: settings.backlog, keepalive: settings.keepalive };
     let is_ours = inherited.iter().all(|it| it.giver != Giver::ServiceManager);
     let is_new = inherited.is_empty();
-    let mut owns_file = false;
     let mut group = Vec::new();
+    let mut inherits_file = false;
     for Inherited { socket, giver, .. } in inherited {
         socket::adopt(&socket, options)?;
         if let Giver::Predecessor { owns_file: owned, .. } = giver {
             socket::set_backlog(socket.as_fd(), options.backlog)?;
-            owns_file = owned;
+            inherits_file = owned;
         }
         group.push(Arc::new(socket));
     }
@@ -172,10 +172,11 @@ fn bind_one(
             socket::ensure_free(*ip)?;
         }
         group.push(Arc::new(socket::listen(address, options)?));
-        owns_file = matches!(address, Address::Unix(_));
     }
-    if let (Address::Unix(path), true) = (address, owns_file) {
-        files.add(path)?;
+    match address {
+        Address::Unix(path) if is_new => files.add(path)?,
+        Address::Unix(path) if inherits_file => files.inherit(path)?,
+        Address::Unix(_) | Address::Abstract(_) | Address::Ip(_) => {}
     }
     // Port 0 became a port that the other workers must share.
     let bound = socket::local_address(group[0].as_fd())?.unwrap_or_else(|| address.clone());
@@ -233,16 +234,19 @@ pub fn bind_control(
 ) -> Result<UnixListener, BindError> {
     let inherited = inheritance.claim_control(path);
     let bound = match inherited {
-        Some(socket) => socket::set_mode(path, mode).map(|()| socket),
-        None => socket::listen_with_mode(path, CONTROL_BACKLOG, mode),
+        Some(socket) => {
+            socket::set_mode(path, mode).and_then(|()| files.inherit(path)).map(|()| socket)
+        }
+        None => {
+            let bound = socket::listen_with_mode(path, CONTROL_BACKLOG, mode);
+            bound.and_then(|socket| files.add(path).map(|()| socket))
+        }
     };
-    bound.and_then(|socket| files.add(path).map(|()| UnixListener::from(socket))).map_err(
-        |source| BindError {
-            address: path.display().to_string(),
-            key: "control.socket".into(),
-            source,
-        },
-    )
+    bound.map(UnixListener::from).map_err(|source| BindError {
+        address: path.display().to_string(),
+        key: "control.socket".into(),
+        source,
+    })
 }
 
 /// Sockets of the inheritance that nobody has claimed: they are closed here, and named for a
@@ -250,7 +254,7 @@ pub fn bind_control(
 pub fn leave(inheritance: Inheritance, files: &mut SocketFiles) -> Vec<Address> {
     for path in inheritance.files_left() {
         // Somebody else may have removed it.
-        let _gone = files.add(path).is_err();
+        let _gone = files.inherit(path).is_err();
     }
     inheritance.sockets.into_iter().map(|it| it.address).collect()
 }

@@ -196,8 +196,10 @@ impl UpstreamRoster {
     /// A server as it is wanted, with what is known of its address.
     fn server(&self, settings: &ServerSettings, now: Instant) -> Server {
         let known = self.servers.iter().filter(|it| it.settings.address == settings.address);
-        // The one that is in use knows more than one that was before it.
-        let known = known.min_by_key(|it| it.standing.is_retired());
+        // Its own, if several have the address: connections are counted there. Of others, the one
+        // that is in use knows more than one that was before it.
+        let is_another = |it: &Arc<Server>| it.settings.name != settings.name;
+        let known = known.min_by_key(|it| (is_another(it), it.standing.is_retired()));
         Server {
             settings: settings.clone(),
             authority: settings.address.to_string().into(),
@@ -278,6 +280,21 @@ mod tests {
         let later = follow(&back, &[a, "10.0.0.4:1"], 32);
         assert_eq!(shown(&later), [(a, false), ("10.0.0.4:1", false), (c, true)]);
         assert_eq!(later.server(APP, ServerId(1)).state.connections(), 0, "another one");
+    }
+
+    #[test]
+    fn two_servers_at_one_address_stay_two() {
+        let now = Instant::now();
+        let mut wanted = servers(&["10.0.0.1:1", "10.0.0.1:1"]);
+        for (server, name) in wanted.iter_mut().zip(["one", "two"]) {
+            server.name = name.to_owned();
+        }
+        let first = Roster::default().with_servers(APP, &wanted, now, now);
+        first.server(APP, ServerId(1)).state.connected();
+        wanted[0].weight = 2;
+        let second = first.with_servers(APP, &wanted, now, now + Duration::from_secs(1));
+        let connections = |server| second.server(APP, ServerId(server)).state.connections();
+        assert_eq!([connections(0), connections(1)], [0, 1]);
     }
 
     #[test]

@@ -147,6 +147,7 @@ impl Supervisor {
     /// The predecessor has let go: clients are this process's from now on.
     pub(super) fn succeed(&mut self, how: LetGo) -> Result<(), ControlError> {
         self.predecessor = None;
+        self.sockets.files.succeed();
         match how {
             LetGo::Told(bequests) => {
                 let (now, snapshot) = (Instant::now(), self.state.snapshot.load());

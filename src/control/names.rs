@@ -69,7 +69,7 @@ impl Names {
             }
         }
         let tasks = &self.tasks;
-        self.known.retain(|key, _| tasks.contains_key(key));
+        self.known.retain(|known, _| tasks.keys().any(|key| is_one_question(key, known)));
     }
 
     /// Waits until a name stands for something else, and says of which upstream it is. Nothing is
@@ -84,6 +84,9 @@ impl Names {
             let is_asked = self.tasks.contains_key(&key);
             if is_asked && self.known.get(&key) != Some(&servers) {
                 let upstream = key.0.clone();
+                let tasks = &self.tasks;
+                self.known
+                    .retain(|known, _| tasks.contains_key(known) || !is_one_question(&key, known));
                 self.known.insert(key, servers);
                 return upstream;
             }
@@ -95,8 +98,7 @@ impl Names {
     pub(super) fn servers(&self, upstream: &Upstream) -> Vec<ServerSettings> {
         let mut servers = upstream.servers.clone();
         for names in &upstream.names {
-            let known = self.known.get(&(upstream.name.clone(), names.clone()));
-            for server in known.into_iter().flatten() {
+            for server in self.known(&(upstream.name.clone(), names.clone())) {
                 if servers.iter().all(|it| it.address != server.address) {
                     servers.push(server.clone());
                 }
@@ -104,6 +106,26 @@ impl Names {
         }
         servers
     }
+}
+
+impl Names {
+    /// Whether every name that is asked for has been answered once.
+    pub(super) fn are_known(&self) -> bool {
+        self.tasks.keys().all(|key| self.known.contains_key(key))
+    }
+
+    /// What a name stands for. Where it has got other settings, and was not answered since: what
+    /// it stood for before.
+    fn known(&self, key: &Key) -> &[ServerSettings] {
+        let before = || self.known.iter().find(|(known, _)| is_one_question(key, known));
+        let known = self.known.get(key).or_else(|| before().map(|(_, servers)| servers));
+        known.map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Whether two names of an upstream differ by their settings at most.
+fn is_one_question((upstream, names): &Key, (other, others): &Key) -> bool {
+    upstream == other && names.query == others.query
 }
 
 /// Asks for a name for as long as the task lasts.

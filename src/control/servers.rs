@@ -70,6 +70,11 @@ impl Servers {
         self.postponed.iter().cloned().collect()
     }
 
+    /// Whether every name that is asked for has been answered once.
+    pub(super) fn names_are_known(&self) -> bool {
+        self.names.are_known()
+    }
+
     /// The same roster with the servers for which names of `config` are known to stand.
     pub(super) fn with_names(&self, roster: Arc<Roster>, config: &Config) -> Arc<Roster> {
         let now = Instant::now();

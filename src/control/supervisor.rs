@@ -441,11 +441,20 @@ impl Supervisor {
         }
         match &self.predecessor {
             None => self.serve(),
+            // Its servers are known, and it serves: nobody is in a hurry to know none.
+            Some(_) if !self.servers.names_are_known() && self.may_wait_for_names() => {}
             Some(predecessor) => {
                 predecessor.ready();
                 self.enter(Phase::Standby);
             }
         }
+    }
+
+    /// A predecessor waits for `process.upgrade_timeout`. While nobody answers for half of it,
+    /// names are given up for now, as at a start.
+    fn may_wait_for_names(&self) -> bool {
+        let timeout = self.state.snapshot.load().config.process.upgrade_timeout;
+        self.state.started.elapsed() < timeout / 2
     }
 
     pub(super) fn serve(&mut self) {

@@ -163,8 +163,11 @@ impl<K: Kernel> Worker<K> {
         self.account.adopt(Arc::clone(&config), roster, snapshot.access_log.clone());
         self.upstreams.adopt(&self.roster, &snapshot.roster, &mut self.account);
         for (place, (was, is)) in self.config.upstreams.iter().zip(&config.upstreams).enumerate() {
-            if (&was.tls, was.proxy_protocol, was.source) != (&is.tls, is.proxy_protocol, is.source)
-            {
+            let is_reached_otherwise = (&was.tls, was.proxy_protocol, was.source)
+                != (&is.tls, is.proxy_protocol, is.source);
+            // What waits for an upstream that is gone must not be there when its place is given
+            // to another.
+            if is_reached_otherwise || is.standing.is_retired() {
                 let upstream = UpstreamId(u32::try_from(place).unwrap_or(u32::MAX));
                 self.upstreams.renew(upstream, &mut self.account);
             }

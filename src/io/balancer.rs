@@ -71,7 +71,7 @@ impl Balancer {
         std::mem::take(&mut self.has_freed)
     }
 
-    /// Has a connection wait, which is told by [`Balancer::pop`]. Says whether there was room; if
+    /// Has a connection wait, which is told by [`Queue::pop`]. Says whether there was room; if
     /// so, its wait ends with [`Balancer::leave`], or with [`Balancer::served`].
     #[must_use]
     pub fn enter(

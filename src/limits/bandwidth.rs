@@ -14,10 +14,10 @@ use super::bucket::{Bucket, Demand, Nanos};
 
 const SECOND: Nanos = 1_000_000_000;
 
-/// The burst where none is written, as a part of a second's worth; and what it is at least, in
-/// bytes, so that a short answer goes out at once.
+/// The burst where none is written, as a part of a second's worth.
 const BURST_PART: u64 = 10;
-/// See [`BURST_PART`].
+
+/// What the burst is at least, in bytes, so that a short answer goes out at once.
 pub const BURST_BYTES_MIN: u64 = 16 << 10;
 
 /// A quantum is this part of a second's worth: 50 wake-ups in a second, for all who wait.

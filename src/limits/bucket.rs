@@ -36,6 +36,9 @@ pub struct Demand {
     pub capacity: Nanos,
 }
 
+/// So far apart the clocks of two workers may be, each of which looks at it once a turn.
+const CLOCKS_APART_MAX: Nanos = 1_000_000_000;
+
 impl Bucket {
     /// Takes as much as there is of what is asked for.
     ///
@@ -47,6 +50,18 @@ impl Bucket {
         // is a little behind finds the bucket less full than it is, never fuller.
         let mut full_at = self.full_at.load(Ordering::Relaxed);
         loop {
+            let empty = now.saturating_add(capacity);
+            if full_at > empty.saturating_add(CLOCKS_APART_MAX) {
+                // Taken at a slower rate, before a reload: no more is owed than the bucket holds.
+                let swapped = self.full_at.compare_exchange(
+                    full_at,
+                    empty,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
+                full_at = swapped.map_or_else(|found| found, |_| empty);
+                continue;
+            }
             let there = capacity.saturating_sub(full_at.saturating_sub(now));
             if there < least {
                 return Err(least - there);
@@ -105,6 +120,16 @@ mod tests {
         assert_eq!(take(&bucket, 60, 1060), Ok(60));
         assert_eq!(bucket.full_at(), 1160);
         assert_eq!(take(&bucket, 101, 5000), Err(1), "more than it holds never comes");
+    }
+
+    #[test]
+    fn what_is_owed_is_no_more_than_the_bucket_holds() {
+        let bucket = Bucket::default();
+        let hour = 3_600_000_000_000;
+        let slow = Demand { most: hour, least: hour, capacity: hour };
+        assert_eq!(bucket.take(slow, 50), Ok(hour));
+        assert_eq!(take(&bucket, 60, 50), Err(60), "another rate holds: empty, and no more");
+        assert_eq!(take(&bucket, 60, 110), Ok(60));
     }
 
     #[test]

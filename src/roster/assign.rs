@@ -166,14 +166,18 @@ impl Server {
         let state = &self.state;
         let circuit = state.passive.circuit();
         let max = self.settings.connections_max;
-        if state.order() == super::state::Order::Down {
+        let is_draining = state.order() == super::state::Order::Drain || weight == 0;
+        let is_down = balancing.health.is_some() && state.health() == Health::Down;
+        let is_ejected = balancing.ejection.is_on() && circuit.is_open();
+        if state.order() == super::state::Order::Down || is_draining && (is_down || is_ejected) {
+            // Nobody tries a server that an operator has taken out, not even to see how it is.
             Standing::Withdrawn
-        } else if balancing.health.is_some() && state.health() == Health::Down {
-            Standing::Down
-        } else if balancing.ejection.is_on() && circuit.is_open() {
-            if circuit.awaits_trial(now) { Standing::Trial } else { Standing::Ejected }
-        } else if state.order() == super::state::Order::Drain || weight == 0 {
+        } else if is_draining {
             Standing::Draining
+        } else if is_down {
+            Standing::Down
+        } else if is_ejected {
+            if circuit.awaits_trial(now) { Standing::Trial } else { Standing::Ejected }
         } else if max.is_some_and(|max| state.active() >= max.get()) {
             Standing::Full
         } else {

@@ -62,6 +62,34 @@ fn servers_join_and_leave_with_their_addresses() {
 }
 
 #[test]
+fn other_settings_of_a_name_leave_its_servers_there() {
+    let (_backends, port) = on_one_port(1);
+    let names = NameServer::start();
+    names.answer(HOST, addresses(&[1]));
+    let config = |connections_max: u32| {
+        format!(
+            "[dns]\nserver = \"{}\"\nttl_min = \"1s\"\n[listeners.web]\n\
+             bind = \"127.0.0.1:0\"\nprotocol = \"http\"\nupstream = \"app\"\n\
+             [upstreams.app]\nservers = [{{ address = \"{HOST}:{port}\", \
+             connections_max = {connections_max} }}]\n",
+            names.address()
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("test.toml");
+    std::fs::write(&file, config(7)).unwrap();
+    let launch = crate::Launch::with_arguments(&["run", "--config", file.to_str().unwrap()]);
+    let proxy = launch.option("--admin", "127.0.0.1:0").start();
+    await_answerers(&proxy, &["host-1"]);
+    names.answer(HOST, Answer::Silence);
+    std::fs::write(&file, config(8)).unwrap();
+    proxy.signal(nix::sys::signal::Signal::SIGHUP);
+    let reloads = [("result", "success")];
+    proxy.await_metric("spliceway_config_reloads_total", &reloads, |count| count == 1.0);
+    assert_eq!(count(&proxy, 20).keys().collect::<Vec<_>>(), ["host-1"]);
+}
+
+#[test]
 fn what_was_known_last_is_used_while_nobody_answers() {
     let (_backends, port) = on_one_port(1);
     let names = NameServer::start();

@@ -126,6 +126,37 @@ fn a_removed_server_ends_what_it_has_begun_until_its_deadline() {
     ping(&mut case.proxy.connect());
 }
 
+/// Connections that wait for requests to an upstream are gone with it, before its place is another
+/// one's.
+#[test]
+fn a_place_that_is_given_to_another_brings_nothing_along() {
+    let origins: Vec<HttpOrigin> = (0..3).map(|_| HttpOrigin::answering(ok("here"))).collect();
+    let config = |name: &str, origins: &[HttpOrigin]| {
+        let servers: Vec<String> =
+            origins.iter().map(|it| format!("\"{}\"", it.address())).collect();
+        format!(
+            "[process]\ndrain_timeout = \"0s\"\n[timeouts]\nupstream_idle = \"1h\"\n\
+             [listeners.web]\nbind = \"127.0.0.1:0\"\nprotocol = \"http\"\n\
+             upstream = \"{name}\"\n[upstreams.{name}]\nservers = [{}]\n",
+            servers.join(", ")
+        )
+    };
+    let case = Case::start(&config("wide", &origins[..2]));
+    let ask = || Connection::open(&case.proxy.address()).exchange(get("/")).text().to_owned();
+    for _ in 0..8 {
+        assert_eq!(ask(), "here");
+    }
+    let connections = "spliceway_upstream_connections";
+    case.proxy.await_metric(connections, &[("upstream", "wide")], |count| count > 0.0);
+    case.reload(&config("empty", &origins[2..]));
+    case.proxy.await_metric(connections, &[("upstream", "wide")], |count| count == 0.0);
+    case.reload(&config("narrow", &origins[2..]));
+    drop(origins);
+    let metrics = case.proxy.metrics();
+    assert!(metrics.sum(connections, &[]) >= 0.0);
+    assert_eq!(case.status()["ready"], true);
+}
+
 #[test]
 fn a_removed_upstream_serves_who_is_on_the_way() {
     let (released, wait) = std::sync::mpsc::channel::<()>();

@@ -101,7 +101,10 @@ impl<K: Kernel> Worker<K> {
         let slot = self.connections.get_mut(id.index as usize)?;
         let connection = slot.http_mut().filter(|it| it.generation == id.generation)?;
         let newest = &self.listeners[connection.listener.index()];
-        if connection.exchange.is_none() && !Arc::ptr_eq(newest, &connection.settings) {
+        // Nothing was decided of a request whose head is not whole.
+        let is_between =
+            connection.exchange.is_none() || matches!(connection.phase, Phase::Head { .. });
+        if is_between && !Arc::ptr_eq(newest, &connection.settings) {
             connection.settings = Arc::clone(newest);
         }
         Some(Arc::clone(&connection.settings))
