@@ -15,5 +15,6 @@ pub mod ring;
 pub mod signal;
 pub mod socket;
 pub mod successor;
+pub mod thread_clock;
 pub mod tracepoint;
 pub mod transfer;
