@@ -204,12 +204,15 @@ struct MeasureArguments {
     #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = parse_transfer_size)]
     sizes: Vec<u64>,
     /// How often everything is measured, at most.
-    #[arg(long, value_name = "N", default_value_t = 5,
+    #[arg(long, value_name = "N", default_value_t = 9,
         value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
-    /// How long it may take, such as 2m: after two rounds, no round begins that would end later.
+    /// How long it may take, such as 2m; what does not fit into it is left out.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     time: Option<Duration>,
+    /// How long each sample lasts, such as 50ms; by default what fits into the time.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    window: Option<Duration>,
     /// Where the scratch file alone cannot be dropped from the page cache, drop the page cache of
     /// the whole machine (needs root, and slows down whatever else runs here).
     #[arg(long)]
@@ -239,7 +242,7 @@ impl MeasureArguments {
         let rounds = usize::from(self.rounds);
         let options = Options {
             sizes,
-            effort: Effort { rounds, time: self.time.unwrap_or(time) },
+            effort: Effort { rounds, time: self.time.unwrap_or(time), window: self.window },
             scratch: self.scratch,
             may_drop_caches: self.drop_caches,
         };

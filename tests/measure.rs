@@ -23,7 +23,7 @@ use support::proxy::binary;
 use support::tools::{have, skip};
 
 /// Small enough for a debug build on a busy machine.
-const TINY: [&str; 7] = ["measure", "--sizes", "1KiB,1MiB", "--rounds", "2", "--time", "1s"];
+const TINY: [&str; 7] = ["measure", "--sizes", "1KiB,1MiB", "--rounds", "2", "--window", "2ms"];
 
 fn measure(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());

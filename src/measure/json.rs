@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::measure::recommendation::Recommendation;
-use crate::measure::results::{Counted, Dropped, FIGURES, Outcome, Results, Row, Setting};
+use crate::measure::results::{Counted, Dropped, FIGURES, Results, Row, Setting};
 
 /// Goes up when a program that reads the document would have to change.
 pub const VERSION: u32 = 1;
@@ -48,6 +48,7 @@ fn setting(setting: &Setting) -> Value {
         "cpu": setting.cpu,
         "cpus": setting.cpus,
         "measured_thread_has_its_own_cpu": setting.keeps_apart,
+        "ends_have_their_own_cpus": setting.ends_apart,
         "rounds": setting.rounds,
         "window_milliseconds": setting.window_milliseconds,
         "scratch": { "directory": setting.directory, "bytes": setting.scratch_bytes },
@@ -62,18 +63,16 @@ fn setting(setting: &Setting) -> Value {
 
 fn row(row: &Row) -> Value {
     let copies = row.way.method.copies(row.case);
-    let (figures, missing) = match &row.outcome {
-        Outcome::Measured(_) => (Some(figures(row)), None),
-        Outcome::Missing(because) => (None, Some(because)),
-    };
     json!({
         "case": row.case.label(),
         "way": row.way.key,
         "name": row.way.name,
         "bytes": row.bytes,
         "copies": { "cpu": copies.cpu, "dma": copies.dma },
-        "figures": figures,
-        "missing": missing,
+        "rounds": row.rounds().len(),
+        "figures": row.missing().is_none().then(|| figures(row)),
+        "missing": row.missing(),
+        "falls_short": row.falls_short,
         "remark": row.remark,
     })
 }

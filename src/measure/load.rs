@@ -4,27 +4,31 @@
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use nix::sched::CpuSet;
 use nix::sys::socket::{MsgFlags, recv};
 
-use crate::sys::affinity::pin_this_thread;
-use crate::sys::socket::set_low_water;
+use crate::sys::affinity::{Seats, pin_this_thread};
+use crate::sys::socket::{set_low_water, set_pacing_rate};
 
 /// How long the thread under measurement waits for an end that does nothing.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a receiver takes with one call.
 const RECEIVE_BYTES: usize = 1 << 20;
 
-/// A receiver wakes for no less than this. A peer behind a network card would not cost the sender
-/// its wake-ups either.
-const RECEIVER_LOW_WATER: u32 = 64 << 10;
+/// A receiver wakes for no less than this, or than the rest of a message. A peer behind a network
+/// card would not cost the sender its wake-ups either.
+const RECEIVER_LOW_WATER: u64 = 64 << 10;
 
 /// What a sender writes with one call, at most.
-const MESSAGE_BYTES_MAX: u64 = 256 << 10;
+const WRITE_BYTES_MAX: u64 = 256 << 10;
+
+/// Bytes a second from a sender that is to be slower than whoever relays them: two gigabits.
+const PACED_BYTES_PER_SECOND: u32 = 256 << 20;
 
 /// A socket whose other end is a thread.
 pub struct Peer {
@@ -33,31 +37,82 @@ pub struct Peer {
     thread: JoinHandle<()>,
 }
 
+/// Both ends of a relay.
+pub struct Ends {
+    /// Bytes come from here.
+    pub source: Peer,
+    /// They go there.
+    pub sink: Peer,
+}
+
+impl Ends {
+    /// One message after the other: each is sent when the one before has arrived, as where
+    /// questions and answers take turns.
+    ///
+    /// # Errors
+    /// The system's own: no descriptors, no threads, no loopback.
+    pub fn messages(seats: &Seats, bytes: u64) -> io::Result<Ends> {
+        let (arrived, arrivals) = sync_channel(1);
+        let sink = Peer::start("receiver", seats.receiver, move |socket| {
+            receive_messages(&socket, bytes, &arrived)
+        })?;
+        let source = Peer::start("sender", seats.sender, move |mut socket| {
+            let part = vec![b'x'; bytes.min(WRITE_BYTES_MAX) as usize];
+            loop {
+                let mut left = bytes;
+                while left > 0 {
+                    let now = left.min(WRITE_BYTES_MAX);
+                    socket.write_all(&part[..now as usize])?;
+                    left -= now;
+                }
+                // A receiver that has gone wants no more.
+                arrivals.recv().map_err(io::Error::other)?;
+            }
+        })?;
+        Ok(Ends { source, sink })
+    }
+
+    /// A stream without end that comes at a steady pace. The near end of the source does not
+    /// block.
+    ///
+    /// # Errors
+    /// As [`Ends::messages`].
+    pub fn paced(seats: &Seats) -> io::Result<Ends> {
+        let sink = Peer::receiver(seats.receiver)?;
+        let source = Peer::start("sender", seats.sender, move |mut socket| {
+            set_pacing_rate(socket.as_fd(), PACED_BYTES_PER_SECOND)?;
+            let part = vec![b'x'; WRITE_BYTES_MAX as usize];
+            loop {
+                socket.write_all(&part)?;
+            }
+        })?;
+        source.socket.set_nonblocking(true)?;
+        Ok(Ends { source, sink })
+    }
+
+    /// Closes both near ends and waits until the far ones have noticed.
+    pub fn stop(self) {
+        let Ends { source, sink } = self;
+        // Before anybody is waited for: the sender may be waiting for the receiver.
+        drop((source.socket, sink.socket));
+        for thread in [source.thread, sink.thread] {
+            // A panic of the far end would have been the near end's error before.
+            let _ended = thread.join();
+        }
+    }
+}
+
 impl Peer {
     /// One that throws away whatever is sent to it, unseen (`MSG_TRUNC`, tcp(7)).
     ///
     /// # Errors
-    /// The system's own: no descriptors, no threads, no loopback.
+    /// As [`Ends::messages`].
     pub fn receiver(cpus: CpuSet) -> io::Result<Peer> {
         Peer::start("receiver", cpus, |socket| {
-            set_low_water(socket.as_fd(), RECEIVER_LOW_WATER)?;
+            set_low_water(socket.as_fd(), RECEIVER_LOW_WATER as u32)?;
             let mut nothing = vec![0; RECEIVE_BYTES];
             while recv(socket.as_raw_fd(), &mut nothing, MsgFlags::MSG_TRUNC)? > 0 {}
             Ok(())
-        })
-    }
-
-    /// One that sends messages of so many bytes without end.
-    ///
-    /// # Errors
-    /// As [`Peer::receiver`].
-    pub fn sender(cpus: CpuSet, message_bytes: u64) -> io::Result<Peer> {
-        let bytes = message_bytes.min(MESSAGE_BYTES_MAX) as usize;
-        Peer::start("sender", cpus, move |mut socket| {
-            let message = vec![b'x'; bytes];
-            loop {
-                socket.write_all(&message)?;
-            }
         })
     }
 
@@ -86,6 +141,34 @@ impl Peer {
     }
 }
 
+/// Throws everything away, and says whenever a message has arrived.
+fn receive_messages(
+    socket: &TcpStream,
+    message_bytes: u64,
+    arrived: &SyncSender<()>,
+) -> io::Result<()> {
+    let mut nothing = vec![0; RECEIVE_BYTES];
+    let (mut left, mut mark) = (message_bytes, 0);
+    loop {
+        // A mark above what is still to come would wait for ever.
+        let wanted = left.min(RECEIVER_LOW_WATER);
+        if mark != wanted {
+            set_low_water(socket.as_fd(), wanted as u32)?;
+            mark = wanted;
+        }
+        let received = recv(socket.as_raw_fd(), &mut nothing, MsgFlags::MSG_TRUNC)? as u64;
+        if received == 0 {
+            return Ok(());
+        }
+        left = left.saturating_sub(received);
+        if left == 0 {
+            left = message_bytes;
+            // A sender that has gone is seen as the end of the stream.
+            let _told = arrived.send(());
+        }
+    }
+}
+
 /// Both ends of a TCP connection over loopback.
 fn pair() -> io::Result<[TcpStream; 2]> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -101,4 +184,38 @@ fn pair() -> io::Result<[TcpStream; 2]> {
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
     Ok([near, far])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::affinity::allowed_cpus;
+    use std::io::{ErrorKind, Read};
+
+    /// Messages of odd lengths, too: none of them waits for a mark that it does not fill.
+    #[test]
+    fn a_message_comes_when_the_one_before_has_arrived() {
+        let seats = Seats::choose(&allowed_cpus());
+        for bytes in [1000, 64 << 10, 100_000] {
+            let mut ends = Ends::messages(&seats, bytes).unwrap();
+            let mut message = vec![0; bytes as usize];
+            for _ in 0..3 {
+                ends.source.socket.read_exact(&mut message).unwrap();
+                ends.source.socket.set_nonblocking(true).unwrap();
+                let early = ends.source.socket.read(&mut [0]).unwrap_err();
+                assert_eq!(early.kind(), ErrorKind::WouldBlock, "the next one waits");
+                ends.source.socket.set_nonblocking(false).unwrap();
+                ends.sink.socket.write_all(&message).unwrap();
+            }
+            ends.stop();
+        }
+    }
+
+    #[test]
+    fn a_paced_stream_goes_on_and_ends_with_its_sockets() {
+        let ends = Ends::paced(&Seats::choose(&allowed_cpus())).unwrap();
+        ends.source.socket.set_nonblocking(false).unwrap();
+        (&ends.source.socket).read_exact(&mut vec![0; 1 << 20]).unwrap();
+        ends.stop();
+    }
 }

@@ -4,6 +4,7 @@
 //! ```text
 //!   way ─▶ schedule ─▶ sample ─▶ technique          what is compared, and the loops that do it
 //!             │           ├────▶ load, scratch      the far ends and the file, gone with the process
+//!             │           ├────▶ page_cache         what is in memory, and what is not
 //!             │           └────▶ meter              clock, CPU time, system calls, switches
 //!             ▼
 //!          results ─▶ recommendation ─▶ table, json, drawing ─▶ output
@@ -18,6 +19,7 @@ pub mod json;
 pub mod load;
 pub mod meter;
 pub mod output;
+pub mod page_cache;
 mod progress;
 pub mod recommendation;
 pub mod results;
@@ -32,11 +34,11 @@ use std::fmt;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
-use crate::sys::affinity::{Cpus, allowed_cpus, members, pin_this_thread};
+use crate::sys::affinity::{Seats, allowed_cpus, members, pin_this_thread};
 use crate::sys::probe;
 use meter::Meter;
 use progress::Bar;
@@ -134,6 +136,7 @@ impl From<io::Error> for MeasureError {
 /// # Errors
 /// See [`MeasureError`]. What is missing for a single way is a row that says so.
 pub fn run(options: &Options) -> Result<Report, MeasureError> {
+    let deadline = Instant::now() + options.effort.time;
     // Before any thread starts, and before there is a file.
     let ending = interrupt::hold()?;
     let bar = ProgressBar::no_length();
@@ -145,27 +148,27 @@ pub fn run(options: &Options) -> Result<Report, MeasureError> {
     let mut progress = Bar::new(bar);
     progress.say("writing the scratch file");
     let bytes = largest.max(SCRATCH_BYTES_MIN);
-    let scratch = Scratch::create(&directory, bytes, options.may_drop_caches)
+    let scratch = Scratch::create(&directory, bytes, &options.sizes, options.may_drop_caches)
         .map_err(MeasureError::Scratch)?;
-    let dropped = scratch.drop_cache()?;
 
     let allowed = allowed_cpus();
-    let cpus = Cpus::choose(&allowed, 1);
-    let is_pinned = pin_this_thread(&cpus.proxy).is_ok();
+    let seats = Seats::choose(&allowed);
+    let is_pinned = pin_this_thread(&seats.measured).is_ok();
     let mut rows = schedule::plan(&options.sizes);
     let window = window(options.effort, rows.len());
-    let bench = Bench { scratch, meter: Meter::new(), cpus, window };
-    let rounds = schedule::run(&bench, options.effort, &mut rows, &mut progress);
+    let bench = Bench { scratch, meter: Meter::new(), seats, window };
+    let rounds = schedule::run(&bench, options.effort.rounds, deadline, &mut rows, &mut progress);
     progress.end();
     let setting = Setting {
         kernel: nix::sys::utsname::uname()
             .map_or_else(|_| "unknown".into(), |name| name.release().to_string_lossy().into()),
         cpu: probe::cpu_model(),
         cpus: members(&allowed).len(),
-        keeps_apart: is_pinned && cpus.keeps_apart(),
+        keeps_apart: is_pinned && seats.keeps_apart,
+        ends_apart: is_pinned && seats.ends_apart,
         directory: bench.scratch.directory().display().to_string(),
         scratch_bytes: bench.scratch.bytes(),
-        dropped,
+        dropped: bench.scratch.dropped(),
         counted: bench.meter.counted(),
         rounds,
         window_milliseconds: u64::try_from(window.as_millis()).unwrap_or(u64::MAX),
@@ -177,6 +180,9 @@ pub fn run(options: &Options) -> Result<Report, MeasureError> {
 
 /// How long a window may be open for all samples to fit into the time.
 fn window(effort: Effort, rows: usize) -> Duration {
+    if let Some(window) = effort.window {
+        return window;
+    }
     let samples = (effort.rounds * rows).max(1);
     let window = effort.time.mul_f64(WINDOW_SHARE / samples as f64);
     window.clamp(*WINDOW.start(), *WINDOW.end())

@@ -1,16 +1,20 @@
 //! What to write into a configuration, and why; and where two are too close to call.
 //!
-//! What counts is CPU time for each GiB: a proxy that spends less of it carries more. One way beats
-//! another at a size when its dearest round was cheaper than the cheapest of the other; anything
-//! else is too close to call there, and what is the default anyway stays.
+//! What counts is CPU time for each GiB: a proxy that spends less of it carries more. One way is
+//! better than another at a size when the rounds of both lie so far apart that chance alone would
+//! hardly have them so (the rank-sum test, with all comparisons of a key taken together). Anything
+//! else is too close to call. The default stays unless another value is better somewhere, and
+//! worse nowhere.
+
+mod choice;
 
 use std::fmt::Write as _;
 
 use crate::config::units::show_size;
 use crate::measure::results::{Outcome, Results};
-use crate::measure::way::{Case, LOW_WATER, SOCKET_WAYS};
+use crate::measure::way::{Case, LOW_WATER, PACED_BYTES};
 use crate::relay::choice::{BULK_READ_BYTES_MIN, DECISIVE_READ_BYTES_MIN};
-use crate::statistics::Summary;
+use choice::{Candidate, ROUNDS_MIN, Spot, Verdict, choose, compare, costs, show_all};
 
 /// `files.transfer`: as written in the config, and the way that it stands for. The first is the
 /// default.
@@ -21,13 +25,22 @@ const TRANSFERS: [(&str, &str); 4] = [
     ("copy", "read_write"),
 ];
 
-/// `relay.pipe_size`, likewise.
-const PIPE_SIZES: [(&str, &str); 3] =
-    [("1MiB", "splice_1m"), ("256KiB", "splice_256k"), ("64KiB", "splice_64k")];
+/// A pipe: as written in the config, and the ways that it stands for.
+struct PipeWays {
+    value: &'static str,
+    plain: &'static str,
+    coalesced: &'static str,
+}
 
-/// The pipes that were tried with a low-water mark: plain and coalesced.
-const COALESCED: [(&str, &str); 2] =
-    [("splice_1m", "splice_1m_coalesced"), ("splice_256k", "splice_256k_coalesced")];
+/// `relay.pipe_size`, likewise.
+const PIPES: [PipeWays; 3] = [
+    PipeWays { value: "1MiB", plain: "splice_1m", coalesced: "splice_1m_coalesced" },
+    PipeWays { value: "256KiB", plain: "splice_256k", coalesced: "splice_256k_coalesced" },
+    PipeWays { value: "64KiB", plain: "splice_64k", coalesced: "splice_64k_coalesced" },
+];
+
+/// Where coalescing has something to do: the sender is slower than the proxy.
+const PACED: Spot = Spot { case: Case::PacedSockets, bytes: PACED_BYTES };
 
 /// How the proxy copies: through a buffer of 64 KiB.
 const COPY: &str = "read_write_64k";
@@ -61,25 +74,13 @@ pub struct Recommendation {
 pub fn recommend(results: &Results) -> Recommendation {
     let mut recommendation = Recommendation::default();
     let judge = Judge { results };
-    let pipe = judge.pipe_size();
-    let advice = [judge.mode(), pipe.clone(), judge.low_water(pipe.as_ref()), judge.transfer()];
+    let size = judge.pipe_size();
+    let pipe = PIPES.iter().find(|it| size.as_ref().is_some_and(|size| size.value == it.value));
+    let pipe = pipe.unwrap_or(&PIPES[0]);
+    let advice = [judge.mode(pipe), size, judge.low_water(pipe), judge.transfer()];
     recommendation.advice.extend(advice.into_iter().flatten());
-    recommendation.remarks = judge.remarks(&recommendation.advice);
+    recommendation.remarks = judge.remarks(pipe, &recommendation.advice);
     recommendation
-}
-
-/// How one cost compares with another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Less,
-    Close,
-    More,
-}
-
-/// A value that a key may have, and what it costs at each size.
-struct Candidate {
-    value: String,
-    costs: Vec<(u64, Summary)>,
 }
 
 struct Judge<'a> {
@@ -87,28 +88,19 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn compare(&self, one: Summary, other: Summary) -> Verdict {
-        // A single round has no range.
-        if self.results.setting.rounds < 2 {
-            return Verdict::Close;
-        }
-        if one.high < other.low {
-            Verdict::Less
-        } else if other.high < one.low {
-            Verdict::More
-        } else {
-            Verdict::Close
-        }
-    }
-
-    fn candidate(&self, case: Case, value: &str, key: &str, bytes_min: u64) -> Candidate {
+    /// The sizes of a case that were asked for, each with the key of a way.
+    fn spots<'k>(&self, case: Case, key: &'k str, bytes_min: u64) -> Vec<(Spot, &'k str)> {
         let sizes = self.results.sizes(case).into_iter().filter(|bytes| *bytes >= bytes_min);
-        let costs = sizes.filter_map(|bytes| Some((bytes, self.results.cpu(case, key, bytes)?)));
-        Candidate { value: value.to_owned(), costs: costs.collect() }
+        sizes.map(|bytes| (Spot { case, bytes }, key)).collect()
     }
 
-    /// `relay.mode`: splice against copying, size by size.
-    fn mode(&self) -> Option<Advice> {
+    /// From a file in the page cache, at all sizes.
+    fn of_files(&self, value: &str, key: &str) -> Candidate {
+        Candidate::of(self.results, value, &self.spots(Case::FileCached, key, 0))
+    }
+
+    /// `relay.mode`: splice with the recommended pipe against copying, size by size.
+    fn mode(&self, pipe: &PipeWays) -> Option<Advice> {
         let advice = |value: &str, because: String, close: &[&str]| {
             let close = close.iter().map(|it| (*it).to_owned()).collect();
             Some(Advice { key: "relay.mode", value: value.to_owned(), because, close })
@@ -116,8 +108,8 @@ impl Judge<'_> {
         if let Some(because) = self.splice_missing() {
             return advice("copy", format!("splice is not to be had: {because}"), &[]);
         }
-        let verdicts = self.splice_against_copy();
-        let of = |wanted: Verdict| -> Vec<u64> {
+        let verdicts = self.splice_against_copy(pipe);
+        let of = |wanted: Verdict| -> Vec<Spot> {
             verdicts.iter().filter(|it| it.1 == wanted).map(|it| it.0).collect()
         };
         let (less, close, more) = (of(Verdict::Less), of(Verdict::Close), of(Verdict::More));
@@ -160,122 +152,83 @@ impl Judge<'_> {
             }
             match &row.outcome {
                 Outcome::Missing(because) => Some(Some(because.clone())),
-                Outcome::Measured(_) => Some(None),
+                Outcome::Measured(_) | Outcome::NoTime => Some(None),
             }
         });
         let first = reasons.next()??;
         reasons.all(|it| it.is_some()).then_some(first)
     }
 
-    /// At each size, the pipe that costs the least there against the buffer of the proxy.
-    fn splice_against_copy(&self) -> Vec<(u64, Verdict)> {
-        let cost = |key: &str, bytes| self.results.cpu(Case::Sockets, key, bytes);
-        let compared = self.results.sizes(Case::Sockets).into_iter().filter_map(|bytes| {
-            let copy = cost(COPY, bytes)?;
-            let keys = SOCKET_WAYS.iter().map(|way| way.key);
-            let pipes = keys.filter(|key| key.starts_with("splice"));
-            let pipes = pipes.filter_map(|key| cost(key, bytes));
-            let splice = pipes.min_by(|a, b| a.median.total_cmp(&b.median))?;
-            Some((bytes, self.compare(splice, copy)))
+    /// At each size, the pipe against the buffer of the proxy. Where messages are so small that a
+    /// large pipe is no different, the next smaller one stands for it.
+    fn splice_against_copy(&self, pipe: &PipeWays) -> Vec<(Spot, Verdict)> {
+        let not_larger = PIPES.iter().skip_while(|it| it.value != pipe.value);
+        let keys: Vec<&str> = not_larger.map(|it| it.plain).collect();
+        let spots = self.spots(Case::Sockets, COPY, 0);
+        let compared = spots.iter().filter_map(|(spot, copy)| {
+            let key =
+                keys.iter().find(|key| self.results.row(spot.case, key, spot.bytes).is_some())?;
+            let [splice, copy] =
+                [costs(self.results, *spot, key)?, costs(self.results, *spot, copy)?];
+            Some((*spot, compare(&splice, &copy, spots.len())))
         });
         compared.collect()
     }
 
-    /// `relay.pipe_size`: in bulk, where a pipe can be full.
+    /// `relay.pipe_size`: in bulk, where a pipe can be full. From a slower sender with coalescing,
+    /// as the default has it.
     fn pipe_size(&self) -> Option<Advice> {
-        let candidates = PIPE_SIZES
-            .map(|(value, key)| self.candidate(Case::Sockets, value, key, BULK_BYTES_MIN));
-        self.choose("relay.pipe_size", candidates.into(), "in bulk")
+        let candidates = PIPES.iter().map(|pipe| {
+            let mut spots = self.spots(Case::Sockets, pipe.plain, BULK_BYTES_MIN);
+            spots.push((PACED, pipe.coalesced));
+            Candidate::of(self.results, pipe.value, &spots)
+        });
+        choose("relay.pipe_size", candidates.collect(), "in bulk")
     }
 
-    /// `relay.low_water`: with the recommended pipe, if that was tried.
-    fn low_water(&self, pipe: Option<&Advice>) -> Option<Advice> {
-        let key = pipe.and_then(|pipe| PIPE_SIZES.iter().find(|it| it.0 == pipe.value))?.1;
-        let (plain, coalesced) =
-            COALESCED.into_iter().find(|(plain, _)| *plain == key).unwrap_or(COALESCED[1]);
+    /// `relay.low_water`: with the recommended pipe, from a slower sender.
+    fn low_water(&self, pipe: &PipeWays) -> Option<Advice> {
         let mark = show_size(u64::from(LOW_WATER));
-        let on = self.candidate(Case::Sockets, &mark, coalesced, BULK_BYTES_MIN);
-        let off = self.candidate(Case::Sockets, "off", plain, BULK_BYTES_MIN);
-        self.choose("relay.low_water", vec![on, off], "in bulk")
+        let on = Candidate::of(self.results, &mark, &[(PACED, pipe.coalesced)]);
+        let off = Candidate::of(self.results, "off", &[(PACED, pipe.plain)]);
+        choose("relay.low_water", vec![on, off], "with that pipe")
     }
 
     /// `files.transfer`: over all sizes, with the file in the page cache, where a file that is
     /// asked for often is.
     fn transfer(&self) -> Option<Advice> {
-        let candidates =
-            TRANSFERS.map(|(value, key)| self.candidate(Case::FileCached, value, key, 0));
-        self.choose("files.transfer", candidates.into(), "over all sizes (file in the page cache)")
+        let candidates = TRANSFERS.map(|(value, key)| self.of_files(value, key));
+        choose("files.transfer", candidates.into(), "from the page cache")
     }
 
-    /// The candidate that costs the least: by the geometric mean, over the sizes, of its cost to
-    /// that of the cheapest there. The first is the default, and is kept where the best is no
-    /// better for certain.
-    fn choose(&self, key: &'static str, candidates: Vec<Candidate>, over: &str) -> Option<Advice> {
-        let measured: Vec<Candidate> =
-            candidates.into_iter().filter(|it| !it.costs.is_empty()).collect();
-        let score = |candidate: &Candidate| score(candidate, &measured);
-        let best = measured.iter().min_by(|a, b| score(a).total_cmp(&score(b)))?;
-        let default = measured.first()?;
-        let chosen = if self.is_close(best, default) { default } else { best };
-        let others = measured.iter().filter(|it| it.value != chosen.value);
-        let (close, apart): (Vec<&Candidate>, Vec<&Candidate>) =
-            others.partition(|it| self.is_close(chosen, it));
-        let mut because = match apart.as_slice() {
-            [] if close.is_empty() => "nothing else could be measured".to_owned(),
-            [] => "nothing is better for certain, and this is the default".to_owned(),
-            apart => {
-                let than: Vec<&str> = apart.iter().map(|it| it.value.as_str()).collect();
-                format!("takes less CPU than {} {over}", than.join(", "))
-            }
-        };
-        for other in &apart {
-            let dearer: Vec<u64> = self.sizes(chosen, other, Verdict::More);
-            if !dearer.is_empty() {
-                let at = show_all(&dearer);
-                // Writing to a String cannot fail.
-                let _written = write!(because, "; but {} takes less at {at}", other.value);
-            }
-        }
-        let close = close.iter().map(|it| it.value.clone()).collect();
-        Some(Advice { key, value: chosen.value.clone(), because, close })
-    }
-
-    /// Whether neither is cheaper for certain at any size.
-    fn is_close(&self, one: &Candidate, other: &Candidate) -> bool {
-        let is_decided = |verdict: Verdict| !self.sizes(one, other, verdict).is_empty();
-        !is_decided(Verdict::Less) && !is_decided(Verdict::More)
-    }
-
-    /// The sizes at which `one` compares so with `other`.
-    fn sizes(&self, one: &Candidate, other: &Candidate, wanted: Verdict) -> Vec<u64> {
-        let compared = one.costs.iter().filter_map(|(bytes, cost)| {
-            let (_, with) = other.costs.iter().find(|it| it.0 == *bytes)?;
-            (self.compare(*cost, *with) == wanted).then_some(*bytes)
-        });
-        compared.collect()
-    }
-
-    fn remarks(&self, advice: &[Advice]) -> Vec<String> {
+    fn remarks(&self, pipe: &PipeWays, advice: &[Advice]) -> Vec<String> {
         let mut remarks = Vec::new();
-        if self.results.setting.rounds < 2 {
-            remarks.push("One round has no ranges, so everything is too close to call.".to_owned());
+        let rounds = self.results.setting.rounds;
+        if rounds < ROUNDS_MIN {
+            remarks.push(format!(
+                "{rounds} rounds tell nothing apart, so everything is too close to call; \
+                 {ROUNDS_MIN} are the least, and --time makes room for more."
+            ));
         }
-        remarks.extend(self.crossover(advice));
+        remarks.extend(self.crossover(pipe, advice));
         remarks.extend(self.beaten_by_others(advice));
         remarks
     }
 
-    /// Where splice begins to win, beside the size at which `auto` turns to it.
-    fn crossover(&self, advice: &[Advice]) -> Option<String> {
+    /// Where splice begins to win, beside the size at which `auto` turns to it. Only where there is
+    /// such a size: above it splice wins for certain, below it nowhere.
+    fn crossover(&self, pipe: &PipeWays, advice: &[Advice]) -> Option<String> {
         advice.iter().find(|it| it.key == "relay.mode" && it.value == "auto")?;
-        let verdicts = self.splice_against_copy();
-        let wins = verdicts.iter().rev().take_while(|it| it.1 == Verdict::Less);
-        let first = wins.last()?.0;
+        let verdicts = self.splice_against_copy(pipe);
+        let first = verdicts.iter().position(|it| it.1 == Verdict::Less)?;
+        if verdicts[first..].iter().any(|it| it.1 != Verdict::Less) {
+            return None;
+        }
         let show = |bytes: usize| show_size(bytes as u64);
         Some(format!(
-            "Splice wins for certain from {} on; relay.mode = \"auto\" turns to it at reads of {} \
-             in a row, or one of {}.",
-            show_size(first),
+            "Splice wins for certain from messages of {} on; relay.mode = \"auto\" turns to it at \
+             reads of {} in a row, or one of {}.",
+            verdicts[first].0,
             show(BULK_READ_BYTES_MIN),
             show(DECISIVE_READ_BYTES_MIN)
         ))
@@ -287,44 +240,25 @@ impl Judge<'_> {
             return Vec::new();
         };
         let key = TRANSFERS.iter().find(|it| it.0 == chosen.value).map_or("", |it| it.1);
-        let ours = self.candidate(Case::FileCached, &chosen.value, key, 0);
+        let ours = self.of_files(&chosen.value, key);
         let others = [
             ("direct", "O_DIRECT"),
             ("io_uring", "io_uring with send"),
             ("io_uring_zero_copy", "io_uring with send_zc"),
         ];
+        let comparisons = ours.comparisons(others.len());
         let better = others.into_iter().filter_map(|(key, name)| {
-            let other = self.candidate(Case::FileCached, name, key, 0);
-            let sizes = self.sizes(&ours, &other, Verdict::More);
-            (!sizes.is_empty()).then(|| {
-                let at = show_all(&sizes);
+            let spots = ours.spots(&self.of_files(name, key), comparisons, Verdict::More);
+            (!spots.is_empty()).then(|| {
                 format!(
-                    "{name} takes less CPU than {} at {at}; the proxy does not have it.",
-                    chosen.value
+                    "{name} takes less CPU than {} at {}; the proxy does not have it.",
+                    chosen.value,
+                    show_all(&spots)
                 )
             })
         });
         better.collect()
     }
-}
-
-/// The geometric mean of what the candidate costs to what the cheapest one costs at each size.
-fn score(candidate: &Candidate, all: &[Candidate]) -> f64 {
-    let logarithms: Vec<f64> = candidate
-        .costs
-        .iter()
-        .filter_map(|(bytes, cost)| {
-            let at_size = all.iter().flat_map(|it| it.costs.iter().filter(|it| it.0 == *bytes));
-            let cheapest = at_size.map(|it| it.1.median).reduce(f64::min)?;
-            // A cost too small for the clock counts as one of a nanosecond.
-            Some((cost.median.max(1e-9) / cheapest.max(1e-9)).ln())
-        })
-        .collect();
-    (logarithms.iter().sum::<f64>() / logarithms.len().max(1) as f64).exp()
-}
-
-fn show_all(sizes: &[u64]) -> String {
-    sizes.iter().map(|bytes| show_size(*bytes)).collect::<Vec<String>>().join(", ")
 }
 
 impl Recommendation {
@@ -347,7 +281,10 @@ impl Recommendation {
         for advice in self.advice.iter().filter(|it| it.key == "files.transfer") {
             text.push('\n');
             comment(&mut text, advice);
-            text.push_str("# It belongs into each route that serves files:\n");
+            text.push_str(
+                "# Bare loops were compared; the proxy sends in windows, and looks before each \
+                 whether\n# it is in memory. It belongs into each route that serves files:\n",
+            );
             let _written =
                 writeln!(text, "# files = {{ root = \"...\", transfer = \"{}\" }}", advice.value);
         }

@@ -10,6 +10,9 @@ pub struct Figures {
     pub gib_per_second: f64,
     /// CPU seconds of the thread that moves the bytes, for each GiB.
     pub cpu_seconds_per_gib: f64,
+    /// The share of the time in which that thread was on a CPU. Where it is well below 1, it waited
+    /// for the load or the disk, and GiB for each second are theirs.
+    pub cpu_share: f64,
     /// System calls of that thread, for each GiB.
     pub system_calls_per_gib: f64,
     /// Context switches of that thread, voluntary or not, for each GiB.
@@ -23,12 +26,14 @@ pub type Figure = (&'static str, fn(&Figures) -> f64);
 pub const THROUGHPUT: Figure = ("gib_per_second", |it| it.gib_per_second);
 /// CPU seconds for each GiB.
 pub const CPU: Figure = ("cpu_seconds_per_gib", |it| it.cpu_seconds_per_gib);
+/// The share of the time on a CPU.
+pub const CPU_SHARE: Figure = ("cpu_share", |it| it.cpu_share);
 /// System calls for each GiB.
 pub const SYSTEM_CALLS: Figure = ("system_calls_per_gib", |it| it.system_calls_per_gib);
 /// Context switches for each GiB.
 pub const CONTEXT_SWITCHES: Figure = ("context_switches_per_gib", |it| it.context_switches_per_gib);
 /// All of them.
-pub const FIGURES: [Figure; 4] = [THROUGHPUT, CPU, SYSTEM_CALLS, CONTEXT_SWITCHES];
+pub const FIGURES: [Figure; 5] = [THROUGHPUT, CPU, CPU_SHARE, SYSTEM_CALLS, CONTEXT_SWITCHES];
 
 /// What came of a way at a size.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +42,8 @@ pub enum Outcome {
     Measured(Vec<Figures>),
     /// Why there are none.
     Missing(String),
+    /// There was no time for it.
+    NoTime,
 }
 
 /// A way at a size.
@@ -52,17 +59,32 @@ pub struct Row {
     pub outcome: Outcome,
     /// What a reader of the figures has to know.
     pub remark: Option<String>,
+    /// The kernel gave less than the name says, such as a smaller pipe: the figures do not stand
+    /// for the value of the configuration that has that name.
+    pub falls_short: bool,
 }
 
 impl Row {
+    /// The rounds that were measured.
+    pub fn rounds(&self) -> &[Figures] {
+        match &self.outcome {
+            Outcome::Measured(rounds) => rounds,
+            Outcome::Missing(_) | Outcome::NoTime => &[],
+        }
+    }
+
+    /// Why there are no figures, if that is so.
+    pub fn missing(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Measured(_) => None,
+            Outcome::Missing(because) => Some(because),
+            Outcome::NoTime => Some("no time was left for it; --time gives more"),
+        }
+    }
+
     /// The median and the range of a figure; `None` where nothing was measured.
     pub fn summary(&self, (_, value): Figure) -> Option<Summary> {
-        match &self.outcome {
-            Outcome::Measured(rounds) => {
-                Summary::of(&rounds.iter().map(value).collect::<Vec<f64>>())
-            }
-            Outcome::Missing(_) => None,
-        }
+        Summary::of(&self.rounds().iter().map(value).collect::<Vec<f64>>())
     }
 }
 
@@ -103,6 +125,8 @@ pub struct Setting {
     pub cpus: usize,
     /// Whether the thread under measurement had one for itself.
     pub keeps_apart: bool,
+    /// Whether sender and receiver had one each, too.
+    pub ends_apart: bool,
     /// Where the scratch file was.
     pub directory: String,
     /// Bytes of the scratch file.
@@ -111,7 +135,7 @@ pub struct Setting {
     pub dropped: Dropped,
     /// Who counted the system calls.
     pub counted: Counted,
-    /// Rounds that were measured.
+    /// Rounds that were measured. A row may have fewer: each says how many.
     pub rounds: usize,
     /// How long each sample lasted, in milliseconds: but for one transfer at least.
     pub window_milliseconds: u64,

@@ -1,39 +1,41 @@
-//! The file that is sent: without a name, so that nothing is left of it however the program ends.
+//! The files that are sent: without names, so that nothing is left of them however the program
+//! ends.
+//!
+//! Most of it is one file. What is sent from the disk in small transfers has files of its own, of
+//! just that length: the kernel reads ahead, on some disks 8 MiB at once, but never past the end of
+//! a file. From places of a large file all but the first transfer would find its bytes in memory.
 
-use std::cell::{Cell, OnceCell};
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
-use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
+use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::uio::pread;
 
 use crate::config::units::show_size;
+use crate::measure::page_cache::{Dropper, Place, is_in_memory};
 use crate::measure::results::Dropped;
-use crate::sys::mapping::Mapping;
+use crate::measure::technique::open_file;
+use crate::measure::way::Method;
 
 /// What is written with one call.
 const WRITE_BYTES: usize = 1 << 20;
 
-/// The pages that residence is counted in; the kernel's own may be larger, which changes nothing,
-/// as only none and some are told apart.
-const PAGE_BYTES: usize = 4096;
+/// Transfers of this size and more are taken from places of the large file.
+const OWN_FILE_BYTES_MAX: u64 = 4 << 20;
 
-/// How much of the file may stay in the page cache where it counts as dropped: one in so many.
-const RESIDENT_PART_MAX: u64 = 50;
+/// Files of each smaller size: so many transfers are measured from the disk in one sample.
+const FILES_OF_A_SIZE: usize = 32;
 
-/// Pages that are on their way through a socket stay until they have arrived. So often the advice
-/// is given again, with a pause before.
-const ADVICES_MAX: usize = 200;
-const ADVICE_PAUSE: Duration = Duration::from_millis(5);
+/// How far apart places of the large file are that are read from the disk: more than the kernel
+/// reads ahead of any disk with usual settings. Whether it was enough is asked before each transfer.
+const GAP_BYTES: u64 = 16 << 20;
 
-/// Writing a number here drops the page cache of the whole machine (proc_sys_vm(5)).
-const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
+/// What direct I/O is tried with: offset, length and address are multiples of the block of any disk
+/// in use.
+const BLOCK_BYTES: usize = 4096;
 
 /// Why there is no scratch file.
 #[derive(Debug)]
@@ -57,122 +59,126 @@ impl fmt::Display for ScratchError {
 
 impl std::error::Error for ScratchError {}
 
-/// The scratch file.
+/// The scratch files.
+#[derive(Debug)]
 pub struct Scratch {
     file: File,
     bytes: u64,
+    /// Those of each small size.
+    small: Vec<(u64, Vec<File>)>,
     directory: PathBuf,
-    may_drop_all: bool,
-    /// All of it is in the page cache.
-    is_cached: Cell<bool>,
-    /// Why it does not leave the page cache, once that is known.
-    is_kept: OnceCell<String>,
+    dropper: Dropper,
+    /// Why reads with `O_DIRECT` do not go past the page cache, if that is so.
+    buffered: Option<String>,
 }
 
 impl Scratch {
-    /// Writes `bytes` bytes to a file without a name in `directory`. With `may_drop_all` the page
-    /// cache of the whole machine may be dropped, where that of the file alone cannot be.
+    /// Writes a file of `bytes` bytes, and small ones for those of `sizes` that are small, into
+    /// `directory`. With `may_drop_all` the page cache of the whole machine may be dropped, where
+    /// that of the files alone cannot be.
     ///
     /// # Errors
     /// No such directory, no permission, or no room.
     pub fn create(
         directory: &Path,
         bytes: u64,
+        sizes: &[u64],
         may_drop_all: bool,
     ) -> Result<Scratch, ScratchError> {
         let failure = |error| ScratchError { directory: directory.to_owned(), bytes, error };
-        let file = tempfile::tempfile_in(directory).map_err(failure)?;
-        fill(&file, bytes).map_err(failure)?;
-        let is_cached = Cell::new(true);
-        let (directory, is_kept) = (directory.to_owned(), OnceCell::new());
-        Ok(Scratch { file, bytes, directory, may_drop_all, is_cached, is_kept })
+        let write = |bytes: u64| {
+            let file = tempfile::tempfile_in(directory)?;
+            fill(&file, bytes)?;
+            Ok(file)
+        };
+        let file = write(bytes).map_err(failure)?;
+        // The page cache gives up nothing that is not on the disk. Small files get there when they
+        // are dropped.
+        file.sync_all().map_err(failure)?;
+        let mut small = Vec::new();
+        for size in sizes.iter().filter(|size| **size < OWN_FILE_BYTES_MAX) {
+            let files: io::Result<Vec<File>> = (0..FILES_OF_A_SIZE).map(|_| write(*size)).collect();
+            small.push((*size, files.map_err(failure)?));
+        }
+        let dropper = Dropper::new(may_drop_all);
+        let whole = Place { file: &file, offset: 0, bytes };
+        dropper.drop(&[whole]).map_err(failure)?;
+        let buffered = why_buffered(&file, &dropper).map_err(failure)?;
+        let directory = directory.to_owned();
+        Ok(Scratch { file, bytes, small, directory, dropper, buffered })
     }
 
-    /// Where it is.
+    /// Where they are.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// How long it is.
+    /// How long all of them are together.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        let small = self.small.iter().map(|(size, files)| size * files.len() as u64);
+        self.bytes + small.sum::<u64>()
     }
 
-    /// To be read from.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+    /// The large file.
+    pub fn whole(&self) -> Place<'_> {
+        Place { file: &self.file, offset: 0, bytes: self.bytes }
     }
 
-    /// Has all of it in the page cache.
+    /// How places left the page cache, or why they did not.
+    pub fn dropped(&self) -> Dropped {
+        self.dropper.known()
+    }
+
+    /// Why `method` does not do here what its name says, if that is so.
+    pub fn refuses(&self, method: Method) -> Option<&str> {
+        self.buffered.as_deref().filter(|_| method == Method::DirectRead)
+    }
+
+    /// Places of so many bytes, none of which was in the page cache just now. Reading one may read
+    /// ahead into the next, so whoever wants to be certain asks again before each.
     ///
     /// # Errors
-    /// Those of the disk.
-    pub fn warm(&self) -> io::Result<()> {
-        if self.is_cached.get() {
-            return Ok(());
-        }
-        let mut buffer = vec![0; WRITE_BYTES];
-        let mut at = 0;
-        loop {
-            match pread(&self.file, &mut buffer, at)? {
-                0 => break,
-                read => at += read.cast_signed() as i64,
+    /// Why they stay there, in words for people.
+    pub fn uncached(&self, bytes: u64) -> Result<Vec<Place<'_>>, String> {
+        let own = self.small.iter().find(|(size, _)| *size == bytes);
+        let places: Vec<Place<'_>> = match own {
+            Some((_, files)) => files.iter().map(|file| Place { file, offset: 0, bytes }).collect(),
+            None => {
+                let offsets = (0..=self.bytes.saturating_sub(bytes))
+                    .step_by(usize::try_from(bytes + GAP_BYTES).unwrap_or(usize::MAX));
+                offsets.map(|offset| Place { offset, bytes, ..self.whole() }).collect()
             }
+        };
+        match self.dropper.drop(&places) {
+            Ok(Dropped::Not(because)) => Err(format!("the page cache keeps it: {because}")),
+            Ok(_) => Ok(places),
+            Err(error) => Err(error.to_string()),
         }
-        self.is_cached.set(true);
-        Ok(())
-    }
-
-    /// Has none of it in the page cache, if that can be had; says by which means.
-    ///
-    /// # Errors
-    /// As posix_fadvise(2) and mincore(2).
-    pub fn drop_cache(&self) -> io::Result<Dropped> {
-        if let Some(because) = self.is_kept.get() {
-            return Ok(Dropped::Not(because.clone()));
-        }
-        let dropped = self.try_drop_cache()?;
-        if let Dropped::Not(because) = &dropped {
-            self.is_kept.get_or_init(|| because.clone());
-        }
-        Ok(dropped)
-    }
-
-    fn try_drop_cache(&self) -> io::Result<Dropped> {
-        if fstatfs(&self.file)?.filesystem_type() == TMPFS_MAGIC {
-            let because = "its directory is a tmpfs, which is nowhere but in the page cache";
-            return Ok(Dropped::Not(because.to_owned()));
-        }
-        self.is_cached.set(false);
-        for _ in 0..ADVICES_MAX {
-            posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
-            if !self.is_resident()? {
-                return Ok(Dropped::ByAdvice);
-            }
-            std::thread::sleep(ADVICE_PAUSE);
-        }
-        if !self.may_drop_all {
-            let because = "its file system keeps pages that were advised away; as root, \
-                           --drop-caches drops those of the whole machine";
-            return Ok(Dropped::Not(because.to_owned()));
-        }
-        match fs::write(DROP_CACHES, "1") {
-            Ok(()) if !self.is_resident()? => Ok(Dropped::ByControl),
-            Ok(()) => Ok(Dropped::Not("its file system keeps its pages".to_owned())),
-            Err(error) => Ok(Dropped::Not(format!("{DROP_CACHES}: {error}"))),
-        }
-    }
-
-    fn is_resident(&self) -> io::Result<bool> {
-        let length = usize::try_from(self.bytes).ok().and_then(NonZeroUsize::new);
-        let length = length.ok_or_else(|| io::Error::other("a file of no bytes"))?;
-        let pages = Mapping::of(self.file.as_fd(), 0, length)?.resident_pages(PAGE_BYTES)?;
-        Ok(pages as u64 * PAGE_BYTES as u64 > self.bytes / RESIDENT_PART_MAX)
     }
 }
 
-/// Bytes that no file system can store in fewer: SplitMix64 (Steele, Lea, Flood 2014). They are on
-/// the disk when this returns, since the page cache gives up nothing that is not.
+/// Why a direct read does not go past the page cache; `None` where it does, where there is no
+/// direct I/O at all, which shows when it is measured, and where one cannot tell, since nothing
+/// leaves the page cache.
+fn why_buffered(file: &File, dropper: &Dropper) -> io::Result<Option<String>> {
+    if is_in_memory(file)? {
+        let because = "a tmpfs has no disk: a direct read is served from memory all the same";
+        return Ok(Some(because.to_owned()));
+    }
+    let Ok(direct) = open_file(Method::DirectRead, file.as_fd()) else { return Ok(None) };
+    let block = Place { file, offset: 0, bytes: BLOCK_BYTES as u64 };
+    if let Dropped::Not(_) = dropper.drop(&[block])? {
+        return Ok(None);
+    }
+    let mut memory = vec![0; 2 * BLOCK_BYTES];
+    let first = memory.as_ptr().align_offset(BLOCK_BYTES);
+    if pread(&direct, &mut memory[first..][..BLOCK_BYTES], 0).is_err() || block.is_absent()? {
+        return Ok(None);
+    }
+    Ok(Some("this file system serves direct reads through the page cache".to_owned()))
+}
+
+/// Bytes that no file system can store in fewer: SplitMix64 (Steele, Lea, Flood 2014).
 fn fill(file: &File, bytes: u64) -> io::Result<()> {
     // A full disk shows at once; where the file system cannot reserve, it shows later.
     if let Err(error) = fallocate(file, FallocateFlags::empty(), 0, bytes.cast_signed())
@@ -195,31 +201,62 @@ fn fill(file: &File, bytes: u64) -> io::Result<()> {
         (&*file).write_all(&buffer[..length])?;
         left -= length as u64;
     }
-    file.sync_all()
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn it_has_no_name_and_the_length_that_was_asked_for() {
         let directory = tempfile::tempdir().unwrap();
-        let scratch = Scratch::create(directory.path(), 3 << 20, false).unwrap();
+        let sizes = [1 << 10, 64 << 10, 8 << 20];
+        let scratch = Scratch::create(directory.path(), 24 << 20, &sizes, false).unwrap();
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
-        assert_eq!(scratch.file.metadata().unwrap().len(), 3 << 20);
-        match scratch.drop_cache().unwrap() {
-            Dropped::ByAdvice => assert!(!scratch.is_resident().unwrap()),
-            Dropped::ByControl => panic!("not without being told to"),
-            Dropped::Not(reason) => assert!(!reason.is_empty()),
+        assert_eq!(scratch.file.metadata().unwrap().len(), 24 << 20);
+        assert_eq!(scratch.bytes(), (24 << 20) + 32 * (65 << 10));
+        scratch.whole().warm().unwrap().unwrap();
+        for size in sizes {
+            let places = match scratch.uncached(size) {
+                Ok(places) => places,
+                Err(because) => {
+                    assert!(matches!(scratch.dropped(), Dropped::Not(_)), "{because}");
+                    continue;
+                }
+            };
+            assert_eq!(places.len(), if size < 4 << 20 { 32 } else { 1 });
+            assert!(places.iter().all(|place| place.bytes == size && place.is_absent().unwrap()));
         }
-        scratch.warm().unwrap();
-        assert!(scratch.is_resident().unwrap());
+    }
+
+    /// The first transfer from the disk leaves the others where they are.
+    #[test]
+    fn reading_one_small_place_reads_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let scratch = Scratch::create(directory.path(), 1 << 20, &[4096], false).unwrap();
+        let Ok(places) = scratch.uncached(4096) else { return };
+        for (index, place) in places.iter().enumerate() {
+            assert!(place.is_absent().unwrap(), "{index}");
+            place.warm().unwrap().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_tmpfs_has_no_direct_reads() {
+        let Ok(scratch) = Scratch::create(Path::new("/dev/shm"), 1 << 20, &[], false) else {
+            return;
+        };
+        if is_in_memory(&scratch.file).unwrap() {
+            assert!(scratch.refuses(Method::DirectRead).unwrap().contains("tmpfs"));
+            assert_eq!(scratch.refuses(Method::Sendfile), None);
+        }
     }
 
     #[test]
     fn a_directory_that_is_not_there_is_named_in_one_line() {
-        let error = Scratch::create(Path::new("/nonexistent"), 1, false).err().unwrap();
+        let error = Scratch::create(Path::new("/nonexistent"), 1, &[], false).err().unwrap();
         let text = error.to_string();
         assert!(text.contains("/nonexistent") && !text.contains('\n'), "{text}");
     }

@@ -5,20 +5,22 @@ use std::fmt::Write as _;
 use crate::config::units::show_size;
 use crate::measure::recommendation::Recommendation;
 use crate::measure::results::{
-    CONTEXT_SWITCHES, CPU, Counted, Dropped, Figure, Outcome, Results, Row, SYSTEM_CALLS,
+    CONTEXT_SWITCHES, CPU, CPU_SHARE, Counted, Dropped, Figure, Results, Row, SYSTEM_CALLS,
     THROUGHPUT,
 };
 use crate::measure::way::Case;
 
 /// The heads of the columns before the bar.
-const HEADS: [&str; 7] =
-    ["size", "way", "GiB/s", "CPU s/GiB", "calls/GiB", "switches/GiB", "copies"];
+const HEADS: [&str; 8] =
+    ["size", "way", "GiB/s", "busy", "CPU s/GiB", "calls/GiB", "switches/GiB", "copies"];
 
 /// The longest bar, in characters.
 const BAR_WIDTH: f64 = 16.0;
 
 const COPIES_EXPLAINED: &str = "Copies: by the CPU + by devices, for each byte, as the way has them by its nature with a network \
-     card that gathers. Figures are medians of the rounds, with the range behind CPU time.";
+     card that gathers. Busy: how much of the time the thread under measurement was on its CPU; where \
+     that is well below 100%, it waited, and GiB/s are those of the load or the disk. Figures are medians \
+     of the rounds, with the range behind CPU time.";
 
 /// Everything for a terminal: tables with a bar for CPU time, the setting, the recommendation.
 pub fn text(results: &Results, recommendation: &Recommendation) -> String {
@@ -56,10 +58,17 @@ pub fn markdown(results: &Results, recommendation: &Recommendation) -> String {
 /// On what it was measured, in sentences.
 fn setting(results: &Results) -> String {
     let setting = &results.setting;
-    let apart = if setting.keeps_apart {
-        "the thread under measurement has a CPU for itself"
-    } else {
-        "both ends share its CPU with the thread under measurement, so GiB/s say little"
+    let apart = match (setting.keeps_apart, setting.ends_apart) {
+        (true, true) => {
+            "the thread under measurement, the sender and the receiver have a core each"
+        }
+        (true, false) => {
+            "the thread under measurement has a core for itself; the ends share one, so GiB/s between \
+             sockets say little"
+        }
+        (false, _) => {
+            "both ends share its CPU with the thread under measurement, so GiB/s say little"
+        }
     };
     let counted = match &setting.counted {
         Counted::ByTracepoint { disagreement } => format!(
@@ -78,7 +87,8 @@ fn setting(results: &Results) -> String {
     };
     format!(
         "Linux {}, {}, {} CPUs; {apart}.\n{} rounds, windows of {} ms. System calls are counted {counted}.\n\
-         Scratch file: {} in {}; it leaves the page cache {dropped}.\n",
+         Scratch file: {} in {}; it leaves the page cache {dropped}. What a disk or a hypervisor keeps \
+         in memory of its own cannot be seen from here.\n",
         setting.kernel,
         setting.cpu,
         setting.cpus,
@@ -94,7 +104,7 @@ fn median(row: &Row, figure: Figure, digits: usize) -> String {
 }
 
 /// One for each head.
-fn cells(row: &Row) -> [String; 7] {
+fn cells(row: &Row) -> [String; 8] {
     let copies = row.way.method.copies(row.case);
     let cpu = row
         .summary(CPU)
@@ -103,6 +113,7 @@ fn cells(row: &Row) -> [String; 7] {
         show_size(row.bytes),
         row.way.name.to_owned(),
         median(row, THROUGHPUT, 2),
+        row.summary(CPU_SHARE).map_or_else(String::new, |it| format!("{:.0}%", it.median * 100.0)),
         cpu,
         median(row, SYSTEM_CALLS, 0),
         median(row, CONTEXT_SWITCHES, 0),
@@ -112,10 +123,7 @@ fn cells(row: &Row) -> [String; 7] {
 
 /// What the row says beside its figures.
 fn note(row: &Row) -> Option<&str> {
-    match &row.outcome {
-        Outcome::Missing(because) => Some(because),
-        Outcome::Measured(_) => row.remark.as_deref(),
-    }
+    row.missing().or(row.remark.as_deref())
 }
 
 /// As long as the CPU time is large among those of the same size.
@@ -128,7 +136,7 @@ fn bar(results: &Results, row: &Row) -> String {
 
 fn text_table(results: &Results, case: Case) -> String {
     let rows: Vec<&Row> = results.of(case).collect();
-    let cells: Vec<[String; 7]> = rows.iter().map(|row| cells(row)).collect();
+    let cells: Vec<[String; 8]> = rows.iter().map(|row| cells(row)).collect();
     let widths: Vec<usize> = (0..HEADS.len())
         .map(|column| {
             let lengths = cells.iter().map(|cells| cells[column].chars().count());
@@ -154,9 +162,9 @@ fn text_table(results: &Results, case: Case) -> String {
         }
         last = Some(row.bytes);
         let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
-        text.push_str(&match &row.outcome {
-            Outcome::Measured(_) => line(&cells, &bar(results, row)),
-            Outcome::Missing(because) => line(&cells[..2], because),
+        text.push_str(&match row.missing() {
+            None => line(&cells, &bar(results, row)),
+            Some(because) => line(&cells[..2], because),
         });
     }
     text.push_str(&footnotes(&rows));
@@ -166,17 +174,17 @@ fn text_table(results: &Results, case: Case) -> String {
 fn markdown_table(results: &Results, case: Case) -> String {
     let rows: Vec<&Row> = results.of(case).collect();
     let mut text = format!(
-        "\n**{}**\n\n| {} |\n|---|---|--:|--:|--:|--:|--:|\n",
+        "\n**{}**\n\n| {} |\n|---|---|--:|--:|--:|--:|--:|--:|\n",
         case.title(),
         HEADS.join(" | ")
     );
     for row in &rows {
         let cells = cells(row);
         // Writing to a String cannot fail.
-        let _written = match &row.outcome {
-            Outcome::Measured(_) => writeln!(text, "| {} |", cells.join(" | ")),
-            Outcome::Missing(because) => {
-                writeln!(text, "| {} | {} | {because} | | | | |", cells[0], cells[1])
+        let _written = match row.missing() {
+            None => writeln!(text, "| {} |", cells.join(" | ")),
+            Some(because) => {
+                writeln!(text, "| {} | {} | {because} | | | | | |", cells[0], cells[1])
             }
         };
     }
@@ -187,7 +195,7 @@ fn markdown_table(results: &Results, case: Case) -> String {
 /// What ways say of themselves, each once.
 fn footnotes(rows: &[&Row]) -> String {
     let mut said: Vec<String> = Vec::new();
-    for row in rows.iter().filter(|row| matches!(row.outcome, Outcome::Measured(_))) {
+    for row in rows.iter().filter(|row| row.missing().is_none()) {
         let Some(remark) = note(row) else { continue };
         let line = format!("\n{}: {remark}.\n", row.way.name);
         if !said.contains(&line) {

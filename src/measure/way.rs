@@ -7,13 +7,17 @@ pub enum Case {
     FileCached,
     /// From a file, nothing of it in the page cache, to a socket.
     FileUncached,
-    /// From a socket to a socket.
+    /// From a socket to a socket: one message after the other, each sent when the one before has
+    /// arrived.
     Sockets,
+    /// From a socket to a socket, from a sender that is slower than the thread under measurement.
+    PacedSockets,
 }
 
 impl Case {
     /// In the order of the report.
-    pub const ALL: [Case; 3] = [Case::FileCached, Case::FileUncached, Case::Sockets];
+    pub const ALL: [Case; 4] =
+        [Case::FileCached, Case::FileUncached, Case::Sockets, Case::PacedSockets];
 
     /// As in JSON.
     pub fn label(self) -> &'static str {
@@ -21,6 +25,7 @@ impl Case {
             Case::FileCached => "file_cached",
             Case::FileUncached => "file_uncached",
             Case::Sockets => "sockets",
+            Case::PacedSockets => "sockets_paced",
         }
     }
 
@@ -29,7 +34,8 @@ impl Case {
         match self {
             Case::FileCached => "File to socket, the file in the page cache",
             Case::FileUncached => "File to socket, the file on the disk",
-            Case::Sockets => "Socket to socket",
+            Case::Sockets => "Socket to socket, message by message",
+            Case::PacedSockets => "Socket to socket, bulk from a slower sender",
         }
     }
 }
@@ -105,25 +111,32 @@ pub const FILE_WAYS: [Way; 7] = [
 ];
 
 /// From a socket to a socket.
-pub const SOCKET_WAYS: [Way; 9] = [
+pub const SOCKET_WAYS: [Way; 7] = [
     way("read_write_16k", "read + write, 16 KiB", Method::ReadWrite { buffer: 16 << 10 }),
     way("read_write_64k", "read + write, 64 KiB", Method::ReadWrite { buffer: 64 << 10 }),
     way("read_write_256k", "read + write, 256 KiB", Method::ReadWrite { buffer: 256 << 10 }),
     way("splice_64k", "splice, 64 KiB pipe", Method::Splice { pipe: 64 * KIB }),
     way("splice_256k", "splice, 256 KiB pipe", Method::Splice { pipe: 256 * KIB }),
     way("splice_1m", "splice, 1 MiB pipe", Method::Splice { pipe: MIB }),
-    way(
-        "splice_256k_coalesced",
-        "splice, 256 KiB pipe, coalesced",
-        Method::CoalescedSplice { pipe: 256 * KIB, low_water: LOW_WATER },
-    ),
-    way(
-        "splice_1m_coalesced",
-        "splice, 1 MiB pipe, coalesced",
-        Method::CoalescedSplice { pipe: MIB, low_water: LOW_WATER },
-    ),
     way("io_uring", "io_uring recv + send", Method::Ring),
 ];
+
+/// From a socket to a socket, from a slower sender: each pipe with and without coalescing.
+pub const PACED_WAYS: [Way; 6] = [
+    way("splice_64k", "splice, 64 KiB pipe", Method::Splice { pipe: 64 * KIB }),
+    coalesced("splice_64k_coalesced", "splice, 64 KiB pipe, coalesced", 64 * KIB),
+    way("splice_256k", "splice, 256 KiB pipe", Method::Splice { pipe: 256 * KIB }),
+    coalesced("splice_256k_coalesced", "splice, 256 KiB pipe, coalesced", 256 * KIB),
+    way("splice_1m", "splice, 1 MiB pipe", Method::Splice { pipe: MIB }),
+    coalesced("splice_1m_coalesced", "splice, 1 MiB pipe, coalesced", MIB),
+];
+
+/// Bytes of a transfer from a slower sender: enough for a window, and for several marks.
+pub const PACED_BYTES: u64 = 4 << 20;
+
+const fn coalesced(key: &'static str, name: &'static str, pipe: u32) -> Way {
+    way(key, name, Method::CoalescedSplice { pipe, low_water: LOW_WATER })
+}
 
 const fn way(key: &'static str, name: &'static str, method: Method) -> Way {
     Way { key, name, method }
@@ -134,6 +147,7 @@ pub fn ways(case: Case) -> &'static [Way] {
     match case {
         Case::FileCached | Case::FileUncached => &FILE_WAYS,
         Case::Sockets => &SOCKET_WAYS,
+        Case::PacedSockets => &PACED_WAYS,
     }
 }
 
@@ -149,6 +163,11 @@ impl Method {
         Copies { cpu, dma: if from_page_cache { 1 } else { 2 } }
     }
 
+    /// Whether the kernel may let threads of its own do a part of the work.
+    pub fn has_ring(self) -> bool {
+        matches!(self, Method::Ring | Method::RingZeroCopy)
+    }
+
     /// Whether a transfer of `bytes` bytes is any different from one with the next smaller buffer
     /// or pipe. From a file there is one of each.
     pub fn is_worth_trying(self, case: Case, bytes: u64) -> bool {
@@ -156,7 +175,6 @@ impl Method {
             _ if case != Case::Sockets => true,
             Method::ReadWrite { buffer } => buffer <= 64 << 10 || bytes >= buffer as u64,
             Method::Splice { pipe } => pipe <= 64 * KIB || bytes >= u64::from(pipe) / 4,
-            Method::CoalescedSplice { low_water, .. } => bytes >= u64::from(low_water),
             _ => true,
         }
     }

@@ -55,6 +55,8 @@ pub struct Ring {
     ring: IoUring,
     memory: *mut [u8],
     buffer_bytes: usize,
+    steps_max: usize,
+    patience: Duration,
     /// Of the last batch, in its order: bytes, or a negative error number.
     results: Vec<i32>,
     /// Of each buffer: the batch that sends it without a copy, until the kernel tells that it is
@@ -68,12 +70,18 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// A ring for batches of up to `steps` steps over `buffers` buffers.
+    /// A ring for batches of up to `steps` steps over `buffers` buffers. A batch of which nothing
+    /// completes for as long as `patience` is an error.
     ///
     /// # Errors
     /// `ENOSYS` and `EPERM` where io_uring is not there or not allowed (`kernel.io_uring_disabled`,
     /// a seccomp filter); `ENOMEM` at the limit on locked memory of older kernels.
-    pub fn open(steps: u32, buffers: usize, buffer_bytes: usize) -> io::Result<Ring> {
+    pub fn open(
+        steps: u32,
+        buffers: usize,
+        buffer_bytes: usize,
+        patience: Duration,
+    ) -> io::Result<Ring> {
         // One thread uses it, which asks for its completions: the kernel then need not interrupt
         // that thread (Linux 6.1). Older kernels refuse what they do not know.
         let modern = IoUring::builder().setup_single_issuer().setup_defer_taskrun().build(steps);
@@ -84,7 +92,19 @@ impl Ring {
         let memory = Box::into_raw(vec![0_u8; buffers * buffer_bytes].into_boxed_slice());
         let (results, lent) = (Vec::with_capacity(steps as usize), vec![None; buffers]);
         let (in_flight, batch, has_copied) = (0, 0, false);
-        Ok(Ring { ring, memory, buffer_bytes, results, lent, in_flight, batch, has_copied })
+        let steps_max = ring.params().sq_entries() as usize;
+        Ok(Ring {
+            ring,
+            memory,
+            buffer_bytes,
+            steps_max,
+            patience,
+            results,
+            lent,
+            in_flight,
+            batch,
+            has_copied,
+        })
     }
 
     /// Whether this kernel knows zero-copy sends (Linux 6.0).
@@ -103,12 +123,12 @@ impl Ring {
     }
 
     /// Carries out all steps and returns when all of them have completed. What was sent without a
-    /// copy may still be under way then; a step that wants its buffer waits for it. The outcome of each is its number of bytes, or a negative error number. With `linked` each
-    /// step begins after the one before it; what follows one that moved less than its length is
-    /// `-ECANCELED`.
+    /// copy may still be under way then; a step that wants its buffer waits for it. The outcome of
+    /// each is its number of bytes, or a negative error number. With `linked` each step begins after
+    /// the one before it; what follows one that moved less than its length is `-ECANCELED`.
     ///
     /// # Errors
-    /// As io_uring_enter(2). The ring is of no use then.
+    /// As io_uring_enter(2), and `WouldBlock` when patience has run out. The ring is of no use then.
     ///
     /// # Panics
     /// When a step lies outside of its buffer, or there are more steps than the ring has room for.
@@ -119,6 +139,8 @@ impl Ring {
         calls: &mut Calls,
     ) -> io::Result<&[i32]> {
         assert_eq!(self.in_flight, 0, "the batch before has ended");
+        // Before any is pushed: half a batch would stay behind.
+        assert!(steps.len() <= self.steps_max, "no more steps than the ring has room for");
         while steps.iter().any(|step| self.lent[step.buffer].is_some()) {
             self.wait(1, calls)?;
         }
@@ -137,7 +159,7 @@ impl Ring {
             // descriptors are borrowed for as long as `run` takes, and the kernel holds the files
             // behind them.
             let pushed = unsafe { self.ring.submission().push(&entry) };
-            assert!(pushed.is_ok(), "no more steps than the ring has room for");
+            assert!(pushed.is_ok(), "the ring was empty, and has room for them");
             self.in_flight += 1;
         }
         while self.in_flight > 0 {
@@ -148,7 +170,23 @@ impl Ring {
 
     /// Hands over what was pushed, waits for so many completions, and takes in what there is.
     fn wait(&mut self, completions: usize, calls: &mut Calls) -> io::Result<()> {
-        match calls.count(|| self.ring.submitter().submit_and_wait(completions)) {
+        // What a socket may wait for is no matter of the ring (SO_RCVTIMEO), so the ring has a limit
+        // of its own; before Linux 5.11 there is none.
+        let has_timeout = self.ring.params().is_feature_ext_arg();
+        let patience = Timespec::from(self.patience);
+        let arguments = SubmitArgs::new().timespec(&patience);
+        let submitter = self.ring.submitter();
+        let waited = calls.count(|| {
+            if has_timeout {
+                submitter.submit_with_args(completions, &arguments)
+            } else {
+                submitter.submit_and_wait(completions)
+            }
+        });
+        match waited {
+            Err(error) if error.raw_os_error() == Some(libc::ETIME) => {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
             _ => {
                 self.reap();
@@ -215,13 +253,23 @@ impl Ring {
     /// Waits for what was sent without a copy, as long as a peer that is there may take to
     /// acknowledge it.
     fn settle(&mut self) {
+        if !self.ring.submission().is_empty() {
+            // What the kernel has not taken yet names descriptors that may have been closed since, and
+            // their numbers given to others. It is never handed over.
+            return;
+        }
         let patience = Timespec::from(SETTLE_PATIENCE);
         let deadline = Instant::now() + SETTLE_PATIENCE;
         while self.is_in_use() && Instant::now() < deadline {
             let arguments = SubmitArgs::new().timespec(&patience);
-            // Late, interrupted or refused: what has come until then counts.
-            let _waited = self.ring.submitter().submit_with_args(1, &arguments);
+            let waited = self.ring.submitter().submit_with_args(1, &arguments);
             self.reap();
+            match waited {
+                // Late or interrupted: what has come until then counts.
+                Err(error) if error.raw_os_error() == Some(libc::ETIME) => return,
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
+                _ => {}
+            }
         }
     }
 }
@@ -269,6 +317,8 @@ mod tests {
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
 
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     fn tcp_pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -277,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_linked_batch_runs_in_order_in_one_call() {
-        let Ok(mut ring) = Ring::open(4, 2, 4096) else { return };
+        let Ok(mut ring) = Ring::open(4, 2, 4096, PATIENCE) else { return };
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"hello world").unwrap();
         let (sender, mut receiver) = UnixStream::pair().unwrap();
@@ -314,5 +364,48 @@ mod tests {
             (&receiver).read_exact(&mut received[..6]).unwrap();
             assert_eq!(&received[..6], b"hello ");
         }
+    }
+
+    /// A receive that nobody answers is an error in the end, and the ring goes away with it.
+    #[test]
+    fn patience_runs_out() {
+        let Ok(mut ring) = Ring::open(2, 1, 4096, Duration::from_millis(10)) else { return };
+        if !ring.ring.params().is_feature_ext_arg() {
+            return;
+        }
+        let (socket, _silent) = UnixStream::pair().unwrap();
+        let operation = Operation::Receive(socket.as_fd());
+        let step = Step { operation, buffer: 0, start: 0, length: 10 };
+        let error = ring.run(&[step], false, &mut Calls::default()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    /// Steps that were pushed when the kernel refused to be asked are not handed over later, when
+    /// their descriptors may belong to others.
+    #[test]
+    fn what_was_not_taken_is_never_handed_over() {
+        let Ok(mut ring) = Ring::open(2, 1, 4096, PATIENCE) else { return };
+        let (sender, mut receiver) = UnixStream::pair().unwrap();
+        let operation = Operation::Send(sender.as_fd());
+        let step = Step { operation, buffer: 0, start: 0, length: 10 };
+        let entry = ring.entry(&step);
+        // SAFETY: as in `run`; and it is not to be taken at all.
+        unsafe { ring.ring.submission().push(&entry) }.unwrap();
+        ring.in_flight = 1;
+        drop(ring);
+        drop(sender);
+        assert_eq!(receiver.read(&mut [0; 10]).unwrap(), 0, "nothing was sent");
+    }
+
+    #[test]
+    #[should_panic(expected = "no more steps than the ring has room for")]
+    fn a_batch_that_is_too_long_is_not_begun() {
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        let Ok(mut ring) = Ring::open(2, 1, 4096, PATIENCE) else {
+            panic!("no more steps than the ring has room for");
+        };
+        let operation = Operation::Send(socket.as_fd());
+        let steps = [Step { operation, buffer: 0, start: 0, length: 10 }; 100];
+        let _refused = ring.run(&steps, false, &mut Calls::default());
     }
 }

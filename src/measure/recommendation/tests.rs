@@ -9,10 +9,16 @@ const MIB: u64 = 1 << 20;
 const SIZES: [u64; 3] = [KIB, 64 * KIB, MIB];
 
 /// The CPU seconds of each round.
-type Costs = [f64; 3];
+type Costs = [f64; 8];
 
+/// Rounds of about that cost: a few percent apart, and one in eight half as dear again.
 fn around(cost: f64) -> Costs {
-    [cost * 0.99, cost, cost * 1.01]
+    [0.97, 1.02, 0.99, 1.5, 1.0, 0.98, 1.03, 1.01].map(|share| share * cost)
+}
+
+/// Rounds from one cost to another.
+fn between(low: f64, high: f64) -> Costs {
+    [0.0, 5.0, 2.0, 7.0, 1.0, 6.0, 3.0, 4.0].map(|step| low + (high - low) * step / 7.0)
 }
 
 fn setting() -> Setting {
@@ -21,11 +27,12 @@ fn setting() -> Setting {
         cpu: "a processor".to_owned(),
         cpus: 2,
         keeps_apart: true,
+        ends_apart: true,
         directory: "/var/tmp".to_owned(),
         scratch_bytes: MIB,
         dropped: Dropped::ByAdvice,
         counted: Counted::ByTracepoint { disagreement: 0.0 },
-        rounds: 3,
+        rounds: 8,
         window_milliseconds: 10,
     }
 }
@@ -46,6 +53,7 @@ fn figures(cpu: f64) -> Figures {
     Figures {
         gib_per_second: 1.0 / cpu,
         cpu_seconds_per_gib: cpu,
+        cpu_share: 1.0,
         system_calls_per_gib: 10.0,
         context_switches_per_gib: 1.0,
     }
@@ -70,7 +78,7 @@ fn is_splice(key: &str) -> bool {
 fn the_mode_follows_the_sizes() {
     let mode = |splice: [f64; 3], expected: &str, close: &[&str]| {
         let results = results(|_, key, bytes| {
-            let index = SIZES.iter().position(|it| *it == bytes).unwrap();
+            let index = SIZES.iter().position(|it| *it == bytes).unwrap_or(SIZES.len() - 1);
             Some(around(if is_splice(key) { splice[index] } else { 1.0 }))
         });
         check(&results, "relay.mode", expected, close);
@@ -110,7 +118,7 @@ fn pipes_and_marks_are_those_of_bulk() {
     let level = costs(|_| 1.0);
     check(&level, "relay.pipe_size", "1MiB", &["256KiB", "64KiB"]);
     check(&level, "relay.low_water", "512KiB", &["off"]);
-    let small = costs(|key| if key == "splice_64k" { 0.5 } else { 1.0 });
+    let small = costs(|key| if key.starts_with("splice_64k") { 0.5 } else { 1.0 });
     check(&small, "relay.pipe_size", "64KiB", &[]);
     let harmful = costs(|key| if key.ends_with("coalesced") { 2.0 } else { 1.0 });
     check(&harmful, "relay.low_water", "off", &[]);
@@ -121,6 +129,93 @@ fn pipes_and_marks_are_those_of_bulk() {
     });
     check(&middle, "relay.pipe_size", "256KiB", &[]);
     check(&middle, "relay.low_water", "512KiB", &[]);
+    // The mark is judged with the pipe that is recommended, whichever that is.
+    let unmarked = costs(|key| match key {
+        "splice_64k" => 0.1,
+        "splice_64k_coalesced" => 0.4,
+        _ => 1.0,
+    });
+    check(&unmarked, "relay.pipe_size", "64KiB", &[]);
+    check(&unmarked, "relay.low_water", "off", &[]);
+}
+
+/// A pipe that the kernel made smaller says nothing about the value that it was meant to have.
+#[test]
+fn what_falls_short_is_not_recommended() {
+    let mut results =
+        results(|_, key, _| Some(around(if key.starts_with("splice_1m") { 0.5 } else { 1.0 })));
+    for row in results.rows.iter_mut().filter(|row| row.way.key.starts_with("splice_1m")) {
+        row.falls_short = true;
+        row.remark = Some("a pipe of 64KiB (fs.pipe-max-size)".to_owned());
+    }
+    check(&results, "relay.pipe_size", "256KiB", &["64KiB"]);
+    let because = advice(&results, "relay.pipe_size").unwrap().because;
+    assert!(because.contains("1MiB is not to be had: a pipe of 64KiB (fs.pipe-max"), "{because}");
+    assert!(!because.contains("this is the default"), "{because}");
+    // Copying is compared with a pipe that is to be had.
+    check(&results, "relay.mode", "auto", &["splice", "copy"]);
+}
+
+/// The default stays where the only thing that is certain speaks for it, however much cheaper
+/// others were by their medians.
+#[test]
+fn the_default_is_left_only_for_what_is_certain() {
+    let noisy = results(|_, key, bytes| {
+        Some(match (key, bytes) {
+            ("sendfile", KIB) => around(1.0),
+            ("splice", KIB) => around(1.06),
+            ("sendfile", _) => between(0.5, 2.0),
+            ("splice", _) => between(0.4, 1.8),
+            _ => between(0.5, 2.0),
+        })
+    });
+    let noisy = advice(&noisy, "files.transfer").unwrap();
+    assert_eq!(noisy.value, "sendfile", "{}", noisy.because);
+    // Cheaper at one size and dearer at another for certain: who knows which files there are.
+    let mixed = results(|_, key, bytes| {
+        Some(around(match (key, bytes) {
+            ("copy" | "read_write", KIB) => 0.1,
+            ("read_write", _) => 1.5,
+            _ => 1.0,
+        }))
+    });
+    check(&mixed, "files.transfer", "sendfile", &["splice", "mmap"]);
+    let one = results(|_, key, bytes| {
+        let is_cheap = key == "splice" && bytes == MIB;
+        Some(around(if is_cheap { 0.5 } else { 1.0 }))
+    });
+    check(&one, "files.transfer", "splice", &[]);
+    let because = advice(&one, "files.transfer").unwrap().because;
+    assert_eq!(
+        because,
+        "takes less CPU from the page cache than sendfile (1MiB), mmap (1MiB), copy (1MiB)"
+    );
+}
+
+/// A pipe that nobody is told to use decides nothing, even if it had the luckiest round.
+#[test]
+fn copying_is_compared_with_the_pipe_that_is_recommended() {
+    let results = results(|_, key, _| {
+        Some(match key {
+            "splice_256k" | "splice_256k_coalesced" => between(0.2, 2.0),
+            key if is_splice(key) => around(0.5),
+            _ => around(1.0),
+        })
+    });
+    check(&results, "relay.pipe_size", "1MiB", &["256KiB", "64KiB"]);
+    check(&results, "relay.mode", "splice", &[]);
+}
+
+#[test]
+fn no_size_is_named_where_wins_have_gaps() {
+    let remarks = |middle: f64| {
+        let results = results(|_, key, bytes| {
+            let splice = if bytes == 64 * KIB { middle } else { 0.5 };
+            Some(around(if is_splice(key) { splice } else { 1.0 }))
+        });
+        recommend(&results).remarks.join("\n")
+    };
+    assert_eq!(remarks(1.0), "");
 }
 
 #[test]
@@ -139,7 +234,7 @@ fn a_file_takes_what_costs_the_least() {
     });
     check(&mixed, "files.transfer", "sendfile", &[]);
     let because = advice(&mixed, "files.transfer").unwrap().because;
-    assert!(because.contains("but copy takes less at 1KiB"), "{because}");
+    assert!(because.contains("but more than copy (1KiB)"), "{because}");
     let ring = costs(|key, _| if key == "io_uring" { 0.2 } else { 1.0 });
     let remarks = recommend(&ring).remarks.join("\n");
     assert!(remarks.contains("io_uring with send takes less"), "{remarks}");
@@ -149,27 +244,51 @@ fn a_file_takes_what_costs_the_least() {
 #[test]
 fn what_is_missing_is_left_out() {
     let results = results(|case, key, _| {
-        let is_there = case == Case::Sockets || key == "mmap_write";
+        let is_there = case != Case::FileCached || key == "mmap_write";
         is_there.then_some(around(1.0))
     });
     check(&results, "files.transfer", "mmap", &[]);
 }
 
 #[test]
-fn a_range_that_overlaps_decides_nothing() {
+fn ranges_that_overlap_much_decide_nothing() {
+    // A median of half the cost, and rounds that cost as much.
     let results = results(|_, key, _| {
-        // A median of half the cost, and one round that cost as much.
-        Some(if key == "splice" { [0.4, 0.5, 0.995] } else { around(1.0) })
+        Some(if key == "splice" { between(0.2, 1.2) } else { between(0.4, 1.6) })
     });
     check(&results, "files.transfer", "sendfile", &["splice", "mmap", "copy"]);
 }
 
+/// Equal loops differ in all of two rounds once in three runs.
 #[test]
-fn one_round_decides_nothing() {
+fn few_rounds_decide_nothing() {
     let mut results = results(|_, key, _| Some(around(if is_splice(key) { 0.1 } else { 1.0 })));
-    results.setting.rounds = 1;
+    for row in &mut results.rows {
+        if let Outcome::Measured(rounds) = &mut row.outcome {
+            rounds.truncate(4);
+        }
+    }
+    results.setting.rounds = 4;
     check(&results, "relay.mode", "auto", &["splice", "copy"]);
-    assert!(recommend(&results).remarks.join("\n").contains("One round"));
+    check(&results, "files.transfer", "sendfile", &["splice", "mmap", "copy"]);
+    assert!(recommend(&results).remarks.join("\n").contains("4 rounds tell nothing apart"));
+}
+
+/// Rounds that were drawn from the same distribution differ for certain in few runs only, however
+/// many sizes and ways are compared.
+#[test]
+fn chance_alone_seldom_decides() {
+    let mut random = fastrand::Rng::with_seed(8);
+    let mut mistakes = 0;
+    for _ in 0..200 {
+        let random = std::cell::RefCell::new(&mut random);
+        let results = results(|_, _, _| Some([0.0; 8].map(|_| 1.0 + random.borrow_mut().f64())));
+        let advice = recommend(&results).advice;
+        let defaults = ["auto", "1MiB", "512KiB", "sendfile"];
+        mistakes += advice.iter().filter(|it| !defaults.contains(&it.value.as_str())).count();
+    }
+    // One key in twenty at most; the seed is fixed, so this never flakes.
+    assert!(mistakes <= 200 * 4 / 20, "{mistakes}");
 }
 
 #[test]
@@ -187,8 +306,17 @@ fn the_configuration_says_why() {
 }
 
 #[test]
+fn what_there_was_no_time_for_is_not_forbidden() {
+    let mut results = results(|_, key, _| (!is_splice(key)).then_some(around(1.0)));
+    for row in results.rows.iter_mut().filter(|row| is_splice(row.way.key)) {
+        row.outcome = Outcome::NoTime;
+    }
+    assert_eq!(advice(&results, "relay.mode"), None);
+}
+
+#[test]
 fn nothing_measured_is_no_advice() {
     let mut empty = results(|_, _, _| None);
-    empty.rows.retain(|row: &Row| row.case != Case::Sockets);
+    empty.rows.retain(|row: &Row| row.case == Case::FileCached);
     assert_eq!(recommend(&empty).advice, []);
 }

@@ -13,9 +13,12 @@ mod ring_relay;
 mod sendfile;
 mod splice;
 
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 
+use nix::fcntl::OFlag;
 use nix::sys::uio::pread;
 
 use crate::measure::way::Method;
@@ -24,24 +27,35 @@ use crate::sys::transfer;
 
 /// Moves bytes from where they are to a socket.
 pub trait Technique {
-    /// Moves `bytes` bytes: those of a file from `offset` on, or the next ones of a socket.
+    /// Moves `bytes` bytes from `source`, which is of the kind that it was opened for.
     ///
     /// # Errors
-    /// Those of the calls; `UnexpectedEof` where there are fewer bytes.
-    fn transfer(&mut self, offset: u64, bytes: u64, calls: &mut Calls) -> io::Result<()>;
+    /// Those of the calls; `UnexpectedEof` where there are fewer bytes, `WouldBlock` where nothing
+    /// moves for long.
+    fn transfer(&mut self, source: Source<'_>, bytes: u64, calls: &mut Calls) -> io::Result<()>;
 
     /// What a reader of its figures has to know; asked for afterwards.
-    fn remark(&self) -> Option<String> {
+    fn remark(&self) -> Option<Remark> {
         None
     }
+}
+
+/// What a reader of figures has to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// In words for people.
+    pub text: String,
+    /// The kernel gave less than was asked for, such as a smaller pipe.
+    pub falls_short: bool,
 }
 
 /// Where bytes come from.
 #[derive(Debug, Clone, Copy)]
 pub enum Source<'a> {
-    /// A regular file.
-    File(BorrowedFd<'a>),
-    /// A blocking stream socket.
+    /// A regular file, from an offset on, opened by [`open_file`].
+    File(BorrowedFd<'a>, u64),
+    /// A stream socket. It blocks for as long as somebody has patience; only splice takes one that
+    /// does not.
     Socket(BorrowedFd<'a>),
 }
 
@@ -60,35 +74,36 @@ pub struct Ends<'a> {
 /// What is missing here, in words for people.
 pub fn open<'a>(method: Method, ends: Ends<'a>) -> Result<Box<dyn Technique + 'a>, String> {
     let technique: io::Result<Box<dyn Technique + 'a>> = match (method, ends.source) {
-        (Method::ReadWrite { buffer }, _) => Ok(Box::new(copy::ReadWrite::new(ends, buffer))),
-        (Method::MapWrite, Source::File(file)) => {
-            Ok(Box::new(mapped::MapWrite::new(file, ends.sink)))
-        }
-        (Method::Sendfile, Source::File(file)) => {
-            Ok(Box::new(sendfile::Sendfile::new(file, ends.sink)))
-        }
+        (Method::ReadWrite { buffer }, _) => Ok(Box::new(copy::ReadWrite::new(ends.sink, buffer))),
+        (Method::MapWrite, Source::File(..)) => Ok(Box::new(mapped::MapWrite::new(ends.sink))),
+        (Method::Sendfile, Source::File(..)) => Ok(Box::new(sendfile::Sendfile::new(ends.sink))),
         (Method::Splice { pipe }, _) => boxed(splice::Splice::open(ends, pipe, None)),
         (Method::CoalescedSplice { pipe, low_water }, _) => {
             boxed(splice::Splice::open(ends, pipe, Some(low_water)))
         }
-        (Method::DirectRead, Source::File(file)) => {
-            boxed(direct::DirectRead::open(file, ends.sink))
+        (Method::DirectRead, Source::File(..)) => Ok(Box::new(direct::DirectRead::new(ends.sink))),
+        (Method::Ring, Source::File(..)) => boxed(ring_file::RingFile::open(ends.sink, false)),
+        (Method::RingZeroCopy, Source::File(..)) => {
+            boxed(ring_file::RingFile::open(ends.sink, true))
         }
-        (Method::Ring, Source::File(file)) => {
-            boxed(ring_file::RingFile::open(file, ends.sink, false))
-        }
-        (Method::RingZeroCopy, Source::File(file)) => {
-            boxed(ring_file::RingFile::open(file, ends.sink, true))
-        }
-        (Method::Ring, Source::Socket(socket)) => {
-            boxed(ring_relay::RingRelay::open(socket, ends.sink))
-        }
+        (Method::Ring, Source::Socket(_)) => boxed(ring_relay::RingRelay::open(ends.sink)),
         (
             Method::MapWrite | Method::Sendfile | Method::DirectRead | Method::RingZeroCopy,
             Source::Socket(_),
         ) => return Err("only from a file".to_owned()),
     };
     technique.map_err(|error| missing::reason(method, &error))
+}
+
+/// Opens a file anew, as `method` needs it. What the kernel remembers of how it was read, to read
+/// ahead, belongs to whoever opened it: no way finds what another has left.
+///
+/// # Errors
+/// As open(2); `EINVAL` where the file system has no direct I/O. Without /proc there is no way.
+pub fn open_file(method: Method, file: BorrowedFd<'_>) -> io::Result<File> {
+    let flags = if method == Method::DirectRead { OFlag::O_DIRECT } else { OFlag::empty() };
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
 }
 
 /// Why a transfer failed, in words for people.
@@ -100,17 +115,41 @@ fn boxed<'a, T: Technique + 'a>(opened: io::Result<T>) -> io::Result<Box<dyn Tec
     Ok(Box::new(opened?))
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
     /// Reads up to as many bytes as the buffer holds, with one call.
-    fn read(self, buffer: &mut [u8], offset: u64, calls: &mut Calls) -> io::Result<usize> {
+    fn read(self, buffer: &mut [u8], calls: &mut Calls) -> io::Result<usize> {
         let read = match self {
-            Source::File(file) => {
+            Source::File(file, offset) => {
                 let offset = i64::try_from(offset).map_err(io::Error::other)?;
                 calls.count(|| pread(file, buffer, offset))?
             }
             Source::Socket(socket) => calls.count(|| transfer::recv(socket, buffer))?,
         };
         at_least_one(read)
+    }
+
+    /// So many bytes further on. A socket is there by itself.
+    fn after(self, bytes: u64) -> Self {
+        match self {
+            Source::File(file, offset) => Source::File(file, offset + bytes),
+            Source::Socket(socket) => Source::Socket(socket),
+        }
+    }
+
+    /// The file, and where in it.
+    fn file(self) -> io::Result<(BorrowedFd<'a>, u64)> {
+        match self {
+            Source::File(file, offset) => Ok((file, offset)),
+            Source::Socket(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// The socket.
+    fn socket(self) -> io::Result<BorrowedFd<'a>> {
+        match self {
+            Source::Socket(socket) => Ok(socket),
+            Source::File(..) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 }
 

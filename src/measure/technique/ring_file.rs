@@ -3,7 +3,8 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use super::{Technique, at_least_one, at_most};
+use super::{Remark, Source, Technique, at_least_one, at_most};
+use crate::measure::load::PATIENCE;
 use crate::sys::calls::Calls;
 use crate::sys::ring::{Operation, Ring, Step};
 
@@ -22,7 +23,6 @@ const CANCELED: i32 = nix::Error::ECANCELED as i32;
 /// Reads and sends in chains.
 pub(super) struct RingFile<'a> {
     ring: Ring,
-    file: BorrowedFd<'a>,
     sink: BorrowedFd<'a>,
     zero_copy: bool,
     /// The buffer that was used the longest ago.
@@ -31,26 +31,27 @@ pub(super) struct RingFile<'a> {
 
 impl RingFile<'_> {
     /// With or without zero-copy sends.
-    pub(super) fn open<'a>(
-        file: BorrowedFd<'a>,
-        sink: BorrowedFd<'a>,
-        zero_copy: bool,
-    ) -> io::Result<RingFile<'a>> {
-        let ring = Ring::open(2 * CHAIN as u32, BUFFERS, BUFFER_BYTES)?;
+    pub(super) fn open(sink: BorrowedFd<'_>, zero_copy: bool) -> io::Result<RingFile<'_>> {
+        let ring = Ring::open(2 * CHAIN as u32, BUFFERS, BUFFER_BYTES, PATIENCE)?;
         if zero_copy && !ring.sends_zero_copy()? {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        Ok(RingFile { ring, file, sink, zero_copy, next: 0 })
+        Ok(RingFile { ring, sink, zero_copy, next: 0 })
     }
 
     /// One chain; says how much of it was sent.
-    fn run(&mut self, offset: u64, bytes: usize, calls: &mut Calls) -> io::Result<usize> {
+    fn run(
+        &mut self,
+        (file, offset): (BorrowedFd<'_>, u64),
+        bytes: usize,
+        calls: &mut Calls,
+    ) -> io::Result<usize> {
         let mut steps = Vec::with_capacity(2 * CHAIN);
         for start in (0..bytes).step_by(BUFFER_BYTES) {
             let buffer = self.next;
             self.next = (buffer + 1) % BUFFERS;
             let length = BUFFER_BYTES.min(bytes - start);
-            let read = Operation::Read(self.file, offset + start as u64);
+            let read = Operation::Read(file, offset + start as u64);
             let send = if self.zero_copy {
                 Operation::SendZeroCopy(self.sink)
             } else {
@@ -81,20 +82,21 @@ impl RingFile<'_> {
 }
 
 impl Technique for RingFile<'_> {
-    fn transfer(&mut self, offset: u64, bytes: u64, calls: &mut Calls) -> io::Result<()> {
+    fn transfer(&mut self, source: Source<'_>, bytes: u64, calls: &mut Calls) -> io::Result<()> {
         let mut moved = 0;
         while moved < bytes {
             let wanted = at_most(bytes - moved, CHAIN * BUFFER_BYTES);
-            moved += self.run(offset + moved, wanted, calls)? as u64;
+            moved += self.run(source.after(moved).file()?, wanted, calls)? as u64;
         }
         Ok(())
     }
 
-    fn remark(&self) -> Option<String> {
-        self.ring.has_copied().then(|| {
-            "the kernel said that it copied all the same, as it must on loopback; a network card \
-             may save that copy"
-                .to_owned()
+    fn remark(&self) -> Option<Remark> {
+        self.ring.has_copied().then(|| Remark {
+            text: "the kernel said that it copied all the same, as it must on loopback; a network \
+                   card may save that copy"
+                .to_owned(),
+            falls_short: false,
         })
     }
 }

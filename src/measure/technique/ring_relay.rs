@@ -4,7 +4,8 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use super::{Technique, at_least_one, at_most};
+use super::{Source, Technique, at_least_one, at_most};
+use crate::measure::load::PATIENCE;
 use crate::sys::calls::Calls;
 use crate::sys::ring::{Operation, Ring, Step};
 
@@ -13,16 +14,12 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// Receives and sends through two buffers in turn.
 pub(super) struct RingRelay<'a> {
     ring: Ring,
-    source: BorrowedFd<'a>,
     sink: BorrowedFd<'a>,
 }
 
 impl RingRelay<'_> {
-    pub(super) fn open<'a>(
-        source: BorrowedFd<'a>,
-        sink: BorrowedFd<'a>,
-    ) -> io::Result<RingRelay<'a>> {
-        Ok(RingRelay { ring: Ring::open(2, 2, BUFFER_BYTES)?, source, sink })
+    pub(super) fn open(sink: BorrowedFd<'_>) -> io::Result<RingRelay<'_>> {
+        Ok(RingRelay { ring: Ring::open(2, 2, BUFFER_BYTES, PATIENCE)?, sink })
     }
 
     /// Carries out the steps, of which each moves something.
@@ -37,13 +34,14 @@ impl RingRelay<'_> {
 }
 
 impl Technique for RingRelay<'_> {
-    fn transfer(&mut self, _offset: u64, bytes: u64, calls: &mut Calls) -> io::Result<()> {
+    fn transfer(&mut self, source: Source<'_>, bytes: u64, calls: &mut Calls) -> io::Result<()> {
+        let source = source.socket()?;
         let (mut to_receive, mut buffer) = (bytes, 0);
         // What was received and is not sent yet: within the other buffer.
         let mut received: Option<Step<'_>> = None;
         while to_receive > 0 || received.is_some() {
             let receive = Step {
-                operation: Operation::Receive(self.source),
+                operation: Operation::Receive(source),
                 buffer,
                 start: 0,
                 length: at_most(to_receive, BUFFER_BYTES),
