@@ -182,6 +182,35 @@ fn without_the_tracepoint_the_program_counts() {
     assert!(!counted["because"].as_str().unwrap().is_empty());
 }
 
+/// Where there is no disk, rows do not pretend that there is one.
+#[test]
+fn on_a_tmpfs_nothing_is_cold_and_nothing_is_direct() {
+    let memory = Path::new("/dev/shm");
+    let is_tmpfs = nix::sys::statfs::statfs(memory)
+        .is_ok_and(|it| it.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC);
+    if !is_tmpfs {
+        return skip("/dev/shm is no tmpfs");
+    }
+    let document = document(&succeed(measure(&["--json", "--scratch", "/dev/shm"])));
+    let says_why = |row: &&Value| row["missing"].as_str().is_some_and(|it| it.contains("tmpfs"));
+    let all = document["rows"].as_array().unwrap();
+    let mut cold = all.iter().filter(|row| row["case"] == "file_uncached");
+    assert!(cold.all(|row| says_why(&row)));
+    assert!(rows(&document, "direct").iter().all(says_why));
+    assert!(document["setting"]["page_cache"]["dropped_by"].is_null());
+}
+
+/// The time is a bound: what does not fit into it is left out, and says so.
+#[test]
+fn without_time_nothing_is_measured() {
+    let document = document(&succeed(measure(&["--json", "--time", "1ms"])));
+    for row in document["rows"].as_array().unwrap() {
+        assert!(row["missing"].as_str().unwrap().contains("no time"), "{row}");
+        assert_eq!(row["rounds"], 0);
+    }
+    assert_eq!(document["recommendation"]["advice"].as_array().unwrap().len(), 0);
+}
+
 /// A failure is one line, with the place, and exit code 4.
 fn fail(mut command: Command, expected: &[&str]) {
     let output = command.output().unwrap();
