@@ -1,16 +1,30 @@
 //! What to write into a configuration, and why; and where two are too close to call.
 //!
 //! What counts is CPU time for each GiB: a proxy that spends less of it carries more. One way beats
-//! another at a size when its dearest round was cheaper than the cheapest of the other; anything
-//! else is too close to call there, and what is the default anyway stays.
+//! another at a size when a round of it is cheaper than one of the other in at least nine of ten
+//! pairs of rounds. So ranges that overlap decide nothing, but for a single round that something
+//! else on the machine has made dear. Anything less is too close to call there, and what is the
+//! default anyway stays.
 
 use std::fmt::Write as _;
 
 use crate::config::units::show_size;
-use crate::measure::results::{Outcome, Results};
+use crate::measure::results::{CPU, Outcome, Results};
 use crate::measure::way::{Case, LOW_WATER, SOCKET_WAYS};
 use crate::relay::choice::{BULK_READ_BYTES_MIN, DECISIVE_READ_BYTES_MIN};
-use crate::statistics::Summary;
+use crate::statistics::{Summary, share_smaller};
+
+/// One way beats another where it is the cheaper one in this share of all pairs of rounds. With
+/// five rounds of each, chance alone does that to two of the same once in thirty times.
+const BEATS: f64 = 0.9;
+
+/// What the proxy does unless told otherwise.
+const DEFAULTS: [(&str, &str); 4] = [
+    ("relay.mode", "auto"),
+    ("relay.pipe_size", PIPE_SIZES[0].0),
+    ("relay.low_water", "512KiB"),
+    ("files.transfer", TRANSFERS[0].0),
+];
 
 /// `files.transfer`: as written in the config, and the way that it stands for. The first is the
 /// default.
@@ -79,7 +93,13 @@ enum Verdict {
 /// A value that a key may have, and what it costs at each size.
 struct Candidate {
     value: String,
-    costs: Vec<(u64, Summary)>,
+    costs: Vec<(u64, Cost)>,
+}
+
+/// CPU seconds for each GiB.
+struct Cost {
+    summary: Summary,
+    rounds: Vec<f64>,
 }
 
 struct Judge<'a> {
@@ -87,23 +107,28 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn compare(&self, one: Summary, other: Summary) -> Verdict {
+    fn compare(&self, one: &Cost, other: &Cost) -> Verdict {
         // A single round has no range.
         if self.results.setting.rounds < 2 {
             return Verdict::Close;
         }
-        if one.high < other.low {
+        if share_smaller(&one.rounds, &other.rounds) >= BEATS {
             Verdict::Less
-        } else if other.high < one.low {
+        } else if share_smaller(&other.rounds, &one.rounds) >= BEATS {
             Verdict::More
         } else {
             Verdict::Close
         }
     }
 
+    fn cost(&self, case: Case, key: &str, bytes: u64) -> Option<Cost> {
+        let row = self.results.row(case, key, bytes)?;
+        Some(Cost { summary: row.summary(CPU)?, rounds: row.rounds(CPU) })
+    }
+
     fn candidate(&self, case: Case, value: &str, key: &str, bytes_min: u64) -> Candidate {
         let sizes = self.results.sizes(case).into_iter().filter(|bytes| *bytes >= bytes_min);
-        let costs = sizes.filter_map(|bytes| Some((bytes, self.results.cpu(case, key, bytes)?)));
+        let costs = sizes.filter_map(|bytes| Some((bytes, self.cost(case, key, bytes)?)));
         Candidate { value: value.to_owned(), costs: costs.collect() }
     }
 
@@ -169,14 +194,14 @@ impl Judge<'_> {
 
     /// At each size, the pipe that costs the least there against the buffer of the proxy.
     fn splice_against_copy(&self) -> Vec<(u64, Verdict)> {
-        let cost = |key: &str, bytes| self.results.cpu(Case::Sockets, key, bytes);
+        let cost = |key: &str, bytes| self.cost(Case::Sockets, key, bytes);
         let compared = self.results.sizes(Case::Sockets).into_iter().filter_map(|bytes| {
             let copy = cost(COPY, bytes)?;
             let keys = SOCKET_WAYS.iter().map(|way| way.key);
             let pipes = keys.filter(|key| key.starts_with("splice"));
             let pipes = pipes.filter_map(|key| cost(key, bytes));
-            let splice = pipes.min_by(|a, b| a.median.total_cmp(&b.median))?;
-            Some((bytes, self.compare(splice, copy)))
+            let splice = pipes.min_by(|a, b| a.summary.median.total_cmp(&b.summary.median))?;
+            Some((bytes, self.compare(&splice, &copy)))
         });
         compared.collect()
     }
@@ -250,7 +275,7 @@ impl Judge<'_> {
     fn sizes(&self, one: &Candidate, other: &Candidate, wanted: Verdict) -> Vec<u64> {
         let compared = one.costs.iter().filter_map(|(bytes, cost)| {
             let (_, with) = other.costs.iter().find(|it| it.0 == *bytes)?;
-            (self.compare(*cost, *with) == wanted).then_some(*bytes)
+            (self.compare(cost, with) == wanted).then_some(*bytes)
         });
         compared.collect()
     }
@@ -315,9 +340,9 @@ fn score(candidate: &Candidate, all: &[Candidate]) -> f64 {
         .iter()
         .filter_map(|(bytes, cost)| {
             let at_size = all.iter().flat_map(|it| it.costs.iter().filter(|it| it.0 == *bytes));
-            let cheapest = at_size.map(|it| it.1.median).reduce(f64::min)?;
+            let cheapest = at_size.map(|it| it.1.summary.median).reduce(f64::min)?;
             // A cost too small for the clock counts as one of a nanosecond.
-            Some((cost.median.max(1e-9) / cheapest.max(1e-9)).ln())
+            Some((cost.summary.median.max(1e-9) / cheapest.max(1e-9)).ln())
         })
         .collect();
     (logarithms.iter().sum::<f64>() / logarithms.len().max(1) as f64).exp()
@@ -352,6 +377,26 @@ impl Recommendation {
                 writeln!(text, "# files = {{ root = \"...\", transfer = \"{}\" }}", advice.value);
         }
         text
+    }
+
+    /// What to do, in one sentence: which values are not the defaults.
+    pub fn sentence(&self) -> String {
+        if self.advice.is_empty() {
+            return "In short: too little could be measured to recommend anything.".to_owned();
+        }
+        let (defaults, others): (Vec<&Advice>, Vec<&Advice>) =
+            self.advice.iter().partition(|it| DEFAULTS.contains(&(it.key, it.value.as_str())));
+        let show = |advice: &[&Advice]| {
+            let values = advice.iter().map(|it| format!("{} = \"{}\"", it.key, it.value));
+            values.collect::<Vec<String>>().join(", ")
+        };
+        match (defaults.as_slice(), others.as_slice()) {
+            (defaults, []) => format!("In short: keep the defaults, {}.", show(defaults)),
+            ([], others) => format!("In short: set {}.", show(others)),
+            (defaults, others) => {
+                format!("In short: set {}; keep the defaults {}.", show(others), show(defaults))
+            }
+        }
     }
 }
 

@@ -56,12 +56,15 @@ pub struct Row {
 
 impl Row {
     /// The median and the range of a figure; `None` where nothing was measured.
-    pub fn summary(&self, (_, value): Figure) -> Option<Summary> {
+    pub fn summary(&self, figure: Figure) -> Option<Summary> {
+        Summary::of(&self.rounds(figure))
+    }
+
+    /// A figure of each round; nothing where nothing was measured.
+    pub fn rounds(&self, (_, value): Figure) -> Vec<f64> {
         match &self.outcome {
-            Outcome::Measured(rounds) => {
-                Summary::of(&rounds.iter().map(value).collect::<Vec<f64>>())
-            }
-            Outcome::Missing(_) => None,
+            Outcome::Measured(rounds) => rounds.iter().map(value).collect(),
+            Outcome::Missing(_) => Vec::new(),
         }
     }
 }

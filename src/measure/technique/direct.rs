@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::fcntl::OFlag;
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 
 use super::{Source, Technique, at_most, send_all};
 use crate::sys::calls::Calls;
@@ -32,6 +33,10 @@ impl DirectRead<'_> {
         file: BorrowedFd<'_>,
         sink: BorrowedFd<'a>,
     ) -> io::Result<DirectRead<'a>> {
+        // Newer kernels take the flag there, and copy from the page cache all the same.
+        if fstatfs(file)?.filesystem_type() == TMPFS_MAGIC {
+            return Err(nix::Error::EINVAL.into());
+        }
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let file = OpenOptions::new().read(true).custom_flags(OFlag::O_DIRECT.bits()).open(path)?;
         let memory = vec![0; BUFFER_BYTES + BLOCK];
