@@ -50,7 +50,7 @@ pub struct Bars {
     /// The heading.
     pub title: &'static str,
     /// What the first and the second of a row are.
-    pub legend: [&'static str; 2],
+    pub legend: [String; 2],
     /// Digits behind the point.
     pub digits: usize,
     /// From the top down.
@@ -180,7 +180,7 @@ fn draw_bars(svg: &mut String, bars: &Bars) {
     }
     let (left, right) = (230.0, WIDTH - 90.0);
     text(svg, 24.0, BAR_TOP - 30.0, "", "start", title);
-    for (at, class, name) in [(left, "down", legend[0]), (left + 170.0, "up", legend[1])] {
+    for (at, class, name) in [(left, "down", &legend[0]), (left + 170.0, "up", &legend[1])] {
         let y = BAR_TOP - 40.0;
         element(
             svg,

@@ -123,6 +123,8 @@ fn a_table_and_a_recommendation_are_printed() {
     for case in Case::ALL {
         assert!(text.contains(case.title()), "{text}");
     }
+    let last = text.lines().last().unwrap();
+    assert!(last.starts_with("In short: ") && last.ends_with('.'), "{last}");
 }
 
 /// Runs under a filter that fails these calls with an errno. The filter is put on a thread, which

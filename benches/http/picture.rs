@@ -38,7 +38,7 @@ pub fn draw(results: &Results<Kind>) -> Option<String> {
         },
         bars: Bars {
             title: "Bodies of 1 MiB, CPU us",
-            legend: ["responses", "uploads"],
+            legend: ["responses", "uploads"].map(str::to_owned),
             digits: 0,
             rows: rows(results),
         },

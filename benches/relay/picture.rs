@@ -19,7 +19,7 @@ pub fn draw(results: &Results<Kind>) -> Option<String> {
     let curves = curves(results);
     let bars = Bars {
         title: "Bulk, CPU seconds for each GiB",
-        legend: ["upstream to client", "client to upstream"],
+        legend: ["upstream to client", "client to upstream"].map(str::to_owned),
         digits: 3,
         rows: rows(results),
     };

@@ -26,7 +26,7 @@ pub fn draw(results: &Results<Kind>) -> Option<String> {
         },
         bars: Bars {
             title: "Handshakes, CPU us",
-            legend: ["full", "resumed"],
+            legend: ["full", "resumed"].map(str::to_owned),
             digits: 0,
             rows: rows(results),
         },

@@ -17,7 +17,7 @@ pub fn draw(results: &Results) -> Option<String> {
     let socket_sizes = bar_sizes(results);
     let bars = Bars {
         title: "Socket to socket",
-        legend: ["middling transfer", "largest"],
+        legend: socket_sizes.unwrap_or_default().map(|it| format!("{} each", show_size(it))),
         digits: 3,
         rows: bar_rows(results, socket_sizes),
     };
@@ -28,12 +28,9 @@ pub fn draw(results: &Results) -> Option<String> {
         y_ticks: picture::decades(values),
         curves,
     };
-    let between = socket_sizes.map_or_else(String::new, |[middle, last]| {
-        format!("; sockets below, {} and {}", show_size(middle), show_size(last))
-    });
     let picture = Picture {
         title: "CPU time for each GiB, by the way that bytes take",
-        by: format!("File in the page cache to socket, by size{between}"),
+        by: "File in the page cache to socket, by size".to_owned(),
         chart,
         bars,
     };

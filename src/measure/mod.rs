@@ -74,7 +74,7 @@ const SCRATCH_BYTES_MIN: u64 = 16 << 20;
 
 /// Of the time that there is, what windows take; the rest goes into connections, threads, and
 /// transfers that take longer than a window.
-const WINDOW_SHARE: f64 = 0.4;
+const WINDOW_SHARE: f64 = 0.6;
 
 /// A window is no shorter and no longer.
 const WINDOW: RangeInclusive<Duration> = Duration::from_millis(2)..=Duration::from_millis(250);

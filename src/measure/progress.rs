@@ -6,6 +6,9 @@ use crate::config::units::show_size;
 use crate::measure::results::Row;
 use crate::measure::schedule::Progress;
 
+/// What stands there before it is known how many samples there are.
+const TEMPLATE_BEFORE: &str = "{msg}";
+
 /// What the bar looks like.
 const TEMPLATE: &str = "{bar:30} {percent:>3}%  {eta} left  {msg}";
 
@@ -17,6 +20,7 @@ pub(super) struct Bar {
 impl Bar {
     /// Shows itself in `bar`.
     pub(super) fn new(bar: ProgressBar) -> Bar {
+        bar.set_style(style(TEMPLATE_BEFORE));
         Bar { bar }
     }
 
@@ -31,12 +35,14 @@ impl Bar {
     }
 }
 
+/// A template that did not parse would be a bar of the default form.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
 impl Progress for Bar {
     fn begin(&mut self, samples: usize) {
-        // A template that did not parse would be a bar of the default form.
-        self.bar.set_style(
-            ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar()),
-        );
+        self.bar.set_style(style(TEMPLATE));
         self.bar.set_length(samples as u64);
     }
 

@@ -42,6 +42,14 @@ const PIPES: [PipeWays; 3] = [
 /// Where coalescing has something to do: the sender is slower than the proxy.
 const PACED: Spot = Spot { case: Case::PacedSockets, bytes: PACED_BYTES };
 
+/// What the proxy does unless told otherwise.
+const DEFAULTS: [(&str, &str); 4] = [
+    ("relay.mode", "auto"),
+    ("relay.pipe_size", PIPES[0].value),
+    ("relay.low_water", "512KiB"),
+    ("files.transfer", TRANSFERS[0].0),
+];
+
 /// How the proxy copies: through a buffer of 64 KiB.
 const COPY: &str = "read_write_64k";
 
@@ -289,6 +297,26 @@ impl Recommendation {
                 writeln!(text, "# files = {{ root = \"...\", transfer = \"{}\" }}", advice.value);
         }
         text
+    }
+
+    /// What to do, in one sentence: which values are not the defaults.
+    pub fn sentence(&self) -> String {
+        if self.advice.is_empty() {
+            return "In short: too little could be measured to recommend anything.".to_owned();
+        }
+        let (defaults, others): (Vec<&Advice>, Vec<&Advice>) =
+            self.advice.iter().partition(|it| DEFAULTS.contains(&(it.key, it.value.as_str())));
+        let show = |advice: &[&Advice]| {
+            let values = advice.iter().map(|it| format!("{} = \"{}\"", it.key, it.value));
+            values.collect::<Vec<String>>().join(", ")
+        };
+        match (defaults.as_slice(), others.as_slice()) {
+            (defaults, []) => format!("In short: keep the defaults, {}.", show(defaults)),
+            ([], others) => format!("In short: set {}.", show(others)),
+            (defaults, others) => {
+                format!("In short: set {}; keep the defaults {}.", show(others), show(defaults))
+            }
+        }
     }
 }
 

@@ -12,15 +12,19 @@ use crate::measure::way::Case;
 
 /// The heads of the columns before the bar.
 const HEADS: [&str; 8] =
-    ["size", "way", "GiB/s", "busy", "CPU s/GiB", "calls/GiB", "switches/GiB", "copies"];
+    ["size", "way", "GiB/s", "busy", "CPU s/GiB", "calls/GiB", "switches/GiB", "copies CPU+DMA"];
 
 /// The longest bar, in characters.
 const BAR_WIDTH: f64 = 16.0;
 
-const COPIES_EXPLAINED: &str = "Copies: by the CPU + by devices, for each byte, as the way has them by its nature with a network \
-     card that gathers. Busy: how much of the time the thread under measurement was on its CPU; where \
-     that is well below 100%, it waited, and GiB/s are those of the load or the disk. Figures are medians \
-     of the rounds, with the range behind CPU time.";
+/// What the head of the column of bars says.
+const BAR_HEAD: &str = "CPU time: less is better";
+
+const EXPLAINED: &str = "Figures are medians of the rounds; the range stands behind CPU time, which is that of the thread \
+     that moves the bytes. Calls are system calls, switches are context switches. Copies of each \
+     byte: by the CPU + by devices (DMA), as the way has them by its nature with a network card \
+     that gathers. Busy: how much of the time that thread was on its CPU; well below 100% it waited, \
+     and GiB/s are those of the load or the disk.";
 
 /// Everything for a terminal: tables with a bar for CPU time, the setting, the recommendation.
 pub fn text(results: &Results, recommendation: &Recommendation) -> String {
@@ -29,13 +33,11 @@ pub fn text(results: &Results, recommendation: &Recommendation) -> String {
         text.push_str(&text_table(results, case));
     }
     // Writing to a String cannot fail.
-    let _written = writeln!(text, "\n{COPIES_EXPLAINED}\n\nRecommended\n");
+    let _written = writeln!(text, "\n{EXPLAINED}\n\nRecommended\n");
     for line in recommendation.as_toml(results).lines() {
         let _written = writeln!(text, "{}", format!("  {line}").trim_end());
     }
-    for remark in &recommendation.remarks {
-        let _written = writeln!(text, "\n{remark}");
-    }
+    text.push_str(&conclusion(recommendation));
     text
 }
 
@@ -46,13 +48,17 @@ pub fn markdown(results: &Results, recommendation: &Recommendation) -> String {
         text.push_str(&markdown_table(results, case));
     }
     // Writing to a String cannot fail.
-    let _written = writeln!(text, "\n{COPIES_EXPLAINED}\n\nWhat it recommends:\n\n```toml");
+    let _written = writeln!(text, "\n{EXPLAINED}\n\nWhat it recommends:\n\n```toml");
     text.push_str(&recommendation.as_toml(results));
     text.push_str("```\n");
-    for remark in &recommendation.remarks {
-        let _written = writeln!(text, "\n{remark}");
-    }
+    text.push_str(&conclusion(recommendation));
     text
+}
+
+/// The remarks, and what to do.
+fn conclusion(recommendation: &Recommendation) -> String {
+    let lines = recommendation.remarks.iter().cloned().chain([recommendation.sentence()]);
+    lines.map(|line| format!("\n{line}\n")).collect()
 }
 
 /// On what it was measured, in sentences.
@@ -87,8 +93,8 @@ fn setting(results: &Results) -> String {
     };
     format!(
         "Linux {}, {}, {} CPUs; {apart}.\n{} rounds, windows of {} ms. System calls are counted {counted}.\n\
-         Scratch file: {} in {}; it leaves the page cache {dropped}. What a disk or a hypervisor keeps \
-         in memory of its own cannot be seen from here.\n",
+         Scratch files: {} in {}; they leave the page cache {dropped}. What a disk or a hypervisor \
+         keeps in memory of its own cannot be seen from here.\n",
         setting.kernel,
         setting.cpu,
         setting.cpus,
@@ -99,24 +105,36 @@ fn setting(results: &Results) -> String {
     )
 }
 
-fn median(row: &Row, figure: Figure, digits: usize) -> String {
-    row.summary(figure).map_or_else(String::new, |it| format!("{:.digits$}", it.median))
+/// Three digits that say something, as far as they stand before the point or up to four behind it.
+fn show(value: f64) -> String {
+    let digits = match value {
+        100.0.. => 0,
+        10.0.. => 1,
+        1.0.. => 2,
+        0.1.. => 3,
+        _ => 4,
+    };
+    format!("{value:.digits$}")
+}
+
+fn median(row: &Row, figure: Figure) -> String {
+    row.summary(figure).map_or_else(String::new, |it| show(it.median))
 }
 
 /// One for each head.
 fn cells(row: &Row) -> [String; 8] {
     let copies = row.way.method.copies(row.case);
-    let cpu = row
-        .summary(CPU)
-        .map_or_else(String::new, |it| format!("{:.3} ({:.3}-{:.3})", it.median, it.low, it.high));
+    let cpu = row.summary(CPU).map_or_else(String::new, |it| {
+        format!("{} ({}-{})", show(it.median), show(it.low), show(it.high))
+    });
     [
         show_size(row.bytes),
         row.way.name.to_owned(),
-        median(row, THROUGHPUT, 2),
+        median(row, THROUGHPUT),
         row.summary(CPU_SHARE).map_or_else(String::new, |it| format!("{:.0}%", it.median * 100.0)),
         cpu,
-        median(row, SYSTEM_CALLS, 0),
-        median(row, CONTEXT_SWITCHES, 0),
+        median(row, SYSTEM_CALLS),
+        median(row, CONTEXT_SWITCHES),
         format!("{}+{}", copies.cpu, copies.dma),
     ]
 }
@@ -134,8 +152,18 @@ fn bar(results: &Results, row: &Row) -> String {
     "█".repeat((share * BAR_WIDTH).round() as usize)
 }
 
+/// Why nothing of a case could be measured, where one reason keeps all of it back.
+fn common_reason<'a>(rows: &[&'a Row]) -> Option<&'a str> {
+    let mut reasons = rows.iter().map(|row| row.missing());
+    let first = reasons.next()??;
+    reasons.all(|it| it == Some(first)).then_some(first)
+}
+
 fn text_table(results: &Results, case: Case) -> String {
     let rows: Vec<&Row> = results.of(case).collect();
+    if let Some(because) = common_reason(&rows) {
+        return format!("\n{}\n  not measured: {because}\n", case.title());
+    }
     let cells: Vec<[String; 8]> = rows.iter().map(|row| cells(row)).collect();
     let widths: Vec<usize> = (0..HEADS.len())
         .map(|column| {
@@ -154,7 +182,7 @@ fn text_table(results: &Results, case: Case) -> String {
         }
         format!("{}\n", format!("{line}  {behind}").trim_end())
     };
-    let mut text = format!("\n{}\n{}", case.title(), line(&HEADS, ""));
+    let mut text = format!("\n{}\n{}", case.title(), line(&HEADS, BAR_HEAD));
     let mut last = None;
     for (row, cells) in rows.iter().zip(&cells) {
         if last.is_some_and(|bytes| bytes != row.bytes) {
@@ -173,6 +201,9 @@ fn text_table(results: &Results, case: Case) -> String {
 
 fn markdown_table(results: &Results, case: Case) -> String {
     let rows: Vec<&Row> = results.of(case).collect();
+    if let Some(because) = common_reason(&rows) {
+        return format!("\n**{}**: not measured: {because}.\n", case.title());
+    }
     let mut text = format!(
         "\n**{}**\n\n| {} |\n|---|---|--:|--:|--:|--:|--:|--:|\n",
         case.title(),
@@ -203,4 +234,35 @@ fn footnotes(rows: &[&Row]) -> String {
         }
     }
     said.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::results::Outcome;
+    use crate::measure::schedule::plan;
+
+    #[test]
+    fn no_more_digits_than_say_something() {
+        let check = |value: f64, expected: &str| assert_eq!(show(value), expected);
+        check(1_048_576.0, "1048576");
+        check(92.206, "92.2");
+        check(2.591, "2.59");
+        check(0.2240, "0.224");
+        check(0.004_31, "0.0043");
+    }
+
+    #[test]
+    fn what_keeps_a_whole_case_back_is_said_once() {
+        let mut rows = plan(&[1 << 10, 1 << 20]);
+        rows.iter_mut().for_each(|row| row.outcome = Outcome::Missing("no disk".to_owned()));
+        let refused: Vec<&Row> = rows.iter().collect();
+        assert_eq!(common_reason(&refused), Some("no disk"));
+        let mut rows = rows.clone();
+        rows[1].outcome = Outcome::Missing("not allowed".to_owned());
+        assert_eq!(common_reason(&rows.iter().collect::<Vec<&Row>>()), None);
+        rows[1].outcome = Outcome::Measured(Vec::new());
+        assert_eq!(common_reason(&rows.iter().collect::<Vec<&Row>>()), None);
+        assert_eq!(common_reason(&[]), None);
+    }
 }

@@ -259,6 +259,35 @@ fn ranges_that_overlap_much_decide_nothing() {
     check(&results, "files.transfer", "sendfile", &["splice", "mmap", "copy"]);
 }
 
+#[test]
+fn a_single_disturbed_round_takes_no_decision_away() {
+    let eight = |disturbed: usize| {
+        results(move |_, key, _| {
+            let mut splice = [0.5, 0.51, 0.49, 0.5, 0.52, 0.48, 0.5, 0.51];
+            splice[..disturbed].fill(1.0055);
+            Some(if key == "splice" { splice } else { between(1.0, 1.04) })
+        })
+    };
+    check(&eight(1), "files.transfer", "splice", &[]);
+    check(&eight(4), "files.transfer", "sendfile", &["splice", "mmap", "copy"]);
+}
+
+#[test]
+fn it_ends_in_a_sentence() {
+    let sentence = |of: fn(&str) -> f64| {
+        recommend(&results(move |_, key, _| Some(around(of(key))))).sentence()
+    };
+    assert_eq!(
+        sentence(|_| 1.0),
+        "In short: keep the defaults, relay.mode = \"auto\", relay.pipe_size = \"1MiB\", \
+         relay.low_water = \"512KiB\", files.transfer = \"sendfile\"."
+    );
+    let splice = sentence(|key| if is_splice(key) { 0.5 } else { 1.0 });
+    let expected = "In short: set relay.mode = \"splice\", files.transfer = \"splice\"; keep";
+    assert!(splice.starts_with(expected), "{splice}");
+    assert!(Recommendation::default().sentence().contains("too little"));
+}
+
 /// Equal loops differ in all of two rounds once in three runs.
 #[test]
 fn few_rounds_decide_nothing() {
