@@ -135,7 +135,7 @@ impl Meter {
         let cpu_after = thread_clock::this_thread()?;
         let calls_after = self.kernel_calls()?;
         let switches_after = context_switches()?;
-        let workers = RingWorker::spent_since(&workers_before, payer);
+        let workers = RingWorker::spent_between(&workers_before, &RingWorker::all(payer));
         let system_calls = match (calls_before, calls_after) {
             (Some(before), Some(after)) => {
                 let of_meter = self.own_calls + self.calls_of_clock * calls.clock_readings();
@@ -210,9 +210,9 @@ impl RingWorker {
 
     /// What those that are there now have spent since. One that has ended meanwhile had been idle
     /// for seconds, so nothing is missing of it.
-    fn spent_since(before: &[RingWorker], payer: Payer) -> RingWorker {
+    fn spent_between(before: &[RingWorker], now: &[RingWorker]) -> RingWorker {
         let mut sum = RingWorker::default();
-        for now in RingWorker::all(payer) {
+        for now in now {
             let then = before.iter().find(|it| it.thread == now.thread).copied();
             let then = then.unwrap_or_default();
             sum.cpu += now.cpu.saturating_sub(then.cpu);
@@ -271,15 +271,18 @@ mod tests {
         assert!(Cost::default().figures().is_none());
     }
 
-    /// One that was there before counts from then on, a new one from its start.
+    /// One that was there before counts from then on, a new one from its start, and one that has
+    /// ended takes nothing away.
     #[test]
     fn threads_of_rings_count_from_the_beginning_of_the_work() {
-        let before = [RingWorker { thread: 1, cpu: Duration::from_secs(9), switches: 5 }];
-        let spent = RingWorker::spent_since(&before, Payer::ThreadAndRingWorkers);
-        assert_eq!(
-            (spent.cpu, spent.switches),
-            (Duration::ZERO, 0),
-            "one that ended takes nothing away"
-        );
+        let worker = |thread: i32, seconds: u64| RingWorker {
+            thread,
+            cpu: Duration::from_secs(seconds),
+            switches: seconds,
+        };
+        let spent = RingWorker::spent_between(&[worker(1, 9), worker(2, 5)], &[worker(2, 6)]);
+        assert_eq!((spent.cpu.as_secs(), spent.switches), (1, 1));
+        let spent = RingWorker::spent_between(&[worker(2, 5)], &[worker(2, 5), worker(3, 4)]);
+        assert_eq!((spent.cpu.as_secs(), spent.switches), (4, 4));
     }
 }

@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{FallocateFlags, fallocate};
+use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 use nix::sys::uio::pread;
 
 use crate::config::units::show_size;
@@ -32,6 +32,9 @@ const FILES_OF_A_SIZE: usize = 32;
 /// How far apart places of the large file are that are read from the disk: more than the kernel
 /// reads ahead of any disk with usual settings. Whether it was enough is asked before each transfer.
 const GAP_BYTES: u64 = 16 << 20;
+
+/// Places begin at multiples of this, which is one of any page size that Linux knows.
+const ALIGNMENT: u64 = 64 << 10;
 
 /// What direct I/O is tried with: offset, length and address are multiples of the block of any disk
 /// in use.
@@ -92,13 +95,18 @@ impl Scratch {
             Ok(file)
         };
         let file = write(bytes).map_err(failure)?;
-        // The page cache gives up nothing that is not on the disk. Small files get there when they
-        // are dropped.
+        // The page cache gives up nothing that is not on the disk. The advice to do so, given here for
+        // the first time, has small files written without anybody waiting for each.
         file.sync_all().map_err(failure)?;
         let mut small = Vec::new();
         for size in sizes.iter().filter(|size| **size < OWN_FILE_BYTES_MAX) {
             let files: io::Result<Vec<File>> = (0..FILES_OF_A_SIZE).map(|_| write(*size)).collect();
-            small.push((*size, files.map_err(failure)?));
+            let files = files.map_err(failure)?;
+            for file in &files {
+                let advised = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+                advised.map_err(|error| failure(error.into()))?;
+            }
+            small.push((*size, files));
         }
         let dropper = Dropper::new(may_drop_all);
         let whole = Place { file: &file, offset: 0, bytes };
@@ -144,8 +152,9 @@ impl Scratch {
         let places: Vec<Place<'_>> = match own {
             Some((_, files)) => files.iter().map(|file| Place { file, offset: 0, bytes }).collect(),
             None => {
-                let offsets = (0..=self.bytes.saturating_sub(bytes))
-                    .step_by(usize::try_from(bytes + GAP_BYTES).unwrap_or(usize::MAX));
+                let step = (bytes + GAP_BYTES).next_multiple_of(ALIGNMENT);
+                let places = self.bytes.saturating_sub(bytes) / step + 1;
+                let offsets = (0..places).map(|place| place * step);
                 offsets.map(|offset| Place { offset, bytes, ..self.whole() }).collect()
             }
         };

@@ -99,7 +99,7 @@ fn the_size_from_which_splice_wins_is_said() {
         Some(around(if is_splice(key) { splice } else { 1.0 }))
     });
     let remarks = recommend(&results).remarks.join("\n");
-    assert!(remarks.contains("from 64KiB on") && remarks.contains("auto"), "{remarks}");
+    assert!(remarks.contains("from messages of 64KiB on") && remarks.contains("auto"), "{remarks}");
 }
 
 #[test]
@@ -195,9 +195,9 @@ fn the_default_is_left_only_for_what_is_certain() {
 /// A pipe that nobody is told to use decides nothing, even if it had the luckiest round.
 #[test]
 fn copying_is_compared_with_the_pipe_that_is_recommended() {
-    let results = results(|_, key, _| {
+    let results = results(|_, key, bytes| {
         Some(match key {
-            "splice_256k" | "splice_256k_coalesced" => between(0.2, 2.0),
+            "splice_256k" | "splice_256k_coalesced" if bytes >= MIB => between(0.2, 2.0),
             key if is_splice(key) => around(0.5),
             _ => around(1.0),
         })
