@@ -112,6 +112,18 @@ impl Roster {
         Roster { upstreams }
     }
 
+    /// Servers that are ejected and belong to their upstream no more leave their places among the
+    /// ejected to others. For a roster that is in force: one that is being made may come to
+    /// nothing, or get them back.
+    pub fn pardon_gone(&self, now: Instant) {
+        for upstream in &self.upstreams {
+            let ejected = upstream.servers.iter().filter(|server| server.state.is_ejected());
+            for gone in ejected.filter(|server| !upstream.is_member(&server.state)) {
+                gone.state.passive.pardon(&upstream.state.ejected, state::milliseconds(now));
+            }
+        }
+    }
+
     /// The servers of an upstream.
     pub fn upstream(&self, upstream: UpstreamId) -> &Arc<UpstreamRoster> {
         &self.upstreams[upstream.index()]
@@ -177,20 +189,12 @@ impl UpstreamRoster {
         }
         let id = |place: &usize| ServerId(u32::try_from(*place).unwrap_or(u32::MAX));
         let members: Box<[ServerId]> = places.iter().map(id).collect();
-        self.pardon_gone(&servers, &members, now);
         UpstreamRoster { servers, members, state: Arc::clone(&self.state) }
     }
 
-    /// Servers that are ejected and belong to the upstream no more leave their places among the
-    /// ejected to others.
-    fn pardon_gone(&self, servers: &[Arc<Server>], members: &[ServerId], now: Instant) {
-        let is_member = |server: &&Arc<Server>| {
-            let mut states = members.iter().map(|member| &servers[member.index()].state);
-            states.any(|state| Arc::ptr_eq(state, &server.state))
-        };
-        for gone in self.servers.iter().filter(|server| !is_member(server)) {
-            gone.state.passive.pardon(&self.state.ejected, state::milliseconds(now));
-        }
+    fn is_member(&self, state: &Arc<ServerState>) -> bool {
+        let mut members = self.members.iter().map(|member| &self.servers[member.index()]);
+        members.any(|member| Arc::ptr_eq(&member.state, state))
     }
 
     /// A server as it is wanted, with what is known of its address.

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -25,6 +25,7 @@ use support::origin::{Origin, echo, exchange};
 use support::pattern::{digest, read_digest};
 use support::proxy::{Launch, Proxy, binary};
 use support::stream::Stream;
+use support::tools::{have, skip};
 use tempfile::TempDir;
 
 /// More than the buffers of all sockets on the way hold.
@@ -151,6 +152,15 @@ impl Family {
 
     fn file(&self) -> Address {
         Address::Unix(self.folder.path().join("file.sock"))
+    }
+
+    /// The thread of that name in the first process.
+    fn thread(&self, name: &str) -> Pid {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.proxy.pid())).unwrap();
+        let mut tasks = tasks.map(|task| task.unwrap().path());
+        let is_it = |task: &PathBuf| fs::read_to_string(task.join("comm")).unwrap().trim() == name;
+        let task = tasks.find(is_it).unwrap();
+        Pid::from_raw(task.file_name().unwrap().to_str().unwrap().parse().unwrap())
     }
 
     /// The processes that were started here.
@@ -476,6 +486,36 @@ fn a_predecessor_that_is_killed_is_succeeded() {
     fs::write(go, "").unwrap();
     for client in &mut clients {
         assert_eq!(client.read_response("GET").status(), 200);
+    }
+    assert_eq!(family.status()["pid"], successor.as_raw());
+}
+
+/// The kernel refuses a worker of the old process to wait for events, which nothing else brings
+/// about: the process fails while the new one gets ready.
+#[test]
+fn what_a_predecessor_that_fails_was_found_by_is_its_successors() {
+    if !have("strace", "-V") {
+        return;
+    }
+    let (_web, settings) = small("");
+    let mut family = Family::start(&settings);
+    let go = family.folder.path().join("go");
+    let waiting = format!("while [ ! -e {} ]; do sleep 0.01; done", go.display());
+    family.replace_binary(&format!("{waiting}; exec {} \"$@\"", binary()));
+    family.proxy.signal(Signal::SIGUSR2);
+    let successor = eventually("a process was started", || family.successors().first().copied());
+    let worker = family.thread("worker-0").to_string();
+    let inject = ["-qq", "-o", "/dev/null", "-e", "inject=epoll_wait:error=EBADF", "-p", &worker];
+    let mut tracer = Command::new("strace").args(inject).stderr(Stdio::null()).spawn().unwrap();
+    // With the worker's thread its tracer ends.
+    if !eventually("the worker fails", || tracer.try_wait().unwrap()).success() {
+        skip("this user may not trace other processes");
+        return;
+    }
+    assert_ne!(family.proxy.wait().code(), Some(0));
+    fs::write(go, "").unwrap();
+    for address in [family.proxy.address_of("web"), family.file()] {
+        assert_eq!(Connection::open(&address).exchange(get("/")).status(), 200);
     }
     assert_eq!(family.status()["pid"], successor.as_raw());
 }

@@ -51,6 +51,9 @@ impl Supervisor {
         if self.upgrade.is_some() {
             return Err("one is under way already".to_owned());
         }
+        if self.predecessor.is_some() {
+            return Err("the predecessor has not let go wholly; try again".to_owned());
+        }
         if self.program.is_none() {
             return Err("it is not known how this process was started".to_owned());
         }
@@ -129,6 +132,15 @@ impl Supervisor {
         self.upgrade_failed("this process was told to end", reply);
     }
 
+    /// This process fails. A new one that gets ready sees that and serves: what clients find it by
+    /// is to stay.
+    pub(super) fn leave_files_to_successor(&mut self) {
+        if self.upgrade.as_mut().is_some_and(Upgrade::is_running) {
+            tracing::warn!("this process fails in an upgrade: the new one is to take over");
+            std::mem::take(&mut self.sockets.files).leave();
+        }
+    }
+
     /// An operator treats a server otherwise.
     pub(super) fn order_server(&self, order: &ServerOrder, reply: Reply) {
         let snapshot = self.state.snapshot.load();
@@ -144,9 +156,10 @@ impl Supervisor {
         command::answer(reply, done);
     }
 
-    /// The predecessor has let go: clients are this process's from now on.
+    /// The predecessor has let go: clients are this process's from now on. Once it is gone as well,
+    /// systemd knows which process is the main one, and listens to this one.
     pub(super) fn succeed(&mut self, how: LetGo) -> Result<(), ControlError> {
-        self.predecessor = None;
+        // It has said so, or nobody else is left: either way nobody else removes the files.
         self.sockets.files.succeed();
         match how {
             LetGo::Told(bequests) => {
@@ -155,11 +168,34 @@ impl Supervisor {
                     bequest.take(&snapshot.config, &snapshot.roster, now);
                 }
                 tracing::info!(orders = bequests.len(), "took over from the predecessor");
+                self.take_over()
             }
-            LetGo::Gone => tracing::warn!("the predecessor is gone; taking over"),
+            LetGo::Gone => {
+                self.predecessor = None;
+                self.notifier.step_forward();
+                match self.phase() {
+                    Phase::Serving => {
+                        self.notifier.ready();
+                        Ok(())
+                    }
+                    phase if phase.is_ending() => {
+                        self.notifier.stopping();
+                        Ok(())
+                    }
+                    _ => {
+                        tracing::warn!("the predecessor is gone; taking over");
+                        self.take_over()
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_over(&mut self) -> Result<(), ControlError> {
+        if self.phase().is_ending() {
+            return Ok(());
         }
         self.state.metrics.upgrades_succeeded.increment(1);
-        self.notifier.step_forward();
         self.endpoints.start(&self.state, &self.commander).map_err(ControlError::Admin)?;
         if self.phase() == Phase::Standby {
             self.serve();

@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use super::resolve::{Resolved, resolve, resolver};
-use crate::config::names::{Dns, NamedServers};
+use crate::config::names::{Dns, NameQuery, NamedServers};
 use crate::config::{Config, ServerSettings, Upstream};
 use crate::metrics::NameMetrics;
 
@@ -68,8 +68,18 @@ impl Names {
                 self.tasks.insert(key, task);
             }
         }
-        let tasks = &self.tasks;
-        self.known.retain(|known, _| tasks.keys().any(|key| is_one_question(key, known)));
+        self.forget();
+    }
+
+    /// Keeps what is asked for, and what stands in for an answer that has not come.
+    fn forget(&mut self) {
+        let Names { tasks, known, .. } = self;
+        let unanswered: Vec<NameQuery> = tasks
+            .keys()
+            .filter(|key| !known.contains_key(key))
+            .map(|(_, names)| names.query.clone())
+            .collect();
+        known.retain(|key, _| tasks.contains_key(key) || unanswered.contains(&key.1.query));
     }
 
     /// Waits until a name stands for something else, and says of which upstream it is. Nothing is
@@ -84,10 +94,8 @@ impl Names {
             let is_asked = self.tasks.contains_key(&key);
             if is_asked && self.known.get(&key) != Some(&servers) {
                 let upstream = key.0.clone();
-                let tasks = &self.tasks;
-                self.known
-                    .retain(|known, _| tasks.contains_key(known) || !is_one_question(&key, known));
                 self.known.insert(key, servers);
+                self.forget();
                 return upstream;
             }
         }
@@ -114,18 +122,15 @@ impl Names {
         self.tasks.keys().all(|key| self.known.contains_key(key))
     }
 
-    /// What a name stands for. Where it has got other settings, and was not answered since: what
-    /// it stood for before.
+    /// What a name stands for. Where it has got other settings or belongs to another upstream, and
+    /// was not answered since: what it stood for before, there or elsewhere.
     fn known(&self, key: &Key) -> &[ServerSettings] {
-        let before = || self.known.iter().find(|(known, _)| is_one_question(key, known));
+        let (upstream, names) = key;
+        let same = || self.known.iter().filter(|((_, known), _)| known.query == names.query);
+        let before = || same().min_by_key(|((other, _), _)| (other != upstream, other.clone()));
         let known = self.known.get(key).or_else(|| before().map(|(_, servers)| servers));
         known.map_or(&[], Vec::as_slice)
     }
-}
-
-/// Whether two names of an upstream differ by their settings at most.
-fn is_one_question((upstream, names): &Key, (other, others): &Key) -> bool {
-    upstream == other && names.query == others.query
 }
 
 /// Asks for a name for as long as the task lasts.

@@ -1,6 +1,6 @@
-//! The scrape in either of its formats. The exporter renders Prometheus text 0.0.4 in the order
-//! of a hash map; here it is taken apart into families, sorted, and written again, as that text or
-//! as OpenMetrics 1.0.0 (<https://prometheus.io/docs/specs/om/open_metrics_spec/>).
+//! The scrape in either of its formats. Prometheus text 0.0.4, as it comes from several sources, is
+//! taken apart into families here, sorted, and written again, as that text or as OpenMetrics 1.0.0
+//! (<https://prometheus.io/docs/specs/om/open_metrics_spec/>).
 //!
 //! What OpenMetrics wants otherwise: a counter's family is named without `_total`, while its
 //! samples keep it; no empty lines; `# EOF` at the end; bounds of buckets (`le`) are floating
@@ -44,7 +44,7 @@ pub(super) fn families(text: &str) -> Vec<Family<'_>> {
     }
     families.sort_by_key(|family| family.name);
     for family in &mut families {
-        // Buckets of a histogram have an order of their own, which the exporter keeps.
+        // Buckets of a histogram come in an order of their own.
         if matches!(family.kind, "counter" | "gauge") {
             family.samples.sort_unstable();
         }
@@ -108,7 +108,7 @@ fn write_open_metrics(
     Ok(())
 }
 
-/// Splits a bucket's sample around the value of `le`, which the exporter writes last.
+/// Splits a bucket's sample around the value of `le`, which is written last.
 fn bound(sample: &str) -> Option<(&str, &str, &str)> {
     const START: &str = "le=\"";
     let start = sample.rfind(START)? + START.len();

@@ -18,7 +18,7 @@ pub(super) struct Predecessor {
 /// How it lets go.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LetGo {
-    /// It has said so, and what it knew of servers.
+    /// It has said so, and what it knew of servers. It is gone a moment later.
     Told(Vec<Bequest>),
     /// It is gone.
     Gone,
@@ -55,9 +55,13 @@ impl Predecessor {
             if let Some(line) = self.heard.strip_suffix(b"\n") {
                 let json = line.strip_prefix(ACCEPT).unwrap_or_default();
                 // One of another version may know other things: then nothing is taken over.
-                return LetGo::Told(serde_json::from_slice(json).unwrap_or_default());
+                let bequests = serde_json::from_slice(json).unwrap_or_default();
+                // It is not heard again while its end is waited for.
+                self.heard.clear();
+                return LetGo::Told(bequests);
             }
             if self.heard.len() > ACCEPT.len() + BEQUESTS_BYTES_MAX {
+                self.heard.clear();
                 return LetGo::Told(Vec::new());
             }
         }

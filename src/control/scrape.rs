@@ -1,4 +1,4 @@
-//! What a scrape of `/metrics` holds: the exporter's series, after the gauges of the process were
+//! What a scrape of `/metrics` holds: the proxy's own series, after the gauges of the process were
 //! brought up to date, and the standard `process_*` ones.
 
 use std::fmt::{Display, Write};
@@ -121,7 +121,7 @@ mod tests {
     /// All series that the proxy has, some with values, and the standard ones.
     fn text() -> String {
         let recorder = Recorder::new();
-        metrics::with_local_recorder(&recorder, || {
+        let _kept = metrics::with_local_recorder(&recorder, || {
             let listener = ListenerMetrics::new("we\"b");
             listener.relay_bytes[0][0].increment(1 << 40);
             listener.duration.record(0.25);
@@ -129,9 +129,11 @@ mod tests {
             let own = RequestMetrics::new("web", None);
             own.duration.record_many(0.25, 3);
             own.requests(Method::Other, Code::of(Some(404))).increment(3);
-            ServerMetrics::new("app", "[::1]:9001").connections.increment(1.0);
+            let server = ServerMetrics::new("app", "[::1]:9001");
+            server.connections.increment(1.0);
             UpstreamMetrics::new("app");
             ProcessMetrics::new("1.2.3");
+            server
         });
         let mut text = recorder.exposition().render();
         append_process(&mut text, &metrics_process::collector::collect());

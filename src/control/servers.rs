@@ -86,9 +86,11 @@ impl Servers {
         })
     }
 
-    /// Looks whether servers get traffic.
+    /// Looks whether servers get traffic, and after those that are gone.
     pub(super) fn look(&mut self, present: &Snapshot) {
-        self.standings.look(&present.config, &present.roster, Instant::now());
+        let now = Instant::now();
+        present.roster.pardon_gone(now);
+        self.standings.look(&present.config, &present.roster, now);
     }
 }
 

@@ -129,6 +129,21 @@ impl Supervisor {
     }
 
     pub(super) async fn run(mut self) -> Result<(), ControlError> {
+        let ended = self.run_until_drained().await;
+        if ended.is_err() {
+            self.leave_files_to_successor();
+            return ended;
+        }
+        let cut = self.state.sum(|report| &report.drain_cut);
+        match cut {
+            0 => tracing::info!("drained: every connection came to its end"),
+            cut => tracing::warn!(cut, "drained: connections were cut because time was over"),
+        }
+        self.endpoints.finish().await;
+        Ok(())
+    }
+
+    async fn run_until_drained(&mut self) -> Result<(), ControlError> {
         let watchdog = watchdog_interval();
         let pulse_interval = watchdog.map_or(PULSE_INTERVAL, |half| PULSE_INTERVAL.min(half / 2));
         let mut pulse = ticks(pulse_interval);
@@ -142,7 +157,7 @@ impl Supervisor {
                 Some(ended) = self.ends.join_next() => {
                     self.take_worker_end(ended)?;
                     if self.ends.is_empty() {
-                        break;
+                        return Ok(());
                     }
                 }
                 request = self.signals.next() => self.take_request(request),
@@ -159,17 +174,13 @@ impl Supervisor {
                 () = until_deadline(phase) => self.pass_deadline()?,
                 _ = pulse.tick() => self.ask_workers(),
                 _ = start.tick(), if phase == Phase::Starting => self.serve_once_all_answer(),
-                _ = status.tick() => self.notify_status(),
+                _ = status.tick() => {
+                    self.notify_status();
+                    self.state.exposition.forget_servers_gone();
+                }
                 Some(half) = tick_of(&mut watchdog_ticks) => self.notify_watchdog(half),
             }
         }
-        let cut = self.state.sum(|report| &report.drain_cut);
-        match cut {
-            0 => tracing::info!("drained: every connection came to its end"),
-            cut => tracing::warn!(cut, "drained: connections were cut because time was over"),
-        }
-        self.endpoints.finish().await;
-        Ok(())
     }
 
     pub(super) fn phase(&self) -> Phase {

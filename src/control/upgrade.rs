@@ -8,6 +8,8 @@
 //!     │ ◀────────────────────────────────── READY ────  in standby: accepts nothing yet
 //!   workers let go of the sockets
 //!     │ ───── ACCEPT, what operators have ordered ────▶ serves
+//!   tells systemd who is the main process
+//!     │ ───── end of the connection ──────────────────▶ speaks to systemd
 //!   drains
 //! ```
 //!
@@ -105,6 +107,11 @@ impl Upgrade {
         self.child.id()
     }
 
+    /// Whether the new process has not ended.
+    pub(super) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Waits until it is known what becomes of it. Nothing is lost when it is dropped while it
     /// waits.
     pub(super) async fn outcome(&mut self) -> Outcome {
@@ -174,21 +181,25 @@ impl Upgrade {
     pub(super) fn cancel(mut self) {
         // It may have ended by itself.
         let _gone = self.child.start_kill().is_err();
-        self.leave();
+        tokio::spawn(async move {
+            let _status = self.child.wait().await;
+            drop(self.link);
+        });
     }
 
     /// Has the new process serve. `false`, and nothing has changed, if it has ended meanwhile.
     pub(super) fn has_it_accept(&mut self, bequests: &[Bequest]) -> bool {
         let line = accept_line(bequests);
         // Nothing was written before it: it fits as a whole.
-        matches!(self.child.try_wait(), Ok(None))
-            && self.link.try_write(&line).is_ok_and(|count| count == line.len())
+        self.is_running() && self.link.try_write(&line).is_ok_and(|count| count == line.len())
     }
 
     /// Leaves it to itself, but for its exit status, which nobody else can take.
-    pub(super) fn leave(mut self) {
+    pub(super) fn leave(self) {
+        let Upgrade { mut child, link, .. } = self;
+        drop(link);
         tokio::spawn(async move {
-            let _status = self.child.wait().await;
+            let _status = child.wait().await;
         });
     }
 }

@@ -1,17 +1,18 @@
 //! Whether a client's connection may begin, as far as the limits of its listener say.
 //!
 //! It is asked once, as soon as it is known who the client is: at accept, or after its PROXY
-//! header; always before TLS. Whoever is sent away is reset, which costs the least, except where
-//! the listener speaks plain HTTP: there the first request is read and answered with the reason,
-//! for a bounded number of clients at once.
+//! header; always before TLS. Limits that are set later count those who are there. Whoever is sent
+//! away is reset, which costs the least, except where the listener speaks plain HTTP: there the
+//! first request is read and answered with the reason, for a bounded number of clients at once.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::account::{Account, Refused};
 use crate::config::Listener;
 use crate::error::LimitReason;
-use crate::id::ListenerId;
-use crate::io::connection::Accepted;
+use crate::id::{ConnectionId, ListenerId};
+use crate::io::connection::{Accepted, Slot};
 use crate::io::introduction;
 use crate::io::kernel::Kernel;
 use crate::io::worker::Worker;
@@ -42,9 +43,7 @@ impl Gate<'_> {
         if !listener.limits.is_limited() {
             return Ok(());
         }
-        let ip = accepted.client_address.map(|address| address.ip());
-        let names_clients = listener.http().is_some_and(|http| http.forwarded.names_clients(ip));
-        let visitor = if names_clients { Visitor::Proxy } else { Visitor::Client(ip) };
+        let visitor = visitor(listener, accepted.client_address);
         let id = accepted.listener;
         let admitted = limits.admit(id, &listener.limits, visitor, now, |missed| {
             account.client_missed(id, missed);
@@ -64,7 +63,28 @@ impl Gate<'_> {
     }
 }
 
+/// Who a client is to the limits of its listener.
+fn visitor(listener: &Listener, client: Option<SocketAddr>) -> Visitor {
+    let ip = client.map(|address| address.ip());
+    let names_clients = listener.http().is_some_and(|http| http.forwarded.names_clients(ip));
+    if names_clients { Visitor::Proxy } else { Visitor::Client(ip) }
+}
+
 impl<K: Kernel> Worker<K> {
+    /// A connection that exists is held to the limits that its listener has now.
+    pub(super) fn join_limits(&mut self, id: ConnectionId, listener: ListenerId, now: Instant) {
+        let settings = &self.config.listeners[listener.index()];
+        if !settings.limits.is_limited() {
+            return;
+        }
+        let slot = self.connections.get_mut(id.index as usize);
+        let Some((client, admission)) = slot.and_then(Slot::admission_mut) else { return };
+        let (account, visitor) = (&mut self.account, visitor(settings, client));
+        self.limits.join(listener, &settings.limits, visitor, admission, now, |missed| {
+            account.client_missed(listener, missed);
+        });
+    }
+
     /// A client that nothing is known of yet but its address is sent away.
     pub(super) fn refuse_at_accept(
         &mut self,

@@ -268,6 +268,7 @@ impl<K: Kernel> Worker<K> {
                 continue;
             }
             let Some(was) = before.get(place) else { continue };
+            self.join_limits(id, footing.listener, now);
             self.change_connection(id, was, &listeners[place], now);
         }
     }

@@ -8,7 +8,7 @@ use crate::error::Side;
 use crate::exchange::Exchange;
 use crate::id::{Generation, ListenerId, UpstreamId};
 use crate::io::conduit::Conduit;
-use crate::io::greeting::Greeting;
+use crate::io::greeting::{Greeting, Stage};
 use crate::io::http::connection::HttpConnection;
 use crate::io::introduction::Introduction;
 use crate::io::kernel::Kernel;
@@ -77,6 +77,25 @@ impl<K: Kernel> Slot<K> {
         match self {
             Slot::Greeting(greeting) => Some(greeting),
             Slot::Tcp(_) | Slot::Http(_) | Slot::Changing => None,
+        }
+    }
+
+    /// The client's IP address, if it has one, and what it has of the limits. `None` while it is
+    /// not known who the client is, and where it is only here to be told why it is sent away.
+    pub fn admission_mut(&mut self) -> Option<(Option<SocketAddr>, &mut Admission)> {
+        match self {
+            Slot::Greeting(greeting) => {
+                let is_known = !matches!(greeting.stage, Stage::ProxyHeader { .. });
+                let accepted = &mut greeting.accepted;
+                let has_begun = is_known && accepted.refusal.is_none();
+                has_begun.then_some((accepted.client_address, &mut accepted.admission))
+            }
+            Slot::Tcp(connection) => Some((connection.client_address, &mut connection.admission)),
+            Slot::Http(connection) => {
+                let has_begun = connection.refusal.is_none();
+                has_begun.then_some((connection.client_address, &mut connection.admission))
+            }
+            Slot::Changing => None,
         }
     }
 

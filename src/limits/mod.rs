@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   accepted, and known ──▶ admit ──▶ AccessList, ClientTable, listener ──▶ Admission, or a reason
+//!   limits set later    ──▶ join  ──▶ the same Admission, with what they count
 //!   request, head whole ──▶ admit_request ──▶ the same, and a time to come back
 //!   lane, before a read ──▶ throttle ──▶ so many bytes, or a time to ask again
 //!   connection, over    ──▶ leave
@@ -92,8 +93,8 @@ pub enum Visitor {
 #[derive(Debug, Default, PartialEq, Eq)]
 #[must_use = "what was taken must be given back"]
 pub struct Admission {
-    /// It is one of its listener's connections at once. One that began before those were limited
-    /// is not.
+    /// It is one of its listener's connections at once. Where those are not limited it is not, until
+    /// [`Limits::join`].
     is_counted: bool,
     /// Its client's place in the table.
     place: Option<PlaceId>,
@@ -253,12 +254,7 @@ impl Limits {
             if let Some(ip) = ip.filter(|_| client.is_limited()) {
                 let found = self.clients.enter(listener, prefix.of(ip), client.connections, now);
                 let found = found.map_err(|_| Refusal::now(LimitReason::ClientConnections))?;
-                if let Some(miss) = TableMiss::of(found) {
-                    missed(miss);
-                }
-                if let Found::Place { place, .. } = found {
-                    admission.place = Some(place);
-                }
+                admission.place = place_of(found, missed);
             }
         }
         let buckets = admission.place.and_then(|place| self.clients.buckets(place));
@@ -275,6 +271,35 @@ impl Limits {
                 self.leave(listener, admission);
                 Err(refusal)
             }
+        }
+    }
+
+    /// A connection exists that began before all of these limits were set: it is counted from now
+    /// on, and its bytes and requests are. Nobody is sent away in the middle, so there may be more
+    /// than the limits say until some have ended.
+    pub fn join(
+        &self,
+        listener: ListenerId,
+        limits: &ListenerLimits,
+        visitor: Visitor,
+        admission: &mut Admission,
+        now: Instant,
+        missed: impl FnOnce(TableMiss),
+    ) {
+        let ListenerLimits { all, client, prefix, .. } = limits;
+        if let (Some(_), false, Some(usage)) =
+            (all.connections, admission.is_counted, self.listener(listener))
+        {
+            admission.is_counted = true;
+            usage.connections.fetch_add(1, Ordering::Relaxed);
+        }
+        if let (Visitor::Client(Some(ip)), true, None) =
+            (visitor, client.is_limited(), admission.place)
+        {
+            let now = self.nanos(now);
+            // At the most that can be counted, as good as untracked.
+            let found = self.clients.enter(listener, prefix.of(ip), None, now);
+            admission.place = place_of(found.unwrap_or(Found::Untracked), missed);
         }
     }
 
@@ -334,14 +359,7 @@ impl Limits {
         let now = self.nanos(now);
         let named = named.filter(|_| client.request_rate.is_some());
         let place = named.map_or(admission.place, |ip| {
-            let found = self.clients.visit(listener, prefix.of(ip), now);
-            if let Some(miss) = TableMiss::of(found) {
-                missed(miss);
-            }
-            match found {
-                Found::Place { place, .. } => Some(place),
-                Found::Untracked => None,
-            }
+            place_of(self.clients.visit(listener, prefix.of(ip), now), missed)
         });
         let own = place.and_then(|place| self.clients.buckets(place)).map(|it| &it.requests);
         take(client.request_rate, own, now)
@@ -367,6 +385,17 @@ impl Limits {
         let own = admission.place.and_then(|place| self.clients.buckets(place));
         let shared = self.listener(listener).map(|usage| &usage.buckets);
         Throttle::new(self, [(own, &limits.client), (shared, &limits.all)], now)
+    }
+}
+
+/// The place that was found, if there is one. It is `missed` where that is worth counting.
+fn place_of(found: Found, missed: impl FnOnce(TableMiss)) -> Option<PlaceId> {
+    if let Some(miss) = TableMiss::of(found) {
+        missed(miss);
+    }
+    match found {
+        Found::Place { place, .. } => Some(place),
+        Found::Untracked => None,
     }
 }
 

@@ -178,3 +178,30 @@ fn of_two_bandwidths_the_less_holds() {
     let upstream = throttle.reserve(Direction::Upstream, usize::MAX).unwrap();
     assert_eq!(upstream.bytes, usize::MAX, "the other direction has no limit");
 }
+
+#[test]
+fn connections_that_were_there_before_a_limit_count_once_it_is_set() {
+    let mut it = Fixture::new(Quota::default(), Quota::default());
+    let mut before: Vec<_> = [1, 1, 2].map(|last| (last, it.connect(last, 0.0).unwrap())).into();
+    it.settings.all.connections = Some(4);
+    it.settings.client.connections = Some(2);
+    it.limits = it.limits.succeeded([&it.settings], 1 << 10);
+    // Another reload finds them counted.
+    for _ in 0..2 {
+        for (last, admission) in &mut before {
+            let client = Visitor::Client(Some(ip(*last)));
+            it.limits.join(WEB, &it.settings, client, admission, it.began, |missed| {
+                panic!("{missed:?}")
+            });
+        }
+    }
+    assert_eq!(refused(it.connect(1, 0.0)), Some(LimitReason::ClientConnections));
+    let fourth = it.connect(2, 0.0).unwrap();
+    assert_eq!(refused(it.connect(3, 0.0)), Some(LimitReason::Connections));
+    it.limits.leave(WEB, fourth);
+    before.into_iter().for_each(|(_, admission)| it.limits.leave(WEB, admission));
+    for _ in 0..2 {
+        let _kept = it.connect(1, 0.0).unwrap();
+    }
+    assert_eq!(it.limits.listeners[0].connections.load(Ordering::Relaxed), 2);
+}

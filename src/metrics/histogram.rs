@@ -1,6 +1,5 @@
 //! Histograms with fixed buckets: their memory is the same whether nothing was observed or
-//! everything, and whether anybody scrapes or not. (The exporter's own keep every observation
-//! until they are next folded into buckets.)
+//! everything, and whether anybody scrapes or not.
 
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -241,6 +241,22 @@ impl Family {
             Kind::Histogram(_) => metrics::describe_histogram!(self.name, self.help),
         }
     }
+
+    /// Whether each server has its own series, which end with it.
+    fn is_of_servers(&self) -> bool {
+        self.labels.contains(&"server")
+    }
+}
+
+impl Kind {
+    /// As Prometheus text calls it.
+    fn label(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram(_) => "histogram",
+        }
+    }
 }
 
 /// Why accepting paused: the label `reason` of [`ACCEPT_PAUSED`].
@@ -525,24 +541,27 @@ mod tests {
     /// Every handle that exists, for one listener and one server.
     fn rendered() -> String {
         let recorder = Recorder::new();
-        metrics::with_local_recorder(&recorder, || {
+        let _kept = metrics::with_local_recorder(&recorder, || {
             ListenerMetrics::new("web");
             HttpMetrics::new("web");
             TlsMetrics::new("web");
-            HandshakeMetrics::of_server("app", "127.0.0.1:9001");
             RequestMetrics::new("web", Some("app"))
                 .requests(Method::Get, Code::of(Some(200)))
                 .absolute(0);
-            ServerMetrics::new("app", "127.0.0.1:9001");
             UpstreamMetrics::new("app");
-            ServerStandingMetrics::new("app", "127.0.0.1:9001");
-            HealthCheckMetrics::new("app", "127.0.0.1:9001");
             WaitingMetrics::new("app");
             NameMetrics::new("app", "app.test:80");
             CertificateMetrics::new("listener", "web", "web.pem");
             CertificateReloads::new();
             ConfigMetrics::new();
             ProcessMetrics::new("1.2.3");
+            let server = "127.0.0.1:9001";
+            (
+                ServerMetrics::new("app", server),
+                ServerStandingMetrics::new("app", server),
+                HealthCheckMetrics::new("app", server),
+                HandshakeMetrics::of_server("app", server),
+            )
         });
         recorder.exposition().render()
     }

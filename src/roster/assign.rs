@@ -73,20 +73,24 @@ impl UpstreamRoster {
             let mut wanted = Wanted { key, bound_to, tried, random };
             let (algorithm, fails_open) = (balancing.algorithm, balancing.fails_open);
             let turns = &self.state.turns;
-            let server = match pick::pick(views, algorithm, fails_open, turns, &mut wanted) {
+            let picked = pick::pick(views, algorithm, fails_open, turns, &mut wanted);
+            let (id, is_trial) = match picked {
                 Picked::Full => return Assigned::Full,
                 Picked::Nobody => return Assigned::Nobody,
-                Picked::Server(server) => server,
-                Picked::Trial(server) => {
-                    if !self.servers()[server.index()].state.passive.take_trial(&policy, now) {
-                        continue;
-                    }
-                    server
-                }
+                Picked::Server(id) => (id, false),
+                Picked::Trial(id) => (id, true),
             };
-            if self.servers()[server.index()].take_place() {
-                return Assigned::Server(server);
+            let server = &self.servers()[id.index()];
+            // The place first: a trial that finds none would be over without a request.
+            if !server.take_place() {
+                continue;
             }
+            if is_trial && !server.state.passive.take_trial(&policy, now) {
+                // Whoever was faster has a place as well, and whoever waits is served after it.
+                server.state.give_back_place();
+                continue;
+            }
+            return Assigned::Server(id);
         }
         Assigned::Full
     }
@@ -166,6 +170,7 @@ impl Server {
         let state = &self.state;
         let circuit = state.passive.circuit();
         let max = self.settings.connections_max;
+        let is_full = max.is_some_and(|max| state.active() >= max.get());
         let is_draining = state.order() == super::state::Order::Drain || weight == 0;
         let is_down = balancing.health.is_some() && state.health() == Health::Down;
         let is_ejected = balancing.ejection.is_on() && circuit.is_open();
@@ -177,8 +182,10 @@ impl Server {
         } else if is_down {
             Standing::Down
         } else if is_ejected {
-            if circuit.awaits_trial(now) { Standing::Trial } else { Standing::Ejected }
-        } else if max.is_some_and(|max| state.active() >= max.get()) {
+            // The trial is a request, which needs a place.
+            let may_be_tried = circuit.awaits_trial(now) && !is_full;
+            if may_be_tried { Standing::Trial } else { Standing::Ejected }
+        } else if is_full {
             Standing::Full
         } else {
             Standing::Ready

@@ -131,6 +131,27 @@ fn ejection_ends_by_a_trial_and_a_slow_start() {
 }
 
 #[test]
+fn a_server_that_is_full_keeps_its_trial() {
+    let max = NonZeroU32::new(1);
+    let is_first = |index| index == 0;
+    let limit = |index, server: &mut ServerSettings| {
+        server.connections_max = max.filter(|_| is_first(index));
+    };
+    let mut case = Case::new(2, limit);
+    // A connection that lasts longer than its server is ejected.
+    while case.assign(SECOND) != Assigned::Server(ServerId(0)) {}
+    let errors = case.balancing.ejection.limits.consecutive;
+    assert!((0..errors).find_map(|_| case.observe(0, false, SECOND)).is_some());
+    let over = 12 * SECOND;
+    assert_eq!(case.count(4, over), [0, 4]);
+    assert_eq!(case.standing(0, over), Standing::Ejected, "there is no place for a trial");
+    case.servers().release(ServerId(0));
+    assert_eq!(case.standing(0, over), Standing::Trial);
+    assert_eq!(case.assign(over), Assigned::Server(ServerId(0)));
+    assert_eq!(case.observe(0, true, over), Some(Ejection::Returned));
+}
+
+#[test]
 fn what_probes_say_counts_only_where_there_are_some() {
     let mut case = Case::new(2, |_, _| {});
     let now = case.start;
@@ -158,10 +179,29 @@ fn a_server_that_is_gone_leaves_its_place_among_the_ejected() {
     let left = case.servers().servers()[1].settings.clone();
     let other = ServerSettings::new("10.0.0.9:80".parse().unwrap());
     let (now, until) = (case.start + SECOND, case.start + 30 * SECOND);
-    case.roster = case.roster.with_servers(APP, &[left, other], now, until);
+    let after = case.roster.with_servers(APP, &[left, other], now, until);
+    assert_eq!(case.servers().state.ejected.now(), 1, "it may come to nothing");
+    after.pardon_gone(now);
+    case.roster = after;
     assert_eq!(case.servers().state.ejected.now(), 0);
     assert_eq!(case.observe(0, false, SECOND), None, "nobody counts what it does");
     let joined = case.servers().members()[1];
     let state = &case.roster.server(APP, joined).state;
     assert!(state.up_for(u64::MAX / 2).is_some(), "what joins warms up");
+}
+
+/// A reload lists the servers with addresses first, and then those for which names stand.
+#[test]
+fn a_server_that_a_reload_lists_again_stays_ejected() {
+    let mut case = Case::new(2, |_, _| {});
+    let errors = case.balancing.ejection.limits.consecutive;
+    assert!((0..errors).find_map(|_| case.observe(0, false, SECOND)).is_some());
+    let all: Vec<_> =
+        case.servers().servers().iter().map(|server| server.settings.clone()).collect();
+    let (now, until) = (case.start + SECOND, case.start + 30 * SECOND);
+    let without_names = case.roster.with_servers(APP, &all[1..], now, until);
+    case.roster = without_names.with_servers(APP, &all, now, until);
+    case.roster.pardon_gone(now);
+    assert_eq!(case.standing(0, SECOND), Standing::Ejected);
+    assert_eq!(case.servers().state.ejected.now(), 1);
 }

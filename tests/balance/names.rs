@@ -61,32 +61,82 @@ fn servers_join_and_leave_with_their_addresses() {
     assert!(count(&proxy, 20).keys().all(|who| who.starts_with("host")), "nobody was refused");
 }
 
-#[test]
-fn other_settings_of_a_name_leave_its_servers_there() {
+/// Another configuration with the same name in it is put in force, and nobody says what the name
+/// stands for: that is known.
+fn check_reloads(upstreams: &[(&str, u32)]) {
     let (_backends, port) = on_one_port(1);
     let names = NameServer::start();
     names.answer(HOST, addresses(&[1]));
-    let config = |connections_max: u32| {
+    let config = |(upstream, connections_max): (&str, u32)| {
         format!(
             "[dns]\nserver = \"{}\"\nttl_min = \"1s\"\n[listeners.web]\n\
-             bind = \"127.0.0.1:0\"\nprotocol = \"http\"\nupstream = \"app\"\n\
-             [upstreams.app]\nservers = [{{ address = \"{HOST}:{port}\", \
+             bind = \"127.0.0.1:0\"\nprotocol = \"http\"\nupstream = \"{upstream}\"\n\
+             [upstreams.{upstream}]\nservers = [{{ address = \"{HOST}:{port}\", \
              connections_max = {connections_max} }}]\n",
             names.address()
         )
     };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("test.toml");
-    std::fs::write(&file, config(7)).unwrap();
+    std::fs::write(&file, config(upstreams[0])).unwrap();
     let launch = crate::Launch::with_arguments(&["run", "--config", file.to_str().unwrap()]);
     let proxy = launch.option("--admin", "127.0.0.1:0").start();
     await_answerers(&proxy, &["host-1"]);
     names.answer(HOST, Answer::Silence);
-    std::fs::write(&file, config(8)).unwrap();
-    proxy.signal(nix::sys::signal::Signal::SIGHUP);
-    let reloads = [("result", "success")];
-    proxy.await_metric("spliceway_config_reloads_total", &reloads, |count| count == 1.0);
-    assert_eq!(count(&proxy, 20).keys().collect::<Vec<_>>(), ["host-1"]);
+    for (reloads, upstream) in upstreams.iter().enumerate().skip(1) {
+        std::fs::write(&file, config(*upstream)).unwrap();
+        proxy.signal(nix::sys::signal::Signal::SIGHUP);
+        let succeeded = [("result", "success")];
+        let name = "spliceway_config_reloads_total";
+        proxy.await_metric(name, &succeeded, |count| count == reloads as f64);
+        assert_eq!(count(&proxy, 20).keys().collect::<Vec<_>>(), ["host-1"], "{upstream:?}");
+    }
+}
+
+#[test]
+fn other_settings_of_a_name_leave_its_servers_there() {
+    check_reloads(&[("app", 7), ("app", 8)]);
+}
+
+#[test]
+fn another_name_of_an_upstream_does_too() {
+    check_reloads(&[("app", 7), ("other", 7), ("other", 8), ("third", 8)]);
+}
+
+/// Series of servers that a name stands for no more would otherwise grow without end.
+#[test]
+fn metrics_forget_servers_that_a_name_stood_for() {
+    const HOSTS: u8 = 5;
+    let (_backends, port) = on_one_port(HOSTS);
+    let names = NameServer::start();
+    names.answer(HOST, addresses(&[1, 2]));
+    let settings = "[process]\ndrain_timeout = \"0s\"";
+    let proxy = crate::Launch::configured(&format!(
+        "{settings}\n[dns]\nserver = \"{}\"\nttl_min = \"100ms\"\nttl_max = \"1s\"\n\
+         [listeners.web]\nbind = \"127.0.0.1:0\"\nprotocol = \"http\"\nupstream = \"app\"\n\
+         [upstreams.app]\nservers = [\"{HOST}:{port}\"]\n",
+        names.address()
+    ))
+    .start();
+    let server = |host: u8| format!("127.0.0.{host}:{port}");
+    let served = || {
+        let labels = [("server", &*server(1))];
+        proxy.metrics().sum("spliceway_upstream_requests_total", &labels)
+    };
+    await_answerers(&proxy, &["host-1", "host-2"]);
+    let before = eventually("requests are counted", || Some(served()).filter(|it| *it > 0.0));
+    for host in 3..=HOSTS {
+        names.answer(HOST, addresses(&[1, host]));
+        let labels = [("server", &*server(host))];
+        proxy.await_metric("spliceway_upstream_up", &labels, |up| up == 1.0);
+    }
+    eventually("servers that are gone are forgotten", || {
+        let text = proxy.get("/metrics").unwrap().text();
+        let is_shown = |host: &u8| text.contains(&format!("server=\"{}\"", server(*host)));
+        // The place of the last one that has left is given to nobody yet.
+        ((1..=HOSTS).filter(is_shown).eq([1, 4, 5])).then_some(())
+    });
+    assert!(served() >= before, "what stays is counted on");
 }
 
 #[test]

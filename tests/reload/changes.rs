@@ -240,3 +240,34 @@ fn what_cannot_change_is_said() {
     assert_eq!(proxy.metrics().sum("spliceway_workers", &[]), 2.0);
     ping(&mut proxy.connect());
 }
+
+#[test]
+fn limits_count_the_connections_that_are_there() {
+    let origin = Origin::start(echo);
+    let config = |limits: &str| {
+        format!(
+            "[listeners.tcp]\nbind = \"127.0.0.1:0\"\nupstream = \"app\"\n{limits}\n\
+             [upstreams.app]\nservers = [\"{}\"]\n",
+            origin.address()
+        )
+    };
+    let case = Case::start(&config(""));
+    let mut clients = [case.proxy.connect(), case.proxy.connect()];
+    clients.iter_mut().for_each(ping);
+    case.reload(&config("limits.client_connections = 2"));
+    let refused = |count: f64| {
+        let reason = [("reason", "client_connections")];
+        case.proxy.await_metric("spliceway_limit_refusals_total", &reason, |it| it >= count);
+    };
+    let is_reset = || case.proxy.connect().read(&mut [0]).is_err();
+    assert!(is_reset());
+    refused(1.0);
+    clients.iter_mut().for_each(ping);
+    let [first, _second] = clients;
+    drop(first);
+    case.proxy.await_metric("spliceway_connections", &[], |open| open == 1.0);
+    let mut next = case.proxy.connect();
+    ping(&mut next);
+    assert!(is_reset());
+    refused(2.0);
+}
