@@ -226,9 +226,14 @@ fn measure(options: &Options, outputs: &Outputs) -> ExitCode {
         Ok(report) => report,
         Err(error) => return failed(Failure::other(error)),
     };
-    match outputs.write(&report) {
-        Ok(text) => finish(&mut io::stdout(), &text, ExitCode::SUCCESS),
-        Err(error) => failed(Failure::other(error)),
+    // What took minutes to measure is shown first, whatever becomes of the files.
+    let printed = finish(&mut io::stdout(), &outputs.print(&report), ExitCode::SUCCESS);
+    match outputs.save(&report) {
+        Ok(()) => printed,
+        Err(errors) => {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            failed(Failure::other(lines.join("\n")))
+        }
     }
 }
 

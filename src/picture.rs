@@ -153,7 +153,7 @@ fn draw_chart(svg: &mut String, chart: &Chart) {
         &format!(
             "<text x=\"26\" y=\"{middle:.1}\" text-anchor=\"middle\" \
              transform=\"rotate(-90 26 {middle:.1})\">{}</text>",
-            chart.y_title
+            escaped(chart.y_title)
         ),
     );
     for (row, Curve { name, class, points }) in chart.curves.iter().enumerate() {
@@ -194,8 +194,12 @@ fn draw_bars(svg: &mut String, bars: &Bars) {
         let top = BAR_TOP - 14.0 + BAR_ROW * row as f64;
         text(svg, left - 10.0, top + 17.0, "small", "end", name);
         for (value, (class, offset)) in values.iter().zip([("down", 2.0), ("up", 14.0)]) {
-            let Some(value) = value else { continue };
-            let (y, width) = (top + offset, value * scale);
+            let y = top + offset;
+            let Some(value) = value else {
+                text(svg, left + 6.0, y + 10.0, "small", "start", "not measured");
+                continue;
+            };
+            let width = value * scale;
             element(
                 svg,
                 &format!(
@@ -224,11 +228,15 @@ fn rule(svg: &mut String, class: &str, [x1, y1, x2, y2]: [f64; 4]) {
 }
 
 fn text(svg: &mut String, x: f64, y: f64, class: &str, anchor: &str, words: &str) {
-    let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let words = escaped(words);
     element(
         svg,
         &format!(
             "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{words}</text>"
         ),
     );
+}
+
+fn escaped(words: &str) -> String {
+    words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

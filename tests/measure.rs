@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seccompiler::{TargetArch, apply_filter, compile_from_json};
-use serde_json::Value;
+use serde_json::{Value, json};
 use spliceway::measure::json::SCHEMA;
 use spliceway::measure::way::{Case, ways};
 use support::eventually;
@@ -127,33 +127,46 @@ fn a_table_and_a_recommendation_are_printed() {
     assert!(last.starts_with("In short: ") && last.ends_with('.'), "{last}");
 }
 
-/// Runs under a filter that fails these calls with an errno. The filter is put on a thread, which
-/// the child inherits.
-fn without(calls: &[&str], errno: i32) -> Option<Value> {
+/// Runs under a filter that fails a call with an errno; all of them, or those that `arguments` say
+/// (a rule of seccompiler). The filter is put on a thread, which the child inherits.
+fn under_filter<T: Send + 'static>(
+    call: &str,
+    arguments: Value,
+    errno: i32,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let Ok(architecture) = TargetArch::try_from(std::env::consts::ARCH) else {
         skip("seccompiler does not know this architecture");
         return None;
     };
-    let rules: Vec<Value> =
-        calls.iter().map(|call| serde_json::json!({ "syscall": call })).collect();
-    let filter = serde_json::json!({ "denied": {
+    let mut rule = json!({ "syscall": call });
+    if !arguments.is_null() {
+        rule["args"] = arguments;
+    }
+    let filter = json!({ "denied": {
         "mismatch_action": "allow",
         "match_action": { "errno": errno },
-        "filter": rules,
+        "filter": [rule],
     }});
     let mut compiled = compile_from_json(filter.to_string().as_bytes(), architecture).unwrap();
     let program = compiled.remove("denied").unwrap();
     let run = move || {
         apply_filter(&program).unwrap();
-        succeed(measure(&["--json"]))
+        run()
     };
-    Some(document(&std::thread::spawn(run).join().unwrap()))
+    Some(std::thread::spawn(run).join().unwrap())
+}
+
+/// What a run says without a call.
+fn without(call: &str, errno: i32) -> Option<Value> {
+    let printed = under_filter(call, Value::Null, errno, || succeed(measure(&["--json"])));
+    printed.map(|text| document(&text))
 }
 
 #[test]
 fn where_io_uring_is_forbidden_its_rows_say_so() {
     for errno in [libc::EPERM, libc::ENOSYS] {
-        let Some(document) = without(&["io_uring_setup"], errno) else { return };
+        let Some(document) = without("io_uring_setup", errno) else { return };
         let missing = rows(&document, "io_uring");
         assert!(!missing.is_empty());
         for row in missing {
@@ -166,7 +179,7 @@ fn where_io_uring_is_forbidden_its_rows_say_so() {
 
 #[test]
 fn where_splice_is_forbidden_copying_is_recommended() {
-    let Some(document) = without(&["splice"], libc::EPERM) else { return };
+    let Some(document) = without("splice", libc::EPERM) else { return };
     for row in rows(&document, "splice") {
         assert!(row["missing"].as_str().unwrap().contains("splice"), "{row}");
     }
@@ -178,7 +191,7 @@ fn where_splice_is_forbidden_copying_is_recommended() {
 /// Where nobody may be counted, the program's own count is what there is.
 #[test]
 fn without_the_tracepoint_the_program_counts() {
-    let Some(document) = without(&["perf_event_open"], libc::EACCES) else { return };
+    let Some(document) = without("perf_event_open", libc::EACCES) else { return };
     let counted = &document["setting"]["system_calls"];
     assert_eq!(counted["counted_by"], "program");
     assert!(!counted["because"].as_str().unwrap().is_empty());
@@ -230,15 +243,20 @@ fn a_directory_that_is_not_there_is_one_line() {
     fail(measure(&["--scratch", "/nonexistent"]), &["/nonexistent", "--scratch", "No such file"]);
 }
 
-/// A full disk and a limit on the length of files fail the same write.
+/// A limit on the length of files, a full disk, and a directory that is not one's own.
 #[test]
-fn no_room_for_the_scratch_file_is_one_line() {
-    if !have("prlimit", "--version") {
-        return;
+fn no_room_or_no_permission_for_the_scratch_file_is_one_line() {
+    if have("prlimit", "--version") {
+        let mut limited = Command::new("prlimit");
+        limited.arg("--fsize=1000000").arg(binary()).args(TINY);
+        fail(limited, &["scratch file of 16MiB", "File too large"]);
     }
-    let mut limited = Command::new("prlimit");
-    limited.arg("--fsize=1000000").arg(binary()).args(TINY);
-    fail(limited, &["scratch file of 16MiB", "File too large"]);
+    let full = || fail(measure(&[]), &["scratch file of 16MiB", "No space left", "--scratch"]);
+    let made_without_name = json!([{ "index": 2, "type": "dword", "val": libc::O_TMPFILE,
+        "op": { "masked_eq": libc::O_TMPFILE } }]);
+    let refused = || fail(measure(&[]), &["scratch file of 16MiB", "Permission denied"]);
+    let _skipped = under_filter("fallocate", Value::Null, libc::ENOSPC, full);
+    let _skipped = under_filter("openat", made_without_name, libc::EACCES, refused);
 }
 
 #[test]
@@ -248,6 +266,24 @@ fn an_output_that_cannot_be_written_is_said_at_once() {
     let page = directory.path().join("page.md");
     fs::write(&page, "no markers\n").unwrap();
     fail(measure(&["--into", page.to_str().unwrap()]), &["page.md", "<!-- measure -->"]);
+    fail(measure(&["--write", "a", "--svg", "a"]), &["a cannot be written", "of its own"]);
+}
+
+/// What fails at the end takes neither the table with it nor the other files.
+#[test]
+fn a_disk_that_is_full_at_the_end_loses_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let picture = directory.path().join("a.svg");
+    let mut command = measure(&["--time", "1ms", "--write", "/dev/full", "--json", "--svg"]);
+    let output = command.arg(&picture).output().unwrap();
+    let (out, error) = printed(&output);
+    assert_eq!(output.status.code(), Some(4), "{error}");
+    document(&out);
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), 2, "nothing was measured, so there is no picture: {error}");
+    assert!(lines[0].contains("/dev/full") && lines[0].contains("No space left"), "{error}");
+    assert!(lines[1].contains("a.svg") && lines[1].contains("nothing to draw"), "{error}");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 #[test]
@@ -258,12 +294,22 @@ fn sizes_that_are_none_are_refused() {
     }
 }
 
-/// Whether the process holds a file without a name in `directory`.
-fn has_scratch(pid: u32, directory: &Path) -> bool {
+/// Whether the process measures: it holds the scratch file, which has no name, and sockets.
+fn is_measuring(pid: u32, directory: &Path) -> bool {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
     let targets = descriptors.into_iter().flatten().flatten();
-    let mut targets = targets.filter_map(|entry| fs::read_link(entry.path()).ok());
-    targets.any(|target| target.starts_with(directory))
+    let targets: Vec<PathBuf> =
+        targets.filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
+    let is_socket = |target: &PathBuf| target.to_string_lossy().starts_with("socket:");
+    targets.iter().any(|it| it.starts_with(directory)) && targets.iter().any(is_socket)
+}
+
+/// Starts it with the scratch file in `directory`, and waits until it measures.
+fn start(mut command: Command, directory: &Path) -> Child {
+    command.arg("--scratch").arg(directory).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    eventually("it measures", || is_measuring(child.id(), directory).then_some(()));
+    child
 }
 
 /// The scratch file has no name from the start, so that nothing could be left of it even where
@@ -273,12 +319,8 @@ fn nothing_is_left_after_an_interrupt() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
         let directory = tempfile::tempdir().unwrap();
         let mut command = Command::new(binary());
-        command.args(["measure", "--full", "--sizes", "1KiB", "--rounds", "1000", "--scratch"]);
-        command.arg(directory.path()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        eventually("the scratch file is there", || {
-            has_scratch(child.id(), directory.path()).then_some(())
-        });
+        command.args(["measure", "--full", "--sizes", "1KiB", "--rounds", "1000"]);
+        let mut child = start(command, directory.path());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "it has no name");
         kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
         let status = eventually("it ends", || child.try_wait().unwrap());
@@ -289,6 +331,22 @@ fn nothing_is_left_after_an_interrupt() {
         assert!(said.starts_with(expected) && said.lines().count() <= 1, "{said}");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
+}
+
+/// A shell without job control has what it starts in the background ignore Ctrl-C.
+#[test]
+fn a_signal_that_is_to_be_ignored_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' INT; exec \"$@\"", "sh"]).arg(binary());
+    command.args(TINY);
+    let mut child = start(command, directory.path());
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+    let status = eventually("it ends", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said, "");
 }
 
 /// The page about zero copy names every way, with the copies that the program shows for it.

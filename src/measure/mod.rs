@@ -145,7 +145,7 @@ pub fn run(options: &Options) -> Result<Report, MeasureError> {
 
     let largest = options.sizes.last().copied().unwrap_or(SCRATCH_BYTES_MIN);
     let directory = options.scratch.clone().unwrap_or_else(default_directory);
-    let mut progress = Bar::new(bar);
+    let mut progress = Bar::new(bar, options.effort.time);
     progress.say("writing the scratch file");
     let bytes = largest.max(SCRATCH_BYTES_MIN);
     let scratch = Scratch::create(&directory, bytes, &options.sizes, options.may_drop_caches)
@@ -189,7 +189,7 @@ fn window(effort: Effort, rows: usize) -> Duration {
 }
 
 fn default_directory() -> PathBuf {
-    match std::env::var_os("TMPDIR") {
+    match std::env::var_os("TMPDIR").filter(|it| !it.is_empty()) {
         Some(directory) => directory.into(),
         None if Path::new(SCRATCH_DIRECTORY).is_dir() => SCRATCH_DIRECTORY.into(),
         None => std::env::temp_dir(),

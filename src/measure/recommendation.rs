@@ -42,8 +42,8 @@ const PIPES: [PipeWays; 3] = [
 /// Where coalescing has something to do: the sender is slower than the proxy.
 const PACED: Spot = Spot { case: Case::PacedSockets, bytes: PACED_BYTES };
 
-/// What the proxy does unless told otherwise.
-const DEFAULTS: [(&str, &str); 4] = [
+/// What the proxy does unless told otherwise: key and value.
+pub const DEFAULTS: [(&str, &str); 4] = [
     ("relay.mode", "auto"),
     ("relay.pipe_size", PIPES[0].value),
     ("relay.low_water", "512KiB"),

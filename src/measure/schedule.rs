@@ -25,6 +25,8 @@ pub trait Progress {
     fn begin(&mut self, samples: usize);
     /// One more is taken next: what is measured.
     fn next(&mut self, round: usize, row: &Row);
+    /// It is over: taken, or left out.
+    fn over(&mut self);
 }
 
 /// A row for each way of each case at each size.
@@ -69,6 +71,7 @@ pub fn run(
                 measure(&mut rows[index], |load| bench.take(load));
                 taken[index] = Some(began.elapsed());
             }
+            progress.over();
         }
     }
     for row in rows.iter_mut() {

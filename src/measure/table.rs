@@ -20,8 +20,8 @@ const BAR_WIDTH: f64 = 16.0;
 /// What the head of the column of bars says.
 const BAR_HEAD: &str = "CPU time: less is better";
 
-const EXPLAINED: &str = "Figures are medians of the rounds; the range stands behind CPU time, which is that of the thread \
-     that moves the bytes. Calls are system calls, switches are context switches. Copies of each \
+const EXPLAINED: &str = "Figures are medians of the rounds, with the range behind speed and CPU time, which is that of the \
+     thread that moves the bytes. Calls are system calls, switches are context switches. Copies of each \
      byte: by the CPU + by devices (DMA), as the way has them by its nature with a network card \
      that gathers. Busy: how much of the time that thread was on its CPU; well below 100% it waited, \
      and GiB/s are those of the load or the disk.";
@@ -124,15 +124,17 @@ fn median(row: &Row, figure: Figure) -> String {
 /// One for each head.
 fn cells(row: &Row) -> [String; 8] {
     let copies = row.way.method.copies(row.case);
-    let cpu = row.summary(CPU).map_or_else(String::new, |it| {
-        format!("{} ({}-{})", show(it.median), show(it.low), show(it.high))
-    });
+    let ranged = |figure: Figure| {
+        row.summary(figure).map_or_else(String::new, |it| {
+            format!("{} ({}-{})", show(it.median), show(it.low), show(it.high))
+        })
+    };
     [
         show_size(row.bytes),
         row.way.name.to_owned(),
-        median(row, THROUGHPUT),
+        ranged(THROUGHPUT),
         row.summary(CPU_SHARE).map_or_else(String::new, |it| format!("{:.0}%", it.median * 100.0)),
-        cpu,
+        ranged(CPU),
         median(row, SYSTEM_CALLS),
         median(row, CONTEXT_SWITCHES),
         format!("{}+{}", copies.cpu, copies.dma),

@@ -8,6 +8,8 @@ use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
+use super::transfer::uninterrupted;
+
 /// A part of a file, mapped for reading; unmapped when dropped.
 ///
 /// The process never looks at the bytes itself: only the kernel does, on its behalf. Should the
@@ -41,13 +43,15 @@ impl Mapping {
     /// When `start` is after `end`, or `end` after the end of the mapping.
     pub fn send(&self, socket: BorrowedFd<'_>, start: usize, end: usize) -> io::Result<usize> {
         assert!(start <= end && end <= self.length.get(), "a range within the mapping");
-        // SAFETY: the range is within the mapping, as was just checked, and the mapping lives as
-        // long as `self`. That the pages behind it are there is not needed: the kernel checks.
-        let sent = unsafe {
-            let first = self.address.as_ptr().cast::<u8>().add(start);
-            libc::send(socket.as_raw_fd(), first.cast(), end - start, libc::MSG_NOSIGNAL)
-        };
-        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+        uninterrupted(|| {
+            // SAFETY: the range is within the mapping, as was just checked, and the mapping lives as
+            // long as `self`. That the pages behind it are there is not needed: the kernel checks.
+            let sent = unsafe {
+                let first = self.address.as_ptr().cast::<u8>().add(start);
+                libc::send(socket.as_raw_fd(), first.cast(), end - start, libc::MSG_NOSIGNAL)
+            };
+            usize::try_from(sent).map_err(|_| nix::Error::last())
+        })
     }
 
     /// How many of its pages are in the page cache (mincore(2)).

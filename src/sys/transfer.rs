@@ -13,7 +13,7 @@ pub const SPLICE_BYTES_MAX: usize = 1 << 30;
 
 /// Calls again when a signal came between: signals are handled on another thread, but a debugger
 /// stops every one.
-fn uninterrupted(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<usize> {
+pub(super) fn uninterrupted(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {
             Err(nix::Error::EINTR) => {}

@@ -2,7 +2,7 @@
 //!
 //! Each is the bare loop: blocking descriptors, and no call but those that the way needs. What a
 //! program makes once and keeps (a buffer, a pipe, a ring) is made in `open`, what it needs for
-//! each transfer (a mapping) in `transfer`.
+//! each transfer (a mapping, the list of what a ring is asked for) in `transfer`.
 
 mod copy;
 mod direct;

@@ -29,8 +29,11 @@ impl Technique for Sendfile<'_> {
         let mut left = bytes;
         while left > 0 {
             let wanted = at_most(left, CALL_BYTES_MAX);
-            let sent = calls.count(|| sendfile64(self.sink, file, Some(&mut at), wanted))?;
-            left -= at_least_one(sent)? as u64;
+            match calls.count(|| sendfile64(self.sink, file, Some(&mut at), wanted)) {
+                // A stopped program that goes on (Ctrl-Z, fg) finds its calls interrupted.
+                Err(nix::Error::EINTR) => {}
+                sent => left -= at_least_one(sent?)? as u64,
+            }
         }
         Ok(())
     }
