@@ -93,14 +93,14 @@ fn setting(results: &Results) -> String {
     };
     format!(
         "Linux {}, {}, {} CPUs; {apart}.\n{} rounds, windows of {} ms. System calls are counted {counted}.\n\
-         Scratch files: {} in {}; they leave the page cache {dropped}. What a disk or a hypervisor \
+         Scratch files: {} MiB in {}; they leave the page cache {dropped}. What a disk or a hypervisor \
          keeps in memory of its own cannot be seen from here.\n",
         setting.kernel,
         setting.cpu,
         setting.cpus,
         setting.rounds,
         setting.window_milliseconds,
-        show_size(setting.scratch_bytes),
+        setting.scratch_bytes >> 20,
         setting.directory,
     )
 }
