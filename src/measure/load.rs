@@ -149,7 +149,11 @@ impl Peer {
 fn receive(socket: &TcpStream, nothing: &mut [u8]) -> io::Result<usize> {
     loop {
         let mut readable = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        poll(&mut readable, PollTimeout::NONE)?;
+        match poll(&mut readable, PollTimeout::NONE) {
+            // A stopped program that goes on finds its calls interrupted, and looks again.
+            Ok(_) | Err(nix::Error::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
         let flags = MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT;
         match recv(socket.as_raw_fd(), nothing, flags) {
             Err(nix::Error::EAGAIN) => {}
