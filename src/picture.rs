@@ -42,6 +42,8 @@ pub struct Curve {
     pub class: &'static str,
     /// Shares of the width, and values.
     pub points: Vec<(f64, f64)>,
+    /// The lowest and the highest value at each point; empty where no ranges are shown.
+    pub ranges: Vec<[f64; 2]>,
 }
 
 /// Rows of bars, two in each.
@@ -64,6 +66,8 @@ pub struct BarRow {
     pub name: &'static str,
     /// One for each entry of the legend; `None` where nothing was measured.
     pub values: [Option<f64>; 2],
+    /// The lowest and the highest value of each; `None` where no range is shown.
+    pub ranges: [Option<[f64; 2]>; 2],
 }
 
 const WIDTH: f64 = 820.0;
@@ -84,10 +88,12 @@ text{font-family:system-ui,sans-serif;font-size:13px;fill:#1f2328}\
 .c5{stroke:#008f68;fill:#008f68}polyline.c5{stroke-width:4}\
 .c6{stroke:#8250df;fill:#8250df}.c7{stroke:#cf222e;fill:#cf222e}\
 .c8{stroke:#6e7781;fill:#6e7781}\
-polyline.c1,polyline.c2{stroke-dasharray:6 4}\
+polyline.c1,polyline.c2{stroke-dasharray:6 4}line[class^=\"c\"]{stroke-width:1.5;opacity:0.6}\
+.range{stroke:#1f2328;stroke-width:1.5}\
 .down{fill:#0969a8}.up{fill:#56a0d3}\
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.small{fill:#9ea7b3}\
 .ground{fill:#0d1117;stroke:#30363d}.grid{stroke:#272d36}.axis{stroke:#9ea7b3}\
+.range{stroke:#e6edf3}\
 .c1{stroke:#8cc8f0;fill:#8cc8f0}.c2{stroke:#f0b440;fill:#f0b440}\
 .c3{stroke:#3b94e0;fill:#3b94e0}.c4{stroke:#ee7744;fill:#ee7744}\
 .c5{stroke:#2fc796;fill:#2fc796}.c6{stroke:#a371f7;fill:#a371f7}\
@@ -156,7 +162,11 @@ fn draw_chart(svg: &mut String, chart: &Chart) {
             escaped(chart.y_title)
         ),
     );
-    for (row, Curve { name, class, points }) in chart.curves.iter().enumerate() {
+    for (row, Curve { name, class, points, ranges }) in chart.curves.iter().enumerate() {
+        for ((share, _), range) in points.iter().zip(ranges) {
+            let [from, to] = range.map(|value| y(value.clamp(*low, *high)));
+            rule(svg, class, [x(*share), from, x(*share), to]);
+        }
         let points: Vec<String> = points
             .iter()
             .map(|(share, value)| format!("{:.1},{:.1}", x(*share), y(value.clamp(*low, *high))))
@@ -189,11 +199,13 @@ fn draw_bars(svg: &mut String, bars: &Bars) {
         text(svg, at + 18.0, BAR_TOP - 30.0, "", "start", name);
     }
     let values = rows.iter().flat_map(|row| row.values.into_iter().flatten());
-    let scale = (right - left) / values.fold(f64::MIN_POSITIVE, f64::max);
-    for (row, BarRow { name, values }) in rows.iter().enumerate() {
+    let highest = rows.iter().flat_map(|row| row.ranges.into_iter().flatten().map(|[_, it]| it));
+    let scale = (right - left) / values.chain(highest).fold(f64::MIN_POSITIVE, f64::max);
+    for (row, BarRow { name, values, ranges }) in rows.iter().enumerate() {
         let top = BAR_TOP - 14.0 + BAR_ROW * row as f64;
         text(svg, left - 10.0, top + 17.0, "small", "end", name);
-        for (value, (class, offset)) in values.iter().zip([("down", 2.0), ("up", 14.0)]) {
+        let places = ranges.iter().zip([("down", 2.0), ("up", 14.0)]);
+        for (value, (range, (class, offset))) in values.iter().zip(places) {
             let y = top + offset;
             let Some(value) = value else {
                 text(svg, left + 6.0, y + 10.0, "small", "start", "not measured");
@@ -207,8 +219,14 @@ fn draw_bars(svg: &mut String, bars: &Bars) {
                      height=\"11\"/>"
                 ),
             );
+            let mut end = width;
+            if let Some(range) = range {
+                let [low, high] = range.map(|value| value * scale);
+                rule(svg, "range", [left + low, y + 5.5, left + high, y + 5.5]);
+                end = end.max(high);
+            }
             let shown = format!("{value:.digits$}");
-            text(svg, left + width + 6.0, y + 10.0, "small", "start", &shown);
+            text(svg, left + end + 6.0, y + 10.0, "small", "start", &shown);
         }
     }
 }

@@ -13,7 +13,7 @@ const CLASSES: [&str; 7] = ["c4", "c7", "c5", "c3", "c8", "c1", "c2"];
 pub fn draw(results: &Results) -> Option<String> {
     let sizes = results.sizes(Case::FileCached);
     let curves = curves(results, &sizes);
-    let values = curves.iter().flat_map(|curve| curve.points.iter().map(|it| it.1));
+    let values = curves.iter().flat_map(|curve| curve.ranges.as_flattened().iter().copied());
     let socket_sizes = bar_sizes(results);
     let bars = Bars {
         title: "Socket to socket",
@@ -36,7 +36,7 @@ pub fn draw(results: &Results) -> Option<String> {
     };
     let setting = &results.setting;
     let on = format!(
-        "Linux {}, {}, {} CPUs; {} rounds; lower is better",
+        "Linux {}, {}, {} CPUs; median and range of {} rounds; lower is better",
         setting.kernel, setting.cpu, setting.cpus, setting.rounds
     );
     picture::draw(&picture, &on)
@@ -55,10 +55,12 @@ fn share(bytes: u64, sizes: &[u64]) -> f64 {
 fn curves(results: &Results, sizes: &[u64]) -> Vec<Curve> {
     let curve = |(way, class): (&'static Way, &'static str)| {
         let point = |bytes: &u64| {
-            let cpu = results.cpu(Case::FileCached, way.key, *bytes)?.median;
-            Some((share(*bytes, sizes), cpu)).filter(|_| cpu > 0.0)
+            let cpu = results.cpu(Case::FileCached, way.key, *bytes)?;
+            let point = ((share(*bytes, sizes), cpu.median), [cpu.low, cpu.high]);
+            Some(point).filter(|_| cpu.low > 0.0)
         };
-        Curve { name: way.name, class, points: sizes.iter().filter_map(point).collect() }
+        let (points, ranges) = sizes.iter().filter_map(point).unzip();
+        Curve { name: way.name, class, points, ranges }
     };
     let curves = FILE_WAYS.iter().zip(CLASSES).map(curve);
     curves.filter(|curve| !curve.points.is_empty()).collect()
@@ -73,8 +75,9 @@ fn bar_sizes(results: &Results) -> Option<[u64; 2]> {
 fn bar_rows(results: &Results, sizes: Option<[u64; 2]>) -> Vec<BarRow> {
     let Some(sizes) = sizes else { return Vec::new() };
     let row = |way: &'static Way| {
-        let cpu = |bytes| Some(results.cpu(Case::Sockets, way.key, bytes)?.median);
-        BarRow { name: way.name, values: sizes.map(cpu) }
+        let cpu = sizes.map(|bytes| results.cpu(Case::Sockets, way.key, bytes));
+        let values = cpu.map(|it| it.map(|it| it.median));
+        BarRow { name: way.name, values, ranges: cpu.map(|it| it.map(|it| [it.low, it.high])) }
     };
     let rows = SOCKET_WAYS.iter().map(row);
     rows.filter(|row| row.values.iter().any(Option::is_some)).collect()
