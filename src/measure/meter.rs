@@ -27,7 +27,9 @@ pub struct Meter {
     own_calls: u64,
     /// System calls that a reading of the clock is: none where the kernel has it in the vDSO.
     calls_of_clock: u64,
-    disagreement: Cell<f64>,
+    /// By how many system calls the program's count and the kernel's were apart, and how many the
+    /// kernel counted.
+    apart: Cell<[u64; 2]>,
 }
 
 /// Who pays for the work.
@@ -86,8 +88,7 @@ impl Meter {
     /// For the calling thread.
     pub fn new() -> Meter {
         let counter = SystemCallCounter::open();
-        let mut meter =
-            Meter { counter, own_calls: 0, calls_of_clock: 0, disagreement: Cell::new(0.0) };
+        let mut meter = Meter { counter, own_calls: 0, calls_of_clock: 0, apart: Cell::default() };
         // Twice nothing, once with the clock read in between, tells what the meter itself costs.
         let calls_of = |meter: &Meter, clock_readings: usize| {
             let work = |calls: &mut Calls| {
@@ -100,14 +101,17 @@ impl Meter {
         };
         meter.own_calls = calls_of(&meter, 0);
         meter.calls_of_clock = calls_of(&meter, 1);
-        meter.disagreement = Cell::new(0.0);
+        meter.apart = Cell::default();
         meter
     }
 
     /// Who counts system calls.
     pub fn counted(&self) -> Counted {
         match &self.counter {
-            Ok(_) => Counted::ByTracepoint { disagreement: self.disagreement.get() },
+            Ok(_) => {
+                let [apart, counted] = self.apart.get();
+                Counted::ByTracepoint { disagreement: apart as f64 / counted.max(1) as f64 }
+            }
             Err(because) => Counted::ByProgram { because: because.clone() },
         }
     }
@@ -140,7 +144,7 @@ impl Meter {
             (Some(before), Some(after)) => {
                 let of_meter = self.own_calls + self.calls_of_clock * calls.clock_readings();
                 let counted = (after - before).saturating_sub(of_meter);
-                self.disagree(calls.made(), counted);
+                self.compare(calls.made(), counted);
                 counted
             }
             _ => calls.made(),
@@ -158,9 +162,9 @@ impl Meter {
         self.counter.as_ref().ok().map(SystemCallCounter::read).transpose()
     }
 
-    fn disagree(&self, made: u64, counted: u64) {
-        let share = made.abs_diff(counted) as f64 / counted.max(1) as f64;
-        self.disagreement.set(self.disagreement.get().max(share));
+    fn compare(&self, made: u64, counted: u64) {
+        let [apart, all] = self.apart.get();
+        self.apart.set([apart + made.abs_diff(counted), all + counted]);
     }
 }
 

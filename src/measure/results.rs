@@ -93,7 +93,8 @@ impl Row {
 pub enum Counted {
     /// The kernel, by its tracepoint `raw_syscalls:sys_enter`.
     ByTracepoint {
-        /// The largest difference to the program's own count, as a share.
+        /// By how many the program's own count was off, sample by sample, as a share of all. A
+        /// call that is begun again after the program was stopped is counted once more.
         disagreement: f64,
     },
     /// The program, where it makes each call.

@@ -78,8 +78,7 @@ fn setting(results: &Results) -> String {
     };
     let counted = match &setting.counted {
         Counted::ByTracepoint { disagreement } => format!(
-            "by the kernel (raw_syscalls:sys_enter); the program's own count differs by {:.2}% at \
-             most",
+            "by the kernel (raw_syscalls:sys_enter); the program's own count differs by {:.2}%",
             disagreement * 100.0
         ),
         Counted::ByProgram { because } => {
