@@ -1,12 +1,17 @@
 //! The command line: what can be asked, and the configuration that its flags amount to.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::balance::candidate::WEIGHT_MAX;
+use crate::config::units::{parse_duration, parse_size, show_size};
 use crate::control::{Change, ServerOrder};
 use crate::load::{Assignment, Base, EMBEDDED_DEFAULT, Sources};
+use crate::measure::output::Outputs;
+use crate::measure::schedule::Effort;
+use crate::measure::{Options, SIZES, SIZES_FULL, SIZES_SHORT};
 use crate::operate::{Request, SOCKET_DEFAULT};
 
 /// A TCP and HTTP reverse proxy that moves bytes through kernel pipes with splice(2).
@@ -47,6 +52,8 @@ enum Command {
     Reload(TargetArguments),
     /// Take a server out of the running process, bring it back, or change its weight.
     Server(ServerArguments),
+    /// Measure each way for bytes to travel on this machine, and recommend what to configure.
+    Measure(MeasureArguments),
 }
 
 #[derive(Debug, Args)]
@@ -172,6 +179,80 @@ struct TargetArguments {
 }
 
 #[derive(Debug, Args)]
+struct MeasureArguments {
+    /// Every size from 1KiB to 1GiB, and longer samples: ten minutes instead of under one.
+    #[arg(long)]
+    full: bool,
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Save the recommendation as a configuration.
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Draw the figures as a picture (SVG).
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Replace what stands between <!-- measure --> and <!-- /measure --> in a document with the
+    /// tables in Markdown.
+    #[arg(long, value_name = "FILE")]
+    into: Option<PathBuf>,
+    /// Where the scratch file goes, which is as large as the largest transfer; $TMPDIR or
+    /// /var/tmp by default.
+    #[arg(long, value_name = "DIRECTORY")]
+    scratch: Option<PathBuf>,
+    /// Sizes of transfers, from 1KiB to 1GiB.
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = parse_transfer_size)]
+    sizes: Vec<u64>,
+    /// How often everything is measured, at most.
+    #[arg(long, value_name = "N", default_value_t = 9,
+        value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// How long it may take, such as 2m; what does not fit into it is left out.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    time: Option<Duration>,
+    /// How long each sample lasts, such as 50ms; by default what fits into the time.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    window: Option<Duration>,
+    /// Where the scratch file alone cannot be dropped from the page cache, drop the page cache of
+    /// the whole machine (needs root, and slows down whatever else runs here).
+    #[arg(long)]
+    drop_caches: bool,
+}
+
+/// What `measure` takes unless told otherwise, and with `--full`.
+const MEASURE_TIME: Duration = Duration::from_secs(45);
+const MEASURE_TIME_FULL: Duration = Duration::from_secs(10 * 60);
+
+fn parse_transfer_size(text: &str) -> Result<u64, String> {
+    let bytes = parse_size(text)?;
+    if SIZES.contains(&bytes) {
+        return Ok(bytes);
+    }
+    let [least, most] = [SIZES.start(), SIZES.end()].map(|bytes| show_size(*bytes));
+    Err(format!("it is not from {least} to {most}"))
+}
+
+impl MeasureArguments {
+    fn into_action(self) -> Action {
+        let (known, time): (&[u64], Duration) =
+            if self.full { (&SIZES_FULL, MEASURE_TIME_FULL) } else { (&SIZES_SHORT, MEASURE_TIME) };
+        let mut sizes = if self.sizes.is_empty() { known.to_vec() } else { self.sizes };
+        sizes.sort_unstable();
+        sizes.dedup();
+        let rounds = usize::from(self.rounds);
+        let options = Options {
+            sizes,
+            effort: Effort { rounds, time: self.time.unwrap_or(time), window: self.window },
+            scratch: self.scratch,
+            may_drop_caches: self.drop_caches,
+        };
+        let outputs =
+            Outputs { json: self.json, config: self.write, picture: self.svg, document: self.into };
+        Action::Measure { options, outputs }
+    }
+}
+
+#[derive(Debug, Args)]
 struct Overrides {
     /// Set any key, such as listeners.web.backlog=1024; commas separate the values of a list.
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_assignment)]
@@ -209,6 +290,13 @@ pub enum Action {
         sources: Sources,
         /// Whether as JSON.
         json: bool,
+    },
+    /// Measure this machine.
+    Measure {
+        /// What is measured.
+        options: Options,
+        /// Where the report goes.
+        outputs: Outputs,
     },
     /// Ask the running process for something.
     Operate {
@@ -258,6 +346,7 @@ impl Cli {
                 let base = Base::Files(file.config);
                 Action::Explain { sources: sources(base, file.overrides.into_flags()), json }
             }
+            Command::Measure(arguments) => arguments.into_action(),
             Command::Status(StatusArguments { json, target }) => Action::Operate {
                 target: target.resolve(sources),
                 request: Request::Status { json },

@@ -50,6 +50,7 @@
 //! | [`config`] | that tree into a [`config::Config`] in which nothing is invalid, or every error at once; `config/limits.rs` has the bounds |
 //! | [`capacity`] | what the process may use, from the config and from what `sys/probe.rs` found |
 //! | [`explain`] | what `check` and `explain` print |
+//! | [`measure`] | `spliceway measure`: each way for bytes to travel, measured here, and what to choose; a map of its own |
 //! | [`run`] | from there to a process that carries traffic, and back to an exit |
 //! | [`operate`] | the other side of the control socket: `spliceway status`, `upgrade` and their like |
 //! | [`demo`] | the origin of the embedded default, for a first try |
@@ -97,6 +98,7 @@
 //! | [`io::adopt`], [`io::listener_settings`] | a worker takes over what is in force now; what its connections go by |
 //! | [`control`] | signals, reload, upgrade, drain, admin endpoint and control socket, certificates that change, systemd, watchdog |
 //! | [`logging`] | the process log |
+//! | [`statistics`], [`picture`] | medians and ranges, curves and bars: for `measure` and for the benchmarks |
 //! | [`error`], [`id`], [`address`] | words that all of them use |
 //!
 //! Where to begin: [`relay::lane`], since all else serves it; then [`relay`] and [`session`]; then
@@ -110,10 +112,10 @@
 //! | rank | files | |
 //! |---|---|---|
 //! | 0 | `error`, `id`, `address` | words |
-//! | 1 | `balance`, `config`, `capacity`, `files`, `health`, `http`, `limits`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms` | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
+//! | 1 | `balance`, `config`, `capacity`, `files`, `health`, `http`, `limits`, `relay`, `route`, `proxy_protocol`, `tls/client_hello`, `tls/algorithms`, `statistics`, `picture`, what `measure` concludes and shows | decisions; like rank 0 without I/O, clock, randomness, logs or metrics: time is an argument |
 //! | 2 | `session`, `exchange`, `sys`, `metrics`, `access_log`, `logging`, `roster`, the rest of `tls` | phases of a connection, and what touches the system |
 //! | 3 | `account`, `listen`, `secrets`, `site`, `snapshot`, `io/kernel`, `io/linux`, `io/pipe_pool`, `io/conduit`, `io/errand`, `io/file_queue`, `io/file_threads`, `io/residency`, `io/roots`, `io/timer` | what a worker is made of |
-//! | 4 | the rest of `io`, `control`, `demo`, `load` | the two planes, and how configuration comes in |
+//! | 4 | the rest of `io`, `control`, `demo`, `load`, what `measure` does | the two planes, and how configuration comes in |
 //! | 5 | `cli`, `run`, `explain`, `operate` | the program |
 //! | 6 | `main`, this file | |
 //!
@@ -190,8 +192,10 @@ pub mod limits;
 pub mod listen;
 pub mod load;
 pub mod logging;
+pub mod measure;
 pub mod metrics;
 pub mod operate;
+pub mod picture;
 pub mod proxy_protocol;
 pub mod relay;
 pub mod roster;
@@ -201,5 +205,6 @@ pub mod secrets;
 pub mod session;
 pub mod site;
 pub mod snapshot;
+pub mod statistics;
 pub mod sys;
 pub mod tls;

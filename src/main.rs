@@ -15,6 +15,8 @@ use spliceway::demo::{self, Demo};
 use spliceway::files::error_pages::ErrorPages;
 use spliceway::listen::Inheritance;
 use spliceway::load::{self, Base, Loaded, Sources};
+use spliceway::measure::output::Outputs;
+use spliceway::measure::{self, Options};
 use spliceway::operate::{self, OperateError, Request};
 use spliceway::run::{Beginning, RunError};
 use spliceway::secrets::Secrets;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Action::Check(sources) => check(sources),
         Action::Explain { sources, json } => explain(sources, json),
         Action::Operate { target, request } => operate(target, &request),
+        Action::Measure { options, outputs } => measure(&options, &outputs),
     }
 }
 
@@ -226,6 +229,25 @@ fn operate(target: Target, request: &Request) -> ExitCode {
         OperateError::Broken(_) | OperateError::Refused(_) => EXIT_FAILURE,
     };
     failed(Failure { text: format!("{error}\n"), code })
+}
+
+fn measure(options: &Options, outputs: &Outputs) -> ExitCode {
+    if let Err(error) = outputs.check() {
+        return failed(Failure::other(error));
+    }
+    let report = match measure::run(options) {
+        Ok(report) => report,
+        Err(error) => return failed(Failure::other(error)),
+    };
+    // What took minutes to measure is shown first, whatever becomes of the files.
+    let printed = finish(&mut io::stdout(), &outputs.print(&report), ExitCode::SUCCESS);
+    match outputs.save(&report) {
+        Ok(()) => printed,
+        Err(errors) => {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            failed(Failure::other(lines.join("\n")))
+        }
+    }
 }
 
 /// Prints `text` and ends with `code`. A reader that has gone (`spliceway explain | head`) is no

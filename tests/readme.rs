@@ -45,7 +45,7 @@ use tempfile::TempDir;
 
 /// Commands that are not run here, and why. They are still read by `bash -n`, and tests/tidy.rs
 /// looks whether the files that they name exist.
-const NOT_RUN: [(&str, &str); 31] = [
+const NOT_RUN: [(&str, &str); 33] = [
     ("cargo test", "is what runs this"),
     ("cargo build --release", "the tests run what is built already"),
     (
@@ -87,6 +87,11 @@ const NOT_RUN: [(&str, &str); 31] = [
     ("sudo systemctl start spliceway.service", "needs root and a running systemd"),
     ("sudo systemctl kill --signal=USR1 spliceway.service", "needs root and a running systemd"),
     ("kill -HUP \"$(pidof spliceway)\"", "would reload every proxy of the machine"),
+    ("spliceway measure", "takes a minute; tests/measure.rs runs it with tiny sizes"),
+    (
+        "spliceway measure --write measured.toml --svg measured.svg",
+        "takes a minute; tests/measure.rs runs it with tiny sizes",
+    ),
     ("cargo bench --bench relay", "takes minutes; .ci/run runs it with --quick"),
     ("cargo bench --bench http", "takes minutes; .ci/run runs it with --quick"),
     ("cargo bench --bench tls", "takes minutes; .ci/run runs it with --quick"),

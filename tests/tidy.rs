@@ -11,7 +11,7 @@ use std::process::Command;
 
 /// The rank of each file, by the longest prefix of its path below `src/` that stands here. A file
 /// may use only what stands in a lower rank, and its siblings of the same rank and folder.
-const RANKS: [(&str, u8); 54] = [
+const RANKS: [(&str, u8); 63] = [
     ("error", 0),
     ("id", 0),
     ("address", 0),
@@ -30,6 +30,14 @@ const RANKS: [(&str, u8); 54] = [
     ("tls/failure", 1),
     ("tls/record_size", 1),
     ("tls/session", 1),
+    ("statistics", 1),
+    ("picture", 1),
+    ("measure/way", 1),
+    ("measure/results", 1),
+    ("measure/recommendation", 1),
+    ("measure/table", 1),
+    ("measure/json", 1),
+    ("measure/drawing", 1),
     ("session", 2),
     ("exchange", 2),
     ("sys", 2),
@@ -60,6 +68,7 @@ const RANKS: [(&str, u8); 54] = [
     ("load", 4),
     ("secrets", 3),
     ("site", 3),
+    ("measure", 4),
     ("cli", 5),
     ("run", 5),
     ("explain", 5),
@@ -69,7 +78,7 @@ const RANKS: [(&str, u8); 54] = [
 ];
 
 /// Uses within one rank that are meant: user, used, why.
-const EXCEPTIONS: [(&str, &str, &str); 15] = [
+const EXCEPTIONS: [(&str, &str, &str); 19] = [
     ("cli", "operate", "says what is asked of a process"),
     ("id", "error", "a token names the side of a connection"),
     ("config", "balance", "names the algorithm of an upstream"),
@@ -82,6 +91,10 @@ const EXCEPTIONS: [(&str, &str, &str); 15] = [
     ("config", "limits", "has the limits of a listener"),
     ("config", "tls", "names versions, cipher suites and groups"),
     ("config", "proxy_protocol", "names the form of a header"),
+    ("measure", "config", "shows sizes as the config has them"),
+    ("measure", "relay", "compares what it measured with the thresholds of auto"),
+    ("measure", "statistics", "has medians of what it measured"),
+    ("measure", "picture", "draws what it measured"),
     ("tls", "route", "a client asks for the name of a host"),
     ("files", "http", "answers with the heads, ranges and conditions that are there"),
     ("files", "config", "finds files as a route says"),

@@ -32,7 +32,7 @@ pub fn draw(results: &Results<Kind>) -> Option<String> {
         },
         bars: Bars {
             title: "CPU s for each GiB",
-            legend: ["files of 64 KiB", "files of 1 GiB"],
+            legend: ["files of 64 KiB", "files of 1 GiB"].map(str::to_owned),
             digits: 2,
             rows: rows(results),
         },
@@ -52,7 +52,8 @@ fn curves(results: &Results<Kind>) -> Vec<Curve> {
             let ratio = results.ratio(Kind { bytes }, name, NGINX, 0)?;
             Some((share(bytes), ratio)).filter(|_| ratio > 0.0)
         };
-        Curve { name, class, points: FILE_BYTES.into_iter().filter_map(point).collect() }
+        let points = FILE_BYTES.into_iter().filter_map(point).collect();
+        Curve { name, class, points, ranges: Vec::new() }
     };
     CURVES.map(curve).into_iter().filter(|curve| !curve.points.is_empty()).collect()
 }
@@ -61,7 +62,7 @@ fn rows(results: &Results<Kind>) -> Vec<BarRow> {
     let of = |name: &'static str| {
         let values =
             [64 << 10, 1 << 30].map(|bytes| results.median(Kind { bytes }, name, CPU_PER_GIB));
-        BarRow { name, values }
+        BarRow { name, values, ranges: [None; 2] }
     };
     let all = results.contestants.iter().map(|it| of(it.name));
     all.filter(|row| row.values.iter().any(Option::is_some)).collect()

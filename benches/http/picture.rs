@@ -38,7 +38,7 @@ pub fn draw(results: &Results<Kind>) -> Option<String> {
         },
         bars: Bars {
             title: "Bodies of 1 MiB, CPU us",
-            legend: ["responses", "uploads"],
+            legend: ["responses", "uploads"].map(str::to_owned),
             digits: 0,
             rows: rows(results),
         },
@@ -58,7 +58,8 @@ fn curves(results: &Results<Kind>) -> Vec<Curve> {
             let ratio = results.ratio(Kind::body(Sender::Origin, bytes), name, NGINX, 0)?;
             Some((share(bytes), ratio)).filter(|_| ratio > 0.0)
         };
-        Curve { name, class, points: BODY_BYTES.into_iter().filter_map(point).collect() }
+        let points = BODY_BYTES.into_iter().filter_map(point).collect();
+        Curve { name, class, points, ranges: Vec::new() }
     };
     CURVES.map(curve).into_iter().filter(|curve| !curve.points.is_empty()).collect()
 }
@@ -67,7 +68,7 @@ fn rows(results: &Results<Kind>) -> Vec<BarRow> {
     let of = |name: &'static str| {
         let values = [Sender::Origin, Sender::Client]
             .map(|sender| results.median(Kind::body(sender, BAR_BYTES), name, 0));
-        BarRow { name, values }
+        BarRow { name, values, ranges: [None; 2] }
     };
     let all = results.contestants.iter().map(|it| of(it.name));
     all.filter(|row| row.values.iter().any(Option::is_some)).collect()

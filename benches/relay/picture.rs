@@ -19,7 +19,7 @@ pub fn draw(results: &Results<Kind>) -> Option<String> {
     let curves = curves(results);
     let bars = Bars {
         title: "Bulk, CPU seconds for each GiB",
-        legend: ["upstream to client", "client to upstream"],
+        legend: ["upstream to client", "client to upstream"].map(str::to_owned),
         digits: 3,
         rows: rows(results),
     };
@@ -52,7 +52,8 @@ fn curves(results: &Results<Kind>) -> Vec<Curve> {
             let cpu = kind.cpu_seconds_per_gib(results.median(kind, name, 0)?)?;
             Some((share(bytes), cpu)).filter(|_| cpu > 0.0)
         };
-        Curve { name, class, points: MESSAGE_BYTES.into_iter().filter_map(point).collect() }
+        let points = MESSAGE_BYTES.into_iter().filter_map(point).collect();
+        Curve { name, class, points, ranges: Vec::new() }
     };
     CURVES.map(curve).into_iter().filter(|curve| !curve.points.is_empty()).collect()
 }
@@ -64,7 +65,7 @@ fn rows(results: &Results<Kind>) -> Vec<BarRow> {
             let cpu = |connections| results.median(Kind::Bulk { sender, connections }, name, 0);
             cpu(1).or_else(|| cpu(CURVE_CONNECTIONS))
         });
-        BarRow { name, values }
+        BarRow { name, values, ranges: [None; 2] }
     };
     let all = results.contestants.iter().map(|it| of(it.name));
     all.filter(|row| row.values.iter().any(Option::is_some)).collect()

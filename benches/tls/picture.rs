@@ -26,7 +26,7 @@ pub fn draw(results: &Results<Kind>) -> Option<String> {
         },
         bars: Bars {
             title: "Handshakes, CPU us",
-            legend: ["full", "resumed"],
+            legend: ["full", "resumed"].map(str::to_owned),
             digits: 0,
             rows: rows(results),
         },
@@ -46,7 +46,8 @@ fn curves(results: &Results<Kind>) -> Vec<Curve> {
             let ratio = results.ratio(Kind::Responses { bytes }, name, NGINX, 0)?;
             Some((share(bytes), ratio)).filter(|_| ratio > 0.0)
         };
-        Curve { name, class, points: RESPONSE_BYTES.into_iter().filter_map(point).collect() }
+        let points = RESPONSE_BYTES.into_iter().filter_map(point).collect();
+        Curve { name, class, points, ranges: Vec::new() }
     };
     CURVES.map(curve).into_iter().filter(|curve| !curve.points.is_empty()).collect()
 }
@@ -55,7 +56,7 @@ fn rows(results: &Results<Kind>) -> Vec<BarRow> {
     let of = |name: &'static str| {
         let values = [Tickets::Ignored, Tickets::Kept]
             .map(|tickets| results.median(Kind::handshakes(tickets), name, 0));
-        BarRow { name, values }
+        BarRow { name, values, ranges: [None; 2] }
     };
     let all = results.contestants.iter().map(|it| of(it.name));
     all.filter(|row| row.values.iter().any(Option::is_some)).collect()

@@ -215,7 +215,8 @@ impl Kernel for Linux {
         range: ByteRange,
         pipe: &mut Pipe,
     ) -> io::Result<usize> {
-        pipe.fill_from_file(file, range)
+        let max = usize::try_from(range.length()).unwrap_or(usize::MAX);
+        pipe.fill_from_offset(file.as_fd(), range.start, max)
     }
 
     fn read_file(&mut self, file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {

@@ -3,31 +3,23 @@
 //! Nothing here waits for a disk unless it says so. What a worker calls answers `EAGAIN` where a
 //! page or a directory entry is not in memory, or is to be called after [`File::is_cached`].
 
-use std::ffi::c_void;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::ptr::NonNull;
 use std::sync::OnceLock;
 
-use nix::errno::Errno;
 use nix::fcntl::{
-    AT_FDCWD, OFlag, OpenHow, PosixFadviseAdvice, ResolveFlag, SpliceFFlags, openat2,
-    posix_fadvise, splice,
+    AT_FDCWD, OFlag, OpenHow, PosixFadviseAdvice, ResolveFlag, openat2, posix_fadvise,
 };
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use nix::sys::sendfile::sendfile64;
 use nix::sys::stat::{FileStat, SFlag, fstat};
 use nix::sys::uio::pread;
 
 use crate::files::FileStatus;
 use crate::http::range::ByteRange;
+use crate::sys::mapping::Mapping;
 use crate::sys::residence::{Residence, residence};
 use crate::sys::transfer;
-
-/// The most that one call is asked to move, as for [`crate::sys::transfer::SPLICE_BYTES_MAX`].
-const TRANSFER_BYTES_MAX: u64 = 1 << 30;
 
 /// How far apart bytes are that are waited for while a range is read ahead. The kernel reads in
 /// larger steps than this.
@@ -166,6 +158,12 @@ pub struct Identity {
     pub inode: u64,
 }
 
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
 impl File {
     /// A file, and what was known of it when it was opened: no more than that is sent of it.
     pub fn new(descriptor: OwnedFd, status: FileStatus) -> File {
@@ -233,7 +231,7 @@ impl File {
     /// # Errors
     /// The disk's.
     pub fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        uninterrupted(|| pread(&self.descriptor, buffer, as_offset(offset)))
+        transfer::uninterrupted(|| pread(&self.descriptor, buffer, as_offset(offset)))
     }
 
     /// Sends bytes of a range to a socket by `sendfile(2)`, as far as it takes them. 0 is the end
@@ -243,20 +241,8 @@ impl File {
     /// `EAGAIN` when the socket is full. `EINVAL`: this file cannot be sent so. The socket's, or
     /// the disk's (`EIO`).
     pub fn send(&self, range: ByteRange, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        let mut offset = as_offset(range.start);
-        let max = range.length().min(TRANSFER_BYTES_MAX) as usize;
-        uninterrupted(|| sendfile64(socket, &self.descriptor, Some(&mut offset), max))
-    }
-
-    /// Moves bytes of a range into a pipe by `splice(2)`. 0 is the end of the file.
-    ///
-    /// # Errors
-    /// `EAGAIN` when the pipe is full. `EINVAL`: this file cannot be spliced. The disk's.
-    pub fn splice(&self, range: ByteRange, pipe: BorrowedFd<'_>) -> io::Result<usize> {
-        let mut offset = as_offset(range.start);
-        let max = range.length().min(TRANSFER_BYTES_MAX) as usize;
-        let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
-        uninterrupted(|| splice(&self.descriptor, Some(&mut offset), pipe, None, max, flags))
+        let max = usize::try_from(range.length()).unwrap_or(usize::MAX);
+        transfer::send_file(self.descriptor.as_fd(), range.start, socket, max)
     }
 
     /// Sends bytes of a range to a socket from where the file is mapped, but for those of its last
@@ -280,9 +266,14 @@ impl File {
         }
         let mapping = match &mut self.mapping {
             Some(mapping) => mapping,
-            none => none.insert(Mapping::of(self.descriptor.as_fd(), self.status.size)?),
+            none => {
+                let length = usize::try_from(self.status.size).ok().and_then(NonZeroUsize::new);
+                let length = length.ok_or(io::ErrorKind::InvalidInput)?;
+                none.insert(Mapping::of(self.descriptor.as_fd(), 0, length)?)
+            }
         };
-        match mapping.send(ByteRange { start: range.start, end: last_page }, socket) {
+        // What is mapped is no longer than memory can be.
+        match mapping.send(socket, range.start as usize, last_page as usize) {
             Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Ok(0),
             sent => sent,
         }
@@ -309,65 +300,9 @@ fn page_bytes() -> u64 {
     })
 }
 
-/// A file as part of this process's memory, none of which this process ever reads itself.
-#[derive(Debug)]
-struct Mapping {
-    address: NonNull<c_void>,
-    length: NonZeroUsize,
-}
-
-// SAFETY: an address, at which nothing is read or written by this process. It is valid until the
-// value is dropped, in whichever thread.
-unsafe impl Send for Mapping {}
-
-impl Mapping {
-    fn of(file: BorrowedFd<'_>, size: u64) -> io::Result<Mapping> {
-        let length = usize::try_from(size).ok().and_then(NonZeroUsize::new);
-        let length = length.ok_or(io::ErrorKind::InvalidInput)?;
-        let (access, flags) = (ProtFlags::PROT_READ, MapFlags::MAP_SHARED);
-        // SAFETY: the kernel chooses where, so nothing that exists is replaced; and no reference
-        // to what is there is ever made.
-        let address = unsafe { mmap(None, length, access, flags, file, 0) }?;
-        Ok(Mapping { address, length })
-    }
-
-    fn send(&self, range: ByteRange, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(self.length.get());
-        let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(self.length.get());
-        // SAFETY: the offset lies within the mapping, or one past its end.
-        let address = unsafe { self.address.byte_add(start) };
-        uninterrupted(|| {
-            // SAFETY: the range is mapped. If the file has become shorter the kernel finds no page
-            // there and says EFAULT; it reads nothing else.
-            let sent = unsafe {
-                let flags = libc::MSG_NOSIGNAL;
-                libc::send(socket.as_raw_fd(), address.as_ptr(), end - start, flags)
-            };
-            Errno::result(sent).map(|sent| usize::try_from(sent).unwrap_or(0))
-        })
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: mapped by `Mapping::of` with this length, and by nobody unmapped before.
-        let unmapped = unsafe { munmap(self.address, self.length.get()) };
-        debug_assert!(unmapped.is_ok(), "what was mapped can be unmapped");
-    }
-}
-
 /// No file is so long that its offsets do not fit.
 fn as_offset(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn uninterrupted(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(Errno::EINTR) => {}
-            outcome => return outcome.map_err(io::Error::from),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -413,7 +348,7 @@ mod tests {
             assert!(received.iter().zip(10..).all(|(byte, index)| *byte == index as u8));
         }
         let (mut reader, writer) = io::pipe().unwrap();
-        assert_eq!(file.splice(range, writer.as_fd()).unwrap(), 5);
+        assert_eq!(transfer::splice_file(file.as_fd(), 10, writer.as_fd(), 5).unwrap(), 5);
         reader.read_exact(&mut received).unwrap();
         assert_eq!(received, [10, 11, 12, 13, 14]);
         assert_eq!(file.read(12, &mut received).unwrap(), 5);
@@ -442,7 +377,7 @@ mod tests {
         assert_eq!(file.send(end, sink.as_fd()).unwrap(), 0);
         assert_eq!(file.read(end.start, &mut [0; 8]).unwrap(), 0);
         let (_reader, writer) = io::pipe().unwrap();
-        assert_eq!(file.splice(end, writer.as_fd()).unwrap(), 0);
+        assert_eq!(transfer::splice_file(file.as_fd(), end.start, writer.as_fd(), 8).unwrap(), 0);
         file.read_ahead(end).unwrap();
     }
 

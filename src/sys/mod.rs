@@ -4,13 +4,20 @@
 #![allow(unsafe_code)]
 
 pub mod activation;
+pub mod affinity;
+pub mod calls;
 pub mod core_dump;
 pub mod file;
 pub mod listening;
+pub mod mapping;
 pub mod pipe;
 pub mod probe;
 pub mod residence;
+pub mod ring;
+pub mod signal;
 pub mod socket;
 pub mod successor;
+pub mod thread_clock;
+pub mod tracepoint;
 pub mod transfer;
 pub mod tree;

@@ -5,8 +5,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use crate::http::range::ByteRange;
-use crate::sys::file::File;
 use crate::sys::transfer;
 
 /// Both ends of a pipe, non-blocking and closed on exec.
@@ -62,12 +60,17 @@ impl Pipe {
         Ok(moved)
     }
 
-    /// Moves bytes of a range of `file` into the pipe, as many as fit. 0 is the end of the file.
+    /// Moves up to `max` bytes of a file, from `offset` on, into the pipe. 0 is the end of the file.
     ///
     /// # Errors
-    /// As [`File::splice`].
-    pub fn fill_from_file(&mut self, file: &File, range: ByteRange) -> io::Result<usize> {
-        let moved = file.splice(range, self.write_end.as_fd())?;
+    /// As [`transfer::splice_file`].
+    pub fn fill_from_offset(
+        &mut self,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        max: usize,
+    ) -> io::Result<usize> {
+        let moved = transfer::splice_file(file, offset, self.write_end.as_fd(), max)?;
         self.held += moved;
         Ok(moved)
     }

@@ -70,6 +70,14 @@ fn page_size() -> u32 {
         .unwrap_or(4096)
 }
 
+/// The processor's name, as `/proc/cpuinfo` has it; the architecture's where it has none.
+pub fn cpu_model() -> String {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find(|line| line.starts_with("model name"));
+    let model = model.and_then(|line| line.split_once(": "));
+    model.map_or_else(|| std::env::consts::ARCH.into(), |(_, model)| model.trim().to_owned())
+}
+
 fn read_number(path: &str) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }

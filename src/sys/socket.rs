@@ -286,15 +286,50 @@ pub fn push(socket: BorrowedFd<'_>) -> io::Result<()> {
 /// # Errors
 /// The system's own.
 pub fn set_low_water(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
-    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    // SAFETY: SO_RCVLOWAT reads one int through the pointer, which is valid for the call and has
+    set_integer(socket, libc::SO_RCVLOWAT, bytes)
+}
+
+/// The low-water mark that a socket has: the kernel silently caps what was asked for, at half of
+/// the largest receive buffer (`net.ipv4.tcp_rmem`).
+///
+/// # Errors
+/// The system's own.
+pub fn low_water(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut bytes: libc::c_int = 0;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: SO_RCVLOWAT writes one int through the pointer, which is valid for the call and has
+    // the length given.
+    let outcome = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVLOWAT,
+            (&raw mut bytes).cast(),
+            &raw mut length,
+        )
+    };
+    if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(bytes.cast_unsigned()) }
+}
+
+/// Has TCP send no faster than so many bytes a second (`SO_MAX_PACING_RATE`, socket(7)).
+///
+/// # Errors
+/// The system's own.
+pub fn set_pacing_rate(socket: BorrowedFd<'_>, bytes_per_second: u32) -> io::Result<()> {
+    set_integer(socket, libc::SO_MAX_PACING_RATE, bytes_per_second)
+}
+
+/// Sets an option of the socket level that is an int.
+fn set_integer(socket: BorrowedFd<'_>, option: libc::c_int, value: u32) -> io::Result<()> {
+    let value = libc::c_int::try_from(value).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the option reads one int through the pointer, which is valid for the call and has
     // the length given.
     let outcome = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_RCVLOWAT,
-            (&raw const bytes).cast(),
+            option,
+            (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };

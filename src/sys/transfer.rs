@@ -1,9 +1,10 @@
-//! Moving bytes: `recv`, `send` and `splice`.
+//! Moving bytes: `recv`, `send`, `splice` and `sendfile`.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::fcntl::{SpliceFFlags, splice as nix_splice};
+use nix::sys::sendfile::sendfile64;
 use nix::sys::socket::{MsgFlags, recv as nix_recv, send as nix_send};
 use socket2::SockRef;
 
@@ -13,7 +14,7 @@ pub const SPLICE_BYTES_MAX: usize = 1 << 30;
 
 /// Calls again when a signal came between: signals are handled on another thread, but a debugger
 /// stops every one.
-fn uninterrupted(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<usize> {
+pub(super) fn uninterrupted(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {
             Err(nix::Error::EINTR) => {}
@@ -35,6 +36,45 @@ pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, max: usize) -> io::Resul
     let max = max.min(SPLICE_BYTES_MAX);
     let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
     uninterrupted(|| nix_splice(from, None, to, None, max, flags))
+}
+
+/// Moves up to `max` bytes of a file, from `offset` on, into a pipe: the pipe then refers to pages
+/// of the page cache. 0 is the end of the file.
+///
+/// # Errors
+/// `EAGAIN` when the pipe is full; `EINVAL` where the file cannot be spliced; anything else is the
+/// file's error.
+pub fn splice_file(
+    file: BorrowedFd<'_>,
+    offset: u64,
+    pipe: BorrowedFd<'_>,
+    max: usize,
+) -> io::Result<usize> {
+    let max = max.min(SPLICE_BYTES_MAX);
+    let offset = i64::try_from(offset).map_err(io::Error::other)?;
+    let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
+    uninterrupted(|| {
+        // The call moves the offset, and is made again after a signal.
+        let mut at = offset;
+        nix_splice(file, Some(&mut at), pipe, None, max, flags)
+    })
+}
+
+/// Sends up to `max` bytes of a file, from `offset` on, to a socket: its queue then refers to pages
+/// of the page cache. 0 is the end of the file.
+///
+/// # Errors
+/// `EAGAIN` when the socket is full; `EINVAL` where the file cannot be sent so; the socket's, or the
+/// file's (`EIO`).
+pub fn send_file(
+    file: BorrowedFd<'_>,
+    offset: u64,
+    socket: BorrowedFd<'_>,
+    max: usize,
+) -> io::Result<usize> {
+    let max = max.min(SPLICE_BYTES_MAX);
+    let mut at = i64::try_from(offset).map_err(io::Error::other)?;
+    uninterrupted(|| sendfile64(socket, file, Some(&mut at), max))
 }
 
 /// Reads from a socket. 0 is the end of the stream.

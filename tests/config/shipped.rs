@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use spliceway::address::Address;
 use spliceway::config::Effective;
 use spliceway::load::{Assignment, Base, EMBEDDED_DEFAULT, Sources, demo_servers, load};
+use spliceway::measure::recommendation::DEFAULTS;
 
 use super::{Case, HTTP, VALID};
 
@@ -86,6 +87,17 @@ fn the_example_shows_the_defaults() {
     {
         let value = |of: &[Effective]| of.iter().find(|it| it.key == key).unwrap().value.clone();
         assert_eq!(value(&example), value(&defaults), "{key}");
+    }
+}
+
+/// `spliceway measure` says which values to set, so it has to know which need not be.
+#[test]
+fn measure_knows_the_defaults() {
+    let effective = Case::file("a.toml", HTTP).loaded().effective;
+    for (key, value) in DEFAULTS.iter().filter(|(key, _)| key.starts_with("relay.")) {
+        let key = format!("listeners.web.{key}");
+        let default = effective.iter().find(|it| it.key == key).unwrap();
+        assert_eq!(default.value.to_string().trim_matches('"'), *value, "{key}");
     }
 }
 
