@@ -1,7 +1,7 @@
 //! The picture: CPU for each file over its size, as a multiple of nginx's, and CPU for each GiB of
 //! large ones as bars below.
 
-use super::contestant::{COPY, MMAP, NGINX_CACHED, SENDFILE, SPLICE};
+use super::contestant::{COPY, MMAP, NGINX_CACHED, NGINX_NOPUSH, SENDFILE, SPLICE};
 use super::kind::{CPU_PER_GIB, FILE_BYTES, Kind};
 use crate::rig::kind::show_bytes;
 use crate::rig::names::NGINX;
@@ -9,12 +9,13 @@ use crate::rig::picture::{self, BarRow, Bars, Chart, Curve, Picture};
 use crate::rig::results::Results;
 
 /// What is drawn as a curve: its name, its class in the style sheet.
-const CURVES: [(&str, &str); 6] = [
+const CURVES: [(&str, &str); 7] = [
     (SENDFILE, "c5"),
     (SPLICE, "c3"),
     (MMAP, "c1"),
     (COPY, "c4"),
     (NGINX, "c8"),
+    (NGINX_NOPUSH, "c2"),
     (NGINX_CACHED, "c7"),
 ];
 

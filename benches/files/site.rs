@@ -1,7 +1,7 @@
-//! The directory that all contestants serve: one file of each size, with nothing in it.
+//! The directory that all contestants serve: one file of each size.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::kind::FILE_BYTES;
@@ -11,7 +11,7 @@ pub fn name(bytes: usize) -> String {
     format!("file-{bytes}.bin")
 }
 
-/// The directory, which stays for the next run: its files are holes.
+/// The directory, which stays for the next run.
 pub fn directory() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("files-benchmark")
 }
@@ -26,7 +26,9 @@ pub fn prepare(bytes: usize) -> io::Result<()> {
     for bytes in FILE_BYTES {
         let path = directory.join(name(bytes));
         if fs::metadata(&path).map_or(0, |found| found.len()) != bytes as u64 {
-            File::create(path)?.set_len(bytes as u64)?;
+            let mut file = File::create(path)?;
+            io::copy(&mut io::repeat(b'a').take(bytes as u64), &mut file)?;
+            file.sync_all()?;
         }
     }
     io::copy(&mut File::open(directory.join(name(bytes)))?, &mut io::sink())?;

@@ -1,6 +1,6 @@
 //! What the proxy is to reach, in one run with nginx.
 
-use super::contestant::{COPY, SENDFILE};
+use super::contestant::{COPY, NGINX_NOPUSH, SENDFILE};
 use super::kind::Kind;
 use crate::rig::names::NGINX;
 use crate::rig::results::{Marks, Reference};
@@ -20,4 +20,4 @@ const REFERENCES: [Reference; 2] = [
 const CPU: usize = 0;
 
 const TARGETS: [Target<Kind>; 1] =
-    [ratio("CPU to nginx", SENDFILE, &[NGINX], CPU, AtMost(1.0), |_| true)];
+    [ratio("CPU to nginx", SENDFILE, &[NGINX, NGINX_NOPUSH], CPU, AtMost(1.0), |_| true)];
