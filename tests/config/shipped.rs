@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use spliceway::address::Address;
 use spliceway::config::Effective;
+use spliceway::config::files::Transfer;
 use spliceway::load::{Assignment, Base, EMBEDDED_DEFAULT, Sources, demo_servers, load};
 use spliceway::measure::recommendation::DEFAULTS;
 
@@ -94,10 +95,14 @@ fn the_example_shows_the_defaults() {
 #[test]
 fn measure_knows_the_defaults() {
     let effective = Case::file("a.toml", HTTP).loaded().effective;
-    for (key, value) in DEFAULTS.iter().filter(|(key, _)| key.starts_with("relay.")) {
+    for (key, value) in DEFAULTS {
+        if key == "files.transfer" {
+            assert_eq!(Transfer::default().label(), value);
+            continue;
+        }
         let key = format!("listeners.web.{key}");
         let default = effective.iter().find(|it| it.key == key).unwrap();
-        assert_eq!(default.value.to_string().trim_matches('"'), *value, "{key}");
+        assert_eq!(default.value.to_string().trim_matches('"'), value, "{key}");
     }
 }
 
