@@ -16,7 +16,8 @@ pub const SPLICE: &str = "spliceway splice";
 pub const MMAP: &str = "spliceway mmap";
 pub const COPY: &str = "spliceway copy";
 pub const NGINX_NOPUSH: &str = "nginx, tcp_nopush";
-pub const NGINX_CACHED: &str = "nginx, tcp_nopush, open_file_cache";
+/// The same, and it need not open what it has open already.
+pub const NGINX_CACHED: &str = "nginx, open_file_cache";
 
 /// What is run.
 #[derive(Debug, Clone, Copy)]

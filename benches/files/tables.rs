@@ -3,7 +3,7 @@
 use super::kind::{CPU_PER_GIB, Kind};
 use crate::rig::kind::show_bytes;
 use crate::rig::markdown::{cpu_cell, kinds_table, medians_cell, ratio_cell};
-use crate::rig::results::Results;
+use crate::rig::results::{Entry, Results};
 
 /// All tables of what was measured: sizes side by side.
 pub fn write(results: &Results<Kind>) -> String {
@@ -16,7 +16,8 @@ pub fn write(results: &Results<Kind>) -> String {
             ratio_cell(results, entry, reference)
         }));
     }
-    let per_gib = |entry: &_| medians_cell(entry, &[CPU_PER_GIB]);
+    let per_gib =
+        |entry: &Entry<Kind>| entry.summary(CPU_PER_GIB).map(|it| format!("{:.2}", it.median));
     text.push_str(&kinds_table(results, "Files: CPU s for each GiB", &kinds, per_gib));
     let latencies = |entry: &_| medians_cell(entry, &[3, 4]);
     text.push_str(&kinds_table(results, "Files: p50 / p99 in us", &kinds, latencies));
