@@ -318,7 +318,9 @@ fn start(mut command: Command, directory: &Path) -> Child {
 fn nothing_is_left_after_an_interrupt() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
         let directory = tempfile::tempdir().unwrap();
-        let mut command = Command::new(binary());
+        // Whoever runs the tests in the background of a shell may have it ignored.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT").arg(binary());
         command.args(["measure", "--full", "--sizes", "1KiB", "--rounds", "1000"]);
         let mut child = start(command, directory.path());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "it has no name");

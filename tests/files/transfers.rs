@@ -228,7 +228,13 @@ fn cold_files_are_read_by_threads() {
         });
         if is_cold {
             let (found, _) = read_digest(&mut begin(&proxy, false));
-            assert_eq!((found, read_by_threads(&proxy)), (digest(11, BIG), read), "hot again");
+            assert_eq!(found, digest(11, BIG));
+            // But for a window or two that the kernel had no room for.
+            let again = read_by_threads(&proxy) - read;
+            assert!(
+                again <= read / 8,
+                "threads have read {again} of what is hot again, {read} cold"
+            );
         }
     }
 }
