@@ -226,7 +226,7 @@ pub trait Kernel {
     /// Moves bytes of a file into a pipe, as many as fit. 0 is the end of the file.
     ///
     /// # Errors
-    /// See [`crate::sys::file::File::splice`].
+    /// See [`crate::sys::transfer::splice_file`].
     fn fill_pipe_from_file(
         &mut self,
         file: &Self::File,

@@ -20,7 +20,7 @@ pub const BELIEVED_FOR: Duration = Duration::from_millis(100);
 /// How long one is believed that was dear to get.
 pub const BELIEVED_IF_READ_FOR: Duration = Duration::from_secs(1);
 
-/// Blocks of files of which something is remembered; each is [`BLOCK_BYTES`] long.
+/// Blocks of files of which something is remembered; each is 1 MiB long.
 pub const BLOCKS_MAX: usize = 1024;
 
 /// Bytes in a block.
