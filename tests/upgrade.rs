@@ -152,6 +152,16 @@ impl Family {
         fs::rename(new, program).unwrap();
     }
 
+    /// Begins an upgrade to a process that gets ready only once there is a file, and gives both.
+    fn begin_upgrade_that_waits(&mut self) -> (PathBuf, Pid) {
+        let go = self.folder.path().join("go");
+        let waiting = format!("while [ ! -e {} ]; do sleep 0.01; done", go.display());
+        self.replace_binary(&format!("{waiting}; exec {} \"$@\"", binary()));
+        self.proxy.signal(Signal::SIGUSR2);
+        let successor = eventually("a process was started", || self.successors().first().copied());
+        (go, successor)
+    }
+
     fn program(&self) -> PathBuf {
         self.folder.path().join("spliceway")
     }
@@ -486,11 +496,7 @@ fn usr2_does_it_too_and_one_at_a_time() {
 fn a_predecessor_that_is_killed_is_succeeded() {
     let (_web, settings) = small("");
     let mut family = Family::start(&settings);
-    let go = family.folder.path().join("go");
-    let waiting = format!("while [ ! -e {} ]; do sleep 0.01; done", go.display());
-    family.replace_binary(&format!("{waiting}; exec {} \"$@\"", binary()));
-    family.proxy.signal(Signal::SIGUSR2);
-    let successor = eventually("a process was started", || family.successors().first().copied());
+    let (go, successor) = family.begin_upgrade_that_waits();
     family.proxy.signal(Signal::SIGKILL);
     family.proxy.wait();
     // Nobody accepts now, and nobody is refused: the backlog is the successor's already.
@@ -513,11 +519,7 @@ fn what_a_predecessor_that_fails_was_found_by_is_its_successors() {
     }
     let (_web, settings) = small("");
     let mut family = Family::start(&settings);
-    let go = family.folder.path().join("go");
-    let waiting = format!("while [ ! -e {} ]; do sleep 0.01; done", go.display());
-    family.replace_binary(&format!("{waiting}; exec {} \"$@\"", binary()));
-    family.proxy.signal(Signal::SIGUSR2);
-    let successor = eventually("a process was started", || family.successors().first().copied());
+    let (go, successor) = family.begin_upgrade_that_waits();
     let worker = family.thread("worker-0").to_string();
     let inject = ["-qq", "-o", "/dev/null", "-e", "inject=epoll_wait:error=EBADF", "-p", &worker];
     let mut tracer = Command::new("strace").args(inject).stderr(Stdio::null()).spawn().unwrap();

@@ -1,11 +1,13 @@
 //! The picture: CPU for each file over its size, as a multiple of nginx's, and CPU for each GiB of
 //! large ones as bars below.
 
+use spliceway::picture::{BarRow, Bars, Chart, Curve, Picture};
+
 use super::contestant::{COPY, MMAP, NGINX_CACHED, NGINX_NOPUSH, SENDFILE, SPLICE};
 use super::kind::{CPU_PER_GIB, FILE_BYTES, Kind};
 use crate::rig::kind::show_bytes;
 use crate::rig::names::NGINX;
-use crate::rig::picture::{self, BarRow, Bars, Chart, Curve, Picture};
+use crate::rig::picture;
 use crate::rig::results::Results;
 
 /// What is drawn as a curve: its name, its class in the style sheet.

@@ -1,12 +1,14 @@
 //! The picture: CPU for each response over the size of its body, as a multiple of nginx's, and
 //! large bodies both ways as bars below.
 
+use spliceway::picture::{BarRow, Bars, Chart, Curve, Picture};
+
 use super::kind::{BODY_BYTES, Kind};
 use crate::rig::kind::{Sender, show_bytes};
 use crate::rig::names::{
     AUTO, BARE_COPY, BARE_SPLICE, COPY, HAPROXY_COPY, HAPROXY_SPLICE, NGINX, SPLICE,
 };
-use crate::rig::picture::{self, BarRow, Bars, Chart, Curve, Picture};
+use crate::rig::picture;
 use crate::rig::results::Results;
 
 /// What is drawn as a curve: its name, its class in the style sheet.

@@ -1,10 +1,12 @@
 //! The measured curve as a picture: CPU for each GiB over the size of the messages, and bulk as
 //! bars below.
 
+use spliceway::picture::{BarRow, Bars, Chart, Curve, Picture, decades};
+
 use super::kind::{Kind, MESSAGE_BYTES};
 use crate::rig::kind::{Sender, show_bytes};
 use crate::rig::names::{AUTO, BARE_COPY, BARE_SPLICE, COPY, SPLICE};
-use crate::rig::picture::{self, BarRow, Bars, Chart, Curve, Picture};
+use crate::rig::picture;
 use crate::rig::results::Results;
 
 /// What is drawn as a curve: its name, its class in the style sheet.
@@ -27,7 +29,7 @@ pub fn draw(results: &Results<Kind>) -> Option<String> {
         x_title: "size of the message (log)",
         x_ticks: MESSAGE_BYTES.map(|bytes| (share(bytes), show_bytes(bytes))).into(),
         y_title: "CPU seconds for each GiB (log)",
-        y_ticks: picture::decades(curves.iter().flat_map(|it| it.points.iter().map(|it| it.1))),
+        y_ticks: decades(curves.iter().flat_map(|it| it.points.iter().map(|it| it.1))),
         curves,
     };
     let picture = Picture {

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use super::kind::{Column, Kind};
 use super::machine::Machine;
 use super::results::{Entry, Reference, Results};
-use super::statistics::Summary;
 use super::targets::Verdict;
+use spliceway::statistics::Summary;
 
 /// What stands where nothing was measured.
 const NOTHING: &str = "-";

@@ -23,6 +23,5 @@ pub mod program;
 pub mod results;
 pub mod run;
 pub mod sample;
-pub mod statistics;
 pub mod targets;
 pub mod tls;

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::kind::{Figures, Kind};
 use super::machine::Machine;
-use super::statistics::Summary;
 use super::targets::{self, Target, Verdict};
+use spliceway::statistics::Summary;
 
 /// Everything that was measured so far.
 pub struct Results<K: 'static> {

@@ -12,7 +12,7 @@ use super::kind::{Figures, Kind};
 use super::load::{Latencies, Load, PATIENCE};
 use super::machine::Cpus;
 use super::process::ProxyProcess;
-use super::statistics::percentile_microseconds;
+use spliceway::statistics::percentile_microseconds;
 
 /// How often it is looked whether a load has begun to arrive.
 const FIRST_UNIT_PAUSE: Duration = Duration::from_millis(1);

@@ -1,10 +1,12 @@
 //! The picture: CPU for each response over the size of its body, as a multiple of nginx's, and
 //! handshakes as bars below.
 
+use spliceway::picture::{BarRow, Bars, Chart, Curve, Picture};
+
 use super::kind::{Kind, RESPONSE_BYTES};
 use crate::rig::kind::show_bytes;
 use crate::rig::names::{AUTO, HAPROXY, HAPROXY_LARGE_BUFFERS, NGINX};
-use crate::rig::picture::{self, BarRow, Bars, Chart, Curve, Picture};
+use crate::rig::picture;
 use crate::rig::results::Results;
 use crate::rig::tls::Tickets;
 

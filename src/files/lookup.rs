@@ -55,6 +55,20 @@ pub struct Wanted {
     pub codings: Codings,
 }
 
+#[cfg(test)]
+impl Wanted {
+    /// What is at a path of a directory with the defaults; the directory itself for an empty one.
+    pub fn of(root: &std::path::Path, path: &str) -> Wanted {
+        Wanted {
+            files: Arc::new(Files::of_root(root)),
+            path: path.as_bytes().to_vec(),
+            is_refused: false,
+            is_directory: path.is_empty(),
+            codings: Codings::default(),
+        }
+    }
+}
+
 /// What was found.
 #[derive(Debug)]
 pub enum Found<F> {

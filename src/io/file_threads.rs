@@ -271,7 +271,6 @@ mod tests {
     use super::*;
     use crate::config::files::Files;
     use crate::files::FileStatus;
-    use crate::http::content_coding::Codings;
     use crate::http::range::ByteRange;
     use crate::id::{ConnectionId, Generation};
 
@@ -289,13 +288,7 @@ mod tests {
         let threads = FileThreads::start(2, 1).unwrap();
         let mut errands = threads.errands(move || woken.send(()).unwrap());
         assert!(errands.finished().is_none());
-        let wanted = Wanted {
-            files: Arc::new(Files::of_root(directory.path())),
-            path: b"file".to_vec(),
-            is_refused: false,
-            is_directory: false,
-            codings: Codings::default(),
-        };
+        let wanted = Wanted::of(directory.path(), "file");
         let files = Arc::clone(&wanted.files);
         let _claim = errands.begin(ticket(1), Errand::LookUp(wanted)).unwrap();
         wakes.recv_timeout(DEADLINE).unwrap();
@@ -314,18 +307,8 @@ mod tests {
         assert!(errands.finished().is_none());
     }
 
-    fn wanted(root: &Path) -> Wanted {
-        Wanted {
-            files: Arc::new(Files::of_root(root)),
-            path: Vec::new(),
-            is_refused: false,
-            is_directory: true,
-            codings: Codings::default(),
-        }
-    }
-
     fn look_up(errands: &mut Errands, number: u32) -> io::Result<Claim> {
-        errands.begin(ticket(number), Errand::LookUp(wanted(Path::new("/"))))
+        errands.begin(ticket(number), Errand::LookUp(Wanted::of(Path::new("/"), "")))
     }
 
     /// Errands for threads that are not there, and what these would take them from.
@@ -402,7 +385,7 @@ mod tests {
         let threads =
             FileThreads { queue: sink, share: SHARE_MIN, metrics: FileErrandMetrics::new() };
         let mut errands = threads.errands(move || woken.send(()).unwrap());
-        let errand = || Errand::LookUp(wanted(directory.path()));
+        let errand = || Errand::LookUp(Wanted::of(directory.path(), ""));
         drop(errands.begin(ticket(1), errand()).unwrap());
         let claim = errands.begin(ticket(2), errand()).unwrap();
         std::thread::spawn(move || serve(&source, &FileErrandMetrics::new()));

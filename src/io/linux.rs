@@ -239,8 +239,6 @@ impl Kernel for Linux {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::files::Files;
-    use crate::http::content_coding::Codings;
     use crate::io::file_threads::FileThreads;
 
     /// As on Linux 5.6 to 5.11: what a worker cannot find without waiting, a thread finds.
@@ -248,13 +246,7 @@ mod tests {
     fn a_kernel_that_always_waits_leaves_lookups_to_threads() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("file"), "12345").unwrap();
-        let wanted = Wanted {
-            files: Arc::new(Files::of_root(directory.path())),
-            path: b"file".to_vec(),
-            is_refused: false,
-            is_directory: false,
-            codings: Codings::default(),
-        };
+        let wanted = Wanted::of(directory.path(), "file");
         let poll = mio::Poll::new().unwrap();
         let errands = FileThreads::start(1, 1).unwrap().errands(|| {});
         let mut kernel = Linux::new(poll.registry().try_clone().unwrap(), errands);

@@ -51,13 +51,9 @@ pub fn splice_file(
     max: usize,
 ) -> io::Result<usize> {
     let max = max.min(SPLICE_BYTES_MAX);
-    let offset = i64::try_from(offset).map_err(io::Error::other)?;
+    let mut at = i64::try_from(offset).map_err(io::Error::other)?;
     let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
-    uninterrupted(|| {
-        // The call moves the offset, and is made again after a signal.
-        let mut at = offset;
-        nix_splice(file, Some(&mut at), pipe, None, max, flags)
-    })
+    uninterrupted(|| nix_splice(file, Some(&mut at), pipe, None, max, flags))
 }
 
 /// Sends up to `max` bytes of a file, from `offset` on, to a socket: its queue then refers to pages

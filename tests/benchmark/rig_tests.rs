@@ -4,7 +4,7 @@ use nix::sched::CpuSet;
 
 use crate::rig::kind::{select, show_bytes};
 use crate::rig::machine::Cpus;
-use crate::rig::statistics::{Summary, percentile, percentile_microseconds};
+use spliceway::statistics::{Summary, percentile, percentile_microseconds};
 
 #[test]
 fn medians_and_ranges() {
