@@ -48,6 +48,34 @@ fn roots_that_cannot_be_served_are_errors() {
     assert_eq!(check(&good).0, Some(0), "{}", check(&good).1);
 }
 
+/// Clients that ask for what is not there and take nothing cost no more than the memory that there
+/// is for such: then others get a short explanation in place of the page.
+#[test]
+fn pages_for_errors_are_bounded_for_slow_readers() {
+    let root = Root::new();
+    root.write("404.html", &"lost ".repeat(40_000)).write("www/file", "x");
+    let at = root.folder().display();
+    let proxy = Launch::configured(&format!(
+        "process.workers = 1\nrelay.buffer_memory = \"1MiB\"\n{}\
+         [[listeners.web.routes]]\nfiles = {{ root = \"{at}/www\" }}\n",
+        listener(&format!("error_pages = {{ \"404\" = \"{at}/404.html\" }}"))
+    ))
+    .start();
+    assert!(get(&proxy, "/none", &[]).text().starts_with("lost "));
+    let many = "GET /none HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
+    let mut slow = Vec::new();
+    eventually("the page is left out", || {
+        let mut connection = Connection::open(&proxy.address());
+        connection.send(&many);
+        slow.push(connection);
+        get(&proxy, "/none", &[]).text().starts_with("404 Not Found").then_some(())
+    });
+    drop(slow);
+    eventually("the page is back", || {
+        get(&proxy, "/none", &[]).text().starts_with("lost ").then_some(())
+    });
+}
+
 #[test]
 fn errors_have_pages() {
     let root = Root::new();

@@ -93,8 +93,12 @@ impl<'a, K: Kernel> Turn<'a, K> {
         let mut bytes = std::mem::take(&mut self.desk.head);
         bytes.clear();
         let fields = self.configured_fields(exchange, status, content);
+        // Clients that are slow to take what is long may have taken all the memory there is for it.
+        let has_room = self.supplies.stuck_bytes < self.supplies.stuck_bytes_max;
         let page = self.error_pages.find(self.connection.listener, status);
-        let page = page.map(|page| Page { media_type: page.media_type, body: &page.body });
+        let page = page
+            .filter(|_| has_room)
+            .map(|page| Page { media_type: page.media_type, body: &page.body });
         let (keeps_alive, date) = (exchange.keeps_client, self.desk.date());
         let answer = Answer { status, content, fields, page, retry_after, keeps_alive, date };
         answer.write(&exchange.request, &self.context(exchange), &mut bytes);
