@@ -53,7 +53,7 @@ fn roots_that_cannot_be_served_are_errors() {
 #[test]
 fn pages_for_errors_are_bounded_for_slow_readers() {
     let root = Root::new();
-    root.write("404.html", &"lost ".repeat(40_000)).write("www/file", "x");
+    root.write("404.html", "lost ".repeat(40_000)).write("www/file", "x");
     let at = root.folder().display();
     let proxy = Launch::configured(&format!(
         "process.workers = 1\nrelay.buffer_memory = \"1MiB\"\n{}\
